@@ -1,0 +1,25 @@
+//! nginx's upstream behaviour as pure state machines: selection, passive failure accounting and the retry verdict.
+//!
+//! This crate mirrors open-source nginx **1.31.3** pick by pick. It knows no socket, no clock, no source of randomness and
+//! no async: time is a parameter ([`Now`]), randomness a one-method trait ([`Rng`]). What it refuses to know is what makes
+//! it testable: the recorded answers of a real nginx replay here without a network.
+//!
+//! The way of one request: [`Request::new`] → [`Group::select`] → (the attempt happens elsewhere) → [`retry::Tries`]
+//! decides from facts → [`Group::release`] → perhaps `select` again with the same [`Request`].
+//!
+//! Intended differences from nginx are listed, each with its reason and its test, in `specs/nginx/ledger.toml`.
+
+mod group;
+mod plan;
+mod request;
+pub mod retry;
+mod rng;
+mod spec;
+mod time;
+
+pub use group::{Group, NoLivePeers, Obstacle, Outcome, Peer, PeerView, Released, Slot, Times};
+pub use plan::{BoundPlan, Plan};
+pub use request::{Inputs, Request};
+pub use rng::Rng;
+pub use spec::{Availability, GroupSpec, Measure, Method, PeerKey, ServerSpec, SpecError, Tier};
+pub use time::Now;
