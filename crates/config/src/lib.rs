@@ -1,1 +1,30 @@
+//! The declarative model of groups, servers, routes and policies: what a data plane is told, wherever it came from.
 //!
+//! One serde schema is the wire, the file and the cache. The types cannot be wrong: whatever can be refused is refused when
+//! a value is made, with a [`Diagnostic`] that says what, where and how to mend it. This crate does no IO, knows no
+//! Kubernetes object and no socket.
+
+mod address;
+mod diagnostic;
+mod duration;
+mod group;
+mod id;
+mod route;
+mod size;
+mod snapshot;
+mod sticky;
+pub mod template;
+
+pub use address::{Address, AddressError};
+pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
+pub use duration::{DurationError, Millis, parse_duration};
+pub use group::{
+    Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server, SetHeader,
+    Timeouts,
+};
+pub use id::GroupId;
+pub use route::{HostPattern, HostPatternError, HostRoutes, PathMatch, PathRoute, Routes, Target};
+pub use size::{SizeError, parse_size};
+pub use snapshot::{Config, Revision};
+pub use sticky::{CookieLifetime, SameSite, Sticky, StickyCookie, StickyLearn, StickyRoute};
+pub use template::{Phase, Template, TemplateError};
