@@ -1,1 +1,38 @@
+//! What tests stand on: upstreams that misbehave on the wire when told to, clients that see every byte, a running
+//! Forebay, and a real nginx to compare both with.
 //!
+//! It never imports the data plane: whatever a test learns here it learns from sockets, logs and processes, as a user
+//! would. Nothing listens on a fixed port and nothing sleeps to wait for something: every wait names its condition and
+//! fails loudly, with what was seen instead, after [`PATIENCE`].
+
+use std::time::Duration;
+
+pub mod client;
+pub mod gate;
+pub mod message;
+pub mod nginx;
+pub mod process;
+pub mod scenario;
+pub mod stream;
+pub mod upstream;
+
+pub use client::{Client, Response};
+pub use gate::Gate;
+pub use message::{Head, Headers};
+pub use process::Forebay;
+pub use stream::{Address, Stream};
+pub use upstream::{Mode, Received, Upstream};
+
+/// How long a wait may last before the test fails: long enough for a loaded two-core machine, and never a measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `condition`, and fails the test with `what` when [`PATIENCE`] runs out.
+///
+/// # Panics
+/// When the time is over.
+pub async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, condition).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
+    }
+}

@@ -1,0 +1,173 @@
+//! A running `forebay`: started on ports of its own choice, its log at hand, killed with the test.
+//!
+//! Addresses are learned from its log on stderr: `listening http=ADDR` (with ` group=NS/NAME` when the listener is bound to
+//! a group), `listening admin=ADDR`, and `ready` once the first configuration is applied.
+
+use std::{
+    ffi::OsStr,
+    net::SocketAddr,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+use crate::{Client, Response, patiently};
+
+/// The child process. Dropping it kills it; when the test is failing, its log is printed.
+#[derive(Debug)]
+pub struct Forebay {
+    child: Child,
+    log: Arc<watch::Sender<Vec<String>>>,
+}
+
+/// What to start.
+#[derive(Debug)]
+pub struct Builder {
+    command: Command,
+}
+
+impl Forebay {
+    /// A data plane (`forebay run`) of the binary at `path`, which a test knows as `env!("CARGO_BIN_EXE_forebay")`, with
+    /// the documents at `config`. Without a [`Builder::bind`] it has no listener but the admin one.
+    pub fn run(path: impl AsRef<OsStr>, config: impl AsRef<Path>) -> Builder {
+        let mut command = Command::new(path);
+        command.arg("run").args(["--admin", "127.0.0.1:0", "--config"]).arg(config.as_ref());
+        command.env_clear().env("RUST_BACKTRACE", "1");
+        Builder { command }
+    }
+
+    /// The `n`th HTTP listener, in the order of the flags.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn http(&self, n: usize) -> SocketAddr {
+        self.addresses("listening http=")[n]
+    }
+
+    /// The admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        self.addresses("listening admin=")[0]
+    }
+
+    /// `GET target` at the admin listener.
+    pub async fn admin_get(&self, target: &str) -> Response {
+        Client::get(self.admin(), target).await
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
+    /// Waits for a log line that contains `text` and returns it.
+    pub async fn logged(&self, text: &str) -> String {
+        self.logged_times(text, 1).await
+    }
+
+    /// Waits for the `count`th log line that contains `text` and returns it.
+    ///
+    /// # Panics
+    /// When it does not come, with the log.
+    pub async fn logged_times(&self, text: &str, count: usize) -> String {
+        let mut log = self.log.subscribe();
+        let find = |log: &[String]| log.iter().filter(|line| line.contains(text)).nth(count - 1).cloned();
+        let waiting = log.wait_for(|log| find(log).is_some() || log.last().is_some_and(|line| line == EXITED));
+        let found = match tokio::time::timeout(crate::PATIENCE, waiting).await {
+            Ok(Ok(log)) => find(&log),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        found.unwrap_or_else(|| panic!("the log does not say {text:?} {count} times:\n{}", self.log().join("\n")))
+    }
+
+    /// Sends a signal by name, `TERM` or `HUP`.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the process runs").to_string();
+        // The shell's own `kill`: no unsafe code and no dependency for one system call.
+        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await;
+        assert!(status.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
+    }
+
+    /// Waits until it exits by itself.
+    pub async fn exited(&mut self) -> ExitStatus {
+        patiently("forebay to exit", self.child.wait()).await.expect("a child can be waited for")
+    }
+
+    fn addresses(&self, marker: &str) -> Vec<SocketAddr> {
+        let log = self.log.borrow();
+        let after = |line: &String| line.split_once(marker).map(|(_, rest)| rest.to_owned());
+        let address = |rest: String| {
+            let word = rest.split_whitespace().next().unwrap_or("");
+            word.parse().unwrap_or_else(|_| panic!("no address in {marker}{rest}"))
+        };
+        log.iter().filter_map(after).map(address).collect()
+    }
+}
+
+const EXITED: &str = "(end of stderr)";
+
+impl Builder {
+    /// Adds an HTTP listener that is routed by the documents.
+    #[must_use]
+    pub fn listen(self) -> Self {
+        self.args(["--http", "127.0.0.1:0"])
+    }
+
+    /// Adds an HTTP listener bound to `group`, written `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn bind(self, group: &str) -> Self {
+        self.args(["--http", &format!("127.0.0.1:0={group}")])
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, args: I) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not become ready, with its log.
+    pub async fn start(mut self) -> Forebay {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = self.command.spawn().expect("forebay can be started");
+        let log = Arc::new(watch::Sender::new(Vec::new()));
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(collect(stdout, log.clone(), None));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(collect(stderr, log.clone(), Some(EXITED)));
+        }
+        let forebay = Forebay { child, log };
+        forebay.logged("ready").await;
+        forebay
+    }
+}
+
+impl Drop for Forebay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- forebay's log ----\n{}\n----", self.log().join("\n"));
+        }
+    }
+}
+
+async fn collect(stream: impl AsyncRead + Unpin, log: Arc<watch::Sender<Vec<String>>>, end: Option<&str>) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.send_modify(|log| log.push(line));
+    }
+    if let Some(end) = end {
+        log.send_modify(|log| log.push(end.to_owned()));
+    }
+}
