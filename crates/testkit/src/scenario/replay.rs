@@ -1,0 +1,160 @@
+//! A scenario answered by the pure core on a virtual clock.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use balance::{
+    BoundPlan, Group, GroupSpec, Inputs, Now, Outcome, Peer, PeerKey, Plan, ServerSpec,
+    retry::{Facts, Failure, HeaderVerdict, Tries, Verdict},
+};
+
+use super::{Answer, Request, Scenario, SplitMix, Step, Sticky};
+use crate::{Address, Mode};
+
+/// How an attempt on a server in some mode ends.
+enum Ending {
+    /// A complete response header.
+    Header(u16),
+    /// None, and whether the request had been sent.
+    Failure { failure: Failure, begun: bool },
+}
+
+/// What the core answers, by step.
+///
+/// # Panics
+/// When the core refuses the group.
+pub fn replay(scenario: &Scenario, addresses: &[Address]) -> BTreeMap<usize, Answer> {
+    let plan = Plan::build(&spec(scenario, addresses)).expect("a generated group is valid");
+    let mut group = Group::new();
+    let now = Now::from_secs(1_000_000);
+    let plan = group.reconcile(plan, now);
+    let modes = vec![Mode::Ok; scenario.group.servers.len()];
+    let mut replay = Replay { scenario, plan, group, now, modes, rng: SplitMix(scenario.seed), held: BTreeMap::new() };
+    let mut answers = BTreeMap::new();
+    for (n, step) in scenario.steps.iter().enumerate() {
+        match step {
+            Step::At(t) => replay.now = Now::from_secs(1_000_000 + t),
+            Step::Set(server, mode) => replay.modes[*server] = mode.clone(),
+            Step::Request(request) => {
+                answers.insert(n, replay.request(n, request));
+            }
+            Step::Release(step) => replay.release(*step),
+        }
+    }
+    answers
+}
+
+fn spec(scenario: &Scenario, addresses: &[Address]) -> GroupSpec {
+    let server = |(server, address): (&super::Server, &Address)| {
+        let address: std::sync::Arc<str> = address.to_string().into();
+        ServerSpec {
+            key: PeerKey { address: address.clone(), nth: 0, incarnation: None },
+            server: address,
+            weight: server.weight,
+            max_fails: server.max_fails,
+            fail_timeout: server.fail_timeout,
+            max_conns: server.max_conns,
+            slow_start: 0,
+            tier: server.tier,
+            availability: server.availability,
+            route: server.route.as_deref().map(Into::into),
+        }
+    };
+    GroupSpec {
+        method: scenario.group.method,
+        servers: scenario.group.servers.iter().zip(addresses).map(server).collect(),
+        sticky: scenario.group.sticky.is_some(),
+    }
+}
+
+struct Replay<'a> {
+    scenario: &'a Scenario,
+    plan: BoundPlan,
+    group: Group,
+    now: Now,
+    modes: Vec<Mode>,
+    rng: SplitMix,
+    held: BTreeMap<usize, Peer>,
+}
+
+impl Replay<'_> {
+    fn request(&mut self, step: usize, request: &Request) -> Answer {
+        let policy = &self.scenario.group.policy;
+        let sticky = self.scenario.group.sticky;
+        let inputs = Inputs {
+            hash_key: request.uri.as_bytes(),
+            client: request.client.parse::<IpAddr>().ok(),
+            sid: sticky.and(request.cookie.as_deref()),
+        };
+        let mut state = balance::Request::new(&self.plan, &inputs);
+        let mut tries = Tries::new(&self.plan, policy, self.now);
+        let mut answer = Answer::default();
+        loop {
+            let Ok(peer) = self.group.select(&self.plan, &mut state, self.now, &mut self.rng) else {
+                answer.tried.push("@".into());
+                answer.upstream_status.push("502".into());
+                answer.status = 502;
+                break;
+            };
+            answer.tried.push(format!("s{}", peer.position));
+            if sticky == Some(Sticky::Cookie) {
+                answer.cookie = Some(format!("srv={}; httponly; path=/", self.plan.sid(peer.position)));
+            }
+            let non_idempotent = matches!(request.method, "POST" | "LOCK" | "PATCH");
+            match self.attempt(peer) {
+                Ending::Header(status) => {
+                    let facts = Facts { non_idempotent, begun: true, reused: false, replayable: true };
+                    answer.upstream_status.push(status.to_string());
+                    answer.status = status;
+                    let outcome = match tries.after_header(policy, status, facts, self.now) {
+                        HeaderVerdict::Relay if request.hold && self.modes[peer.position] == Mode::Ok => {
+                            self.held.insert(step, peer);
+                            break;
+                        }
+                        HeaderVerdict::Relay => {
+                            self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
+                            break;
+                        }
+                        HeaderVerdict::RetryFailed => Outcome::Failed,
+                        HeaderVerdict::RetryNext => Outcome::Next,
+                    };
+                    self.group.release(&self.plan, peer, outcome, self.now);
+                }
+                Ending::Failure { failure, begun } => {
+                    let facts = Facts { non_idempotent, begun, reused: false, replayable: true };
+                    self.group.release(&self.plan, peer, Outcome::Failed, self.now);
+                    let status = if failure == Failure::Timeout { 504 } else { 502 };
+                    answer.upstream_status.push(status.to_string());
+                    if let Verdict::Return(status) = tries.after_failure(policy, failure, facts, self.now) {
+                        answer.status = status;
+                        break;
+                    }
+                }
+            }
+        }
+        answer
+    }
+
+    fn release(&mut self, step: usize) {
+        if let Some(peer) = self.held.remove(&step) {
+            self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
+        }
+    }
+
+    fn attempt(&mut self, peer: Peer) -> Ending {
+        match &self.modes[peer.position] {
+            Mode::Ok | Mode::ShortBody => Ending::Header(200),
+            Mode::Status(status) => Ending::Header(*status),
+            Mode::Refuse => Ending::Failure { failure: Failure::Error, begun: false },
+            Mode::Close | Mode::Reset | Mode::ResetMidHeader => {
+                Ending::Failure { failure: Failure::Error, begun: true }
+            }
+            Mode::BadHeader | Mode::BothLengths => Ending::Failure { failure: Failure::InvalidHeader, begun: true },
+            Mode::Hang => {
+                let wait = u64::try_from(self.scenario.group.read_timeout.as_millis()).unwrap_or(u64::MAX);
+                self.now = Now::from_millis(self.now.millis() + wait);
+                Ending::Failure { failure: Failure::Timeout, begun: true }
+            }
+            other => panic!("{other:?} is not generated"),
+        }
+    }
+}
