@@ -1,1 +1,4 @@
-//!
+//! Kubernetes documents to configuration, as a pure function.
+pub mod document;
+mod endpoints;
+mod shared_weight;

@@ -1,0 +1,41 @@
+//! Limits of one attempt: its time, and the bytes kept to repeat it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, Size};
+
+/// How long one attempt may take: nginx proxy_connect_timeout, proxy_send_timeout and proxy_read_timeout.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Timeouts {
+    /// Until the connection is established. Default: 60s.
+    pub connect: Duration,
+
+    /// Between two successful writes of the request. Default: 60s.
+    pub send: Duration,
+
+    /// Until the response header is complete; in the body and in tunnels, between two reads. Default: 60s.
+    pub read: Duration,
+}
+
+/// How much of a request is kept so that it can be sent again.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RequestBuffering {
+    /// Bytes of the request's body kept for another attempt; a request whose body is longer is not tried again once it was
+    /// sent. Default: 1Mi.
+    pub max_bytes: Size,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: "60s".into(), send: "60s".into(), read: "60s".into() }
+    }
+}
+
+impl Default for RequestBuffering {
+    fn default() -> Self {
+        Self { max_bytes: "1Mi".into() }
+    }
+}
