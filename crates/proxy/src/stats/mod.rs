@@ -1,0 +1,117 @@
+//! What is counted, and the one place where a finished request is counted.
+//!
+//! Counters live where their subject lives: a server's with its state in the group, a group's in its cell, the rest with
+//! the process. There is no registry beside the live objects, so nothing has to be cleaned up when a server leaves.
+
+use crate::record::{Attempt, AttemptEnd, FailureReason, Record};
+
+mod class;
+mod counter;
+mod histogram;
+mod last_failure;
+
+pub use class::{CodeClass, RetryReason};
+pub use counter::{Counter, Gauge};
+pub use histogram::{BOUNDS, Histogram};
+pub use last_failure::LastFailure;
+
+/// What was counted of one server. One attempt is one request here.
+#[derive(Debug, Default)]
+pub struct ServerStats {
+    /// Attempts by the class of the status the server sent, in the order of [`CodeClass::ALL`].
+    pub requests: [Counter; CodeClass::ALL.len()],
+    /// Attempts charged to the server, in the order of [`FailureReason::ALL`].
+    pub failures: [Counter; FailureReason::ALL.len()],
+    /// Failures at or past `max_fails`, each of which puts the server out for `fail_timeout`.
+    pub ejections: Counter,
+    /// Sum of the times to the end of the attempts that brought a response, microseconds.
+    pub response_micros: Counter,
+    /// The number of those attempts.
+    pub responses: Counter,
+    /// The last attempt charged to the server.
+    pub last_failure: LastFailure,
+}
+
+/// What was counted of one group.
+#[derive(Debug, Default)]
+pub struct GroupStats {
+    /// Requests by the class of the status sent to the client, in the order of [`CodeClass::ALL`].
+    pub requests: [Counter; CodeClass::ALL.len()],
+    /// Attempts after the first, in the order of [`RetryReason::ALL`].
+    pub retries: [Counter; RetryReason::ALL.len()],
+    /// Requests that found no eligible server, at first or after a retry: nginx's `no live upstreams`.
+    pub no_live: Counter,
+    /// From the request's header to its end.
+    pub duration: Histogram,
+}
+
+/// What was counted of the process.
+#[derive(Debug, Default)]
+pub struct ProcessStats {
+    /// Client connections accepted.
+    pub connections_accepted: Counter,
+    /// Client connections closed at once: a limit was reached, or the socket could not be set up.
+    pub connections_refused: Counter,
+    /// Client connections open now.
+    pub connections_active: Gauge,
+    /// Requests between their header and their end.
+    pub requests_active: Gauge,
+    /// Connections that were upgraded and are now tunnels.
+    pub tunnels_active: Gauge,
+    /// Finished requests by the class of their status, those without a group included.
+    pub requests: [Counter; CodeClass::ALL.len()],
+    /// Bytes of request body received from clients.
+    pub received_bytes: Counter,
+    /// Bytes of response header and body handed to clients' connections.
+    pub sent_bytes: Counter,
+    /// Requests that matched no route.
+    pub no_route: Counter,
+    /// Connections refused or requests answered 400, 408, 413, 414 or 431 before they had a route: the client's fault.
+    pub bad_requests: Counter,
+    /// Access log lines that could not be written in time.
+    pub access_log_lost_lines: Counter,
+}
+
+/// Counts a finished request. Call it once for each.
+pub fn account(record: &Record, process: &ProcessStats) {
+    let class = CodeClass::of(record.status).index();
+    process.requests[class].inc();
+    process.received_bytes.add(record.request_body_bytes);
+    process.sent_bytes.add(record.body_bytes_sent + record.header_bytes_sent);
+
+    let Some(group) = &record.group else { return };
+    let stats = &group.cell.stats;
+    stats.requests[class].inc();
+    stats.duration.observe(record.finished.since(record.started));
+
+    let mut attempts = record.attempts.iter().peekable();
+    while let Some(attempt) = attempts.next() {
+        if attempt.end == AttemptEnd::NoLivePeers {
+            stats.no_live.inc();
+        } else if let Some(server) = attempt.position.and_then(|position| group.servers.get(position)) {
+            account_attempt(attempt, &server.stats, record);
+        }
+        if let (Some(_), Some(reason)) = (attempts.peek(), RetryReason::of(attempt.end)) {
+            stats.retries[reason.index()].inc();
+        }
+    }
+}
+
+/// Counts one attempt at the server it was made at.
+fn account_attempt(attempt: &Attempt, stats: &ServerStats, record: &Record) {
+    if attempt.header.is_some() {
+        stats.requests[attempt.status.map_or(CodeClass::None, CodeClass::of).index()].inc();
+        stats.responses.inc();
+        let response = attempt.response.or(attempt.header).unwrap_or_default();
+        stats.response_micros.add(u64::try_from(response.as_micros()).unwrap_or(u64::MAX));
+    } else {
+        stats.requests[CodeClass::None.index()].inc();
+    }
+    if let AttemptEnd::Failed(reason) = attempt.end {
+        stats.failures[reason.index()].inc();
+        stats.last_failure.set(reason, record.finished);
+    }
+    if attempt.disabled {
+        stats.ejections.inc();
+    }
+}
