@@ -1,0 +1,49 @@
+//! Backends to try the examples against: `cargo run --example backends -- NAME=[IP:]PORT[:HOW]...`
+//!
+//! Each answers 200 with its name; `/echo` answers what it received. HOW makes it behave otherwise: a status such as `503`,
+//! a time such as `5s` that it takes, or `upgrade` for a tunnel that sends every byte back.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use testkit::{Address, Mode, Upstream};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let mut running = Vec::new();
+    for argument in std::env::args().skip(1) {
+        let Some((name, address, mode)) = parse(&argument) else {
+            eprintln!("\"{argument}\" is not NAME=[IP:]PORT[:STATUS|:SECONDSs|:upgrade], for example one=9001 or two=9002:503");
+            return ExitCode::from(2);
+        };
+        let upstream = Upstream::at(name, Address::Tcp(address)).await;
+        upstream.set(mode).await;
+        println!("{name} listens on {address}");
+        running.push(upstream);
+    }
+    // An error means that no signal can be caught: then the default action ends the process as well.
+    let _ = tokio::signal::ctrl_c().await;
+    ExitCode::SUCCESS
+}
+
+fn parse(argument: &str) -> Option<(&str, SocketAddr, Mode)> {
+    let (name, rest) = argument.split_once('=')?;
+    let (address, how) = match rest.rsplit_once(':') {
+        Some((address, how)) if how.parse::<u16>().is_err() || address.contains(':') || !address.contains('.') => {
+            (address, Some(how))
+        }
+        _ => (rest, None),
+    };
+    let address = match address.parse() {
+        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+        Err(_) => address.parse().ok()?,
+    };
+    let mode = match how {
+        None => Mode::Ok,
+        Some("upgrade") => Mode::Upgrade,
+        Some(how) => match how.strip_suffix('s') {
+            Some(seconds) => Mode::Delay(Duration::from_secs(seconds.parse().ok()?)),
+            None => Mode::Status(how.parse().ok().filter(|status| (200..600).contains(status))?),
+        },
+    };
+    Some((name, address, mode))
+}
