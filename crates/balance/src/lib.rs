@@ -10,16 +10,25 @@
 //! Intended differences from nginx are listed, each with its reason and its test, in `specs/nginx/ledger.toml`.
 
 mod group;
+mod index;
+mod method;
+mod peer;
 mod plan;
 mod request;
 pub mod retry;
 mod rng;
+mod slots;
 mod spec;
+mod sticky;
 mod time;
+mod tried;
+mod turn;
+mod weight;
 
-pub use group::{Group, NoLivePeers, Obstacle, Outcome, Peer, PeerView, Released, Slot, Times};
+pub use group::{Group, NoLivePeers, Obstacle, Outcome, Peer, PeerView, Released, Times};
 pub use plan::{BoundPlan, Plan};
 pub use request::{Inputs, Request};
 pub use rng::Rng;
+pub use slots::Slot;
 pub use spec::{Availability, GroupSpec, Measure, Method, PeerKey, ServerSpec, SpecError, Tier};
 pub use time::Now;

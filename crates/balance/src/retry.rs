@@ -116,30 +116,108 @@ pub enum HeaderVerdict {
     RetryNext,
 }
 
-/// The tries one request has left; nginx's `u->peer.tries` and `u->start_time`.
+/// The tries one request has left; nginx's `u->peer.tries` and `u->peer.start_time`.
+///
+/// They are counted from the configuration, not from the peers that are usable now: with one of three peers ejected the
+/// third try exists on paper and ends in `no live upstreams`.
 #[derive(Debug)]
-pub struct Tries {}
+pub struct Tries {
+    left: u32,
+    single: bool,
+    /// Milliseconds of the first pick.
+    started: u64,
+}
+
+impl Conditions {
+    fn lists_status(self, status: u16) -> Option<HeaderVerdict> {
+        let (condition, verdict) = match status {
+            500 => (Condition::Http500, HeaderVerdict::RetryFailed),
+            502 => (Condition::Http502, HeaderVerdict::RetryFailed),
+            503 => (Condition::Http503, HeaderVerdict::RetryFailed),
+            504 => (Condition::Http504, HeaderVerdict::RetryFailed),
+            429 => (Condition::Http429, HeaderVerdict::RetryFailed),
+            403 => (Condition::Http403, HeaderVerdict::RetryNext),
+            404 => (Condition::Http404, HeaderVerdict::RetryNext),
+            _ => return None,
+        };
+        self.contains(condition).then_some(verdict)
+    }
+}
+
+impl Policy {
+    /// The three conditions common to both judgements: the request may be sent twice, can be, and in time.
+    fn permits(&self, facts: Facts, elapsed: u64) -> bool {
+        let unsafe_twice = facts.non_idempotent && facts.begun && !self.non_idempotent;
+        let consumed = facts.begun && !facts.replayable;
+        let late = self.timeout > 0 && elapsed >= self.timeout;
+        !unsafe_twice && !consumed && !late
+    }
+}
+
+impl Failure {
+    const fn condition(self) -> Condition {
+        match self {
+            Self::Error => Condition::Error,
+            Self::Timeout => Condition::Timeout,
+            Self::InvalidHeader => Condition::InvalidHeader,
+        }
+    }
+
+    const fn status(self) -> u16 {
+        match self {
+            Self::Timeout => 504,
+            Self::Error | Self::InvalidHeader => 502,
+        }
+    }
+}
 
 impl Tries {
-    /// The tries of a request whose first pick is at `now`.
+    /// The tries of a request whose first pick is at `now` (`ngx_http_upstream.c`, `ngx_http_upstream_init_request`).
     #[must_use]
-    pub fn new(_plan: &BoundPlan, _policy: &Policy, _now: Now) -> Self {
-        todo!()
+    pub fn new(plan: &BoundPlan, policy: &Policy, now: Now) -> Self {
+        let left = if policy.tries == 0 { plan.tries() } else { plan.tries().min(policy.tries) };
+        Self { left, single: plan.is_single(), started: now.millis() }
     }
 
-    /// Judges an attempt that ended without a complete response header. Call it once, at the release as failed.
-    pub fn after_failure(&mut self, _policy: &Policy, _failure: Failure, _facts: Facts, _now: Now) -> Verdict {
-        todo!()
+    /// Judges an attempt that ended without a complete response header (`ngx_http_upstream.c`, `ngx_http_upstream_next`).
+    /// Call it once, at the release as failed.
+    pub fn after_failure(&mut self, policy: &Policy, failure: Failure, facts: Facts, now: Now) -> Verdict {
+        self.spend();
+        if facts.reused && failure == Failure::Error {
+            // The idle connection had died: that is no judgement on the peer's willingness.
+            self.left += 1;
+        }
+        let listed = policy.conditions.contains(failure.condition());
+        if self.left > 0 && listed && policy.permits(facts, self.elapsed(now)) {
+            Verdict::Retry
+        } else {
+            Verdict::Return(failure.status())
+        }
     }
 
-    /// Judges a complete response header.
-    pub fn after_header(&mut self, _policy: &Policy, _status: u16, _facts: Facts, _now: Now) -> HeaderVerdict {
-        todo!()
+    /// Judges a complete response header (`ngx_http_upstream.c`, `ngx_http_upstream_test_next`): unlike after a failure,
+    /// what counts is whether a try is left beyond this one, and the last one is relayed.
+    pub fn after_header(&mut self, policy: &Policy, status: u16, facts: Facts, now: Now) -> HeaderVerdict {
+        match policy.conditions.lists_status(status) {
+            Some(verdict) if self.left > 1 && policy.permits(facts, self.elapsed(now)) => {
+                self.spend();
+                verdict
+            }
+            Some(_) | None => HeaderVerdict::Relay,
+        }
     }
 
     /// Tries left on paper, whether or not a peer is there to use them.
     #[must_use]
     pub fn left(&self) -> u32 {
-        todo!()
+        self.left
+    }
+
+    fn spend(&mut self) {
+        self.left = if self.single { 0 } else { self.left.saturating_sub(1) };
+    }
+
+    fn elapsed(&self, now: Now) -> u64 {
+        now.millis().saturating_sub(self.started)
     }
 }

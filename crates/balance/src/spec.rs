@@ -135,4 +135,15 @@ pub enum SpecError {
     /// Two servers carry one key: the caller did not number the repetitions.
     #[error("server {0} appears twice with one key; number the repetitions with `nth`")]
     DuplicateKey(Arc<str>),
+    /// The consistent ring would be too large to keep.
+    #[error(
+        "hash consistent over a total weight of {total_weight} needs 160 points for each; lower the weights in proportion \
+         until they sum to at most {limit}"
+    )]
+    RingTooLarge {
+        /// Sum of the weights of the primaries.
+        total_weight: u64,
+        /// The greatest permitted sum.
+        limit: u64,
+    },
 }
