@@ -139,20 +139,15 @@ impl Client {
         let outcome = match response.framing {
             Framing::Bodiless => return,
             Framing::Length => self.wire.exact(response.head.headers.content_length().unwrap_or(0)).await,
-            Framing::Close => self.wire.to_end().await,
+            Framing::Close => self.wire.rest().await,
             Framing::Chunked => self.wire.chunked().await.map(|body| {
                 response.chunks = body.chunks;
                 response.trailers = body.trailers;
                 body.content
             }),
         };
-        match outcome {
-            Ok(content) => response.body = content,
-            Err(_) => {
-                response.body = std::mem::take(&mut self.wire.buffer);
-                response.complete = false;
-            }
-        }
+        response.complete = outcome.is_ok();
+        response.body = outcome.unwrap_or_else(|_| std::mem::take(&mut self.wire.buffer));
     }
 
     /// Exactly `count` bytes, of a tunnel say.
@@ -173,7 +168,7 @@ impl Client {
     /// # Panics
     /// When bytes come instead.
     pub async fn end(&mut self) -> End {
-        match patiently("the end of the connection", self.wire.to_end()).await {
+        match patiently("the end of the connection", self.wire.rest()).await {
             Ok(rest) if rest.is_empty() => End::Closed,
             Ok(rest) => panic!("bytes instead of the end: {:?}", String::from_utf8_lossy(&rest)),
             Err(_) => End::Reset,

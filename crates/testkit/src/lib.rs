@@ -12,6 +12,7 @@ pub mod gate;
 pub mod message;
 pub mod nginx;
 pub mod process;
+pub mod rig;
 pub mod scenario;
 pub mod stream;
 pub mod upstream;
@@ -20,6 +21,7 @@ pub use client::{Client, Response};
 pub use gate::Gate;
 pub use message::{Head, Headers};
 pub use process::Forebay;
+pub use rig::Rig;
 pub use stream::{Address, Stream};
 pub use upstream::{Mode, Received, Upstream};
 
@@ -31,8 +33,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// # Panics
 /// When the time is over.
 pub async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, condition).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} in vain for {what}"),
-    }
+    let outcome = tokio::time::timeout(PATIENCE, condition).await;
+    outcome.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
 }

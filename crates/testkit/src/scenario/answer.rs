@@ -1,6 +1,9 @@
 //! What an implementation answered, and how two answers are compared.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use super::Scenario;
 use crate::Address;
@@ -62,7 +65,8 @@ pub fn compare(
     let mut report = format!("{scenario}\n  step: {:44} | {}\n", expected.0, actual.0);
     for (n, left, right) in pairs.take_while(|(n, ..)| *n <= step) {
         let mark = if n == step { " <--" } else { "" };
-        report += &format!("  {n:4}: {:44} | {right}{mark}\n", left.to_string());
+        // Writing to a String cannot fail.
+        let _ = writeln!(report, "  {n:4}: {:44} | {right}{mark}", left.to_string());
     }
     Err(Divergence { step, report })
 }

@@ -144,19 +144,14 @@ async fn ask(
 
 fn request_bytes(request: &Request, id: &str, target: &'static str) -> String {
     let Request { method, uri, client, cookie, hold } = request;
-    let mut head = format!("{method} {uri} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nX-Step: {id}\r\n");
-    head += &format!("X-Forwarded-For: {client}\r\n");
-    if let Some(cookie) = cookie {
-        head += &format!("Cookie: srv={cookie}\r\n");
-    }
-    if *hold {
-        let step = id.split_once('-').map_or("", |(_, step)| step);
-        head += &format!("X-Hold: {target}-{step}\r\n");
-    }
-    match *method {
-        "POST" | "PUT" | "PATCH" => head + "Content-Length: 5\r\n\r\nhello",
-        _ => head + "\r\n",
-    }
+    let cookie = cookie.as_ref().map(|cookie| format!("Cookie: srv={cookie}\r\n")).unwrap_or_default();
+    let step = id.split_once('-').map_or("", |(_, step)| step);
+    let hold = if *hold { format!("X-Hold: {target}-{step}\r\n") } else { String::new() };
+    let body = if matches!(*method, "POST" | "PUT" | "PATCH") { "Content-Length: 5\r\n\r\nhello" } else { "\r\n" };
+    format!(
+        "{method} {uri} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nX-Step: {id}\r\n\
+         X-Forwarded-For: {client}\r\n{cookie}{hold}{body}"
+    )
 }
 
 fn hold_id(target: &str, step: usize) -> String {

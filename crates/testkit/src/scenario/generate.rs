@@ -42,9 +42,9 @@ pub fn generate(seed: u64, release: Release) -> Scenario {
         servers: servers(&mut rng, method, sticky, holds),
         sticky,
         policy: policy(&mut rng, holds),
-        read_timeout: if holds { Duration::from_secs(60) } else { READ_TIMEOUT },
+        read_timeout: if holds { Duration::from_mins(1) } else { READ_TIMEOUT },
     };
-    let steps = Steps { rng, release, holds, count: group.servers.len(), held: Vec::new(), steps: Vec::new() }.all();
+    let steps = Steps { rng, release, holds, count: group.servers.len(), held: Vec::new(), done: Vec::new() }.all();
     Scenario { seed, group, steps }
 }
 
@@ -98,7 +98,7 @@ struct Steps {
     holds: bool,
     count: usize,
     held: Vec<usize>,
-    steps: Vec<Step>,
+    done: Vec<Step>,
 }
 
 impl Steps {
@@ -106,7 +106,7 @@ impl Steps {
         let mut t = 0;
         let mut hanging = None;
         for phase in 0..5 {
-            self.steps.push(Step::At(t));
+            self.done.push(Step::At(t));
             for _ in 0..self.rng.below(if phase == 0 { 3 } else { 4 }) {
                 let server = self.rng.index(self.count);
                 let mode = self.mode(hanging.is_none() || hanging == Some(server));
@@ -115,7 +115,7 @@ impl Steps {
                 } else if hanging == Some(server) {
                     hanging = None;
                 }
-                self.steps.push(Step::Set(server, mode));
+                self.done.push(Step::Set(server, mode));
             }
             // At most three read timeouts fit into the second.
             let requests = if hanging.is_some() { 3 } else { 3 + self.rng.below(8) };
@@ -125,26 +125,26 @@ impl Steps {
             t += *self.rng.pick(&[1, 1, 2, 2, 3]);
         }
         while let Some(step) = self.held.pop() {
-            self.steps.push(Step::Release(step));
+            self.done.push(Step::Release(step));
         }
-        self.steps
+        self.done
     }
 
     fn one(&mut self) {
         if !self.held.is_empty() && self.rng.chance(30) {
             let place = self.rng.index(self.held.len());
             let step = self.held.remove(place);
-            self.steps.push(Step::Release(step));
+            self.done.push(Step::Release(step));
         }
         let hold = self.holds && self.rng.chance(40);
         if hold {
-            self.held.push(self.steps.len());
+            self.held.push(self.done.len());
         }
         let client = format!("10.0.{}.{}", self.rng.below(4), self.rng.below(200));
         let uri = format!("/item/{}?v={}", self.rng.below(12), self.rng.below(3));
         let cookie = self.rng.chance(60).then(|| format!("r{}", self.rng.below(self.count as u64 + 1)));
         let method = *self.rng.pick(&["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
-        self.steps.push(Step::Request(Request { method, uri, client, cookie, hold }));
+        self.done.push(Step::Request(Request { method, uri, client, cookie, hold }));
     }
 
     fn mode(&mut self, may_hang: bool) -> Mode {

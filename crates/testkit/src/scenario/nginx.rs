@@ -27,12 +27,8 @@ pub fn configuration(scenario: &Scenario, addresses: &[Address], release: Releas
         Method::RandomTwo => "random two;",
         Method::LeastTime { .. } => panic!("nginx's times are not deterministic"),
     };
-    let servers: String = group
-        .servers
-        .iter()
-        .zip(addresses)
-        .map(|(server, address)| format!("    server {address} {};\n", parameters(server)))
-        .collect();
+    let line = |(server, address)| format!("    server {address} {};\n", parameters(server));
+    let servers = group.servers.iter().zip(addresses).map(line).collect::<Vec<_>>().concat();
     let sticky = match group.sticky {
         None => "",
         Some(Sticky::Cookie) => "sticky cookie srv path=/ httponly;",
@@ -57,23 +53,21 @@ pub fn configuration(scenario: &Scenario, addresses: &[Address], release: Releas
 
 /// The parameters of a `server` line.
 pub(super) fn parameters(server: &Server) -> String {
-    let mut text = format!(
-        "weight={} max_fails={} fail_timeout={}s max_conns={}",
-        server.weight, server.max_fails, server.fail_timeout, server.max_conns
-    );
-    match server.tier {
-        Tier::Primary => {}
-        Tier::Backup => text += " backup",
-    }
-    match server.availability {
-        Availability::Up => {}
-        Availability::Down => text += " down",
-        Availability::Drain => text += " drain",
-    }
-    if let Some(route) = &server.route {
-        text += &format!(" route={route}");
-    }
-    text
+    let tier = match server.tier {
+        Tier::Primary => "",
+        Tier::Backup => " backup",
+    };
+    let availability = match server.availability {
+        Availability::Up => "",
+        Availability::Down => " down",
+        Availability::Drain => " drain",
+    };
+    let route = server.route.as_ref().map(|route| format!(" route={route}")).unwrap_or_default();
+    let Server { weight, max_fails, fail_timeout, max_conns, .. } = server;
+    format!(
+        "weight={weight} max_fails={max_fails} fail_timeout={fail_timeout}s max_conns={max_conns}\
+         {tier}{availability}{route}"
+    )
 }
 
 /// The words of `proxy_next_upstream`.
