@@ -33,14 +33,23 @@ pub fn crd_schema() -> &'static Value {
 
 /// Its text as YAML: what `forebay crd` prints and `manifests/crd/` holds.
 pub fn crd_yaml() -> String {
-    serde_saphyr::to_string(crd()).expect("a CRD has string keys and no fallible serializer")
+    let mut crd = serde_json::to_value(crd()).expect("a CRD is JSON");
+    whole_numbers(&mut crd);
+    serde_saphyr::to_string(&crd).expect("JSON has string keys and no fallible serializer")
 }
 
+/// Takes out what only says that a field may be null, and joins the lines of descriptions.
 fn normalise(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if map.get("nullable").is_some_and(Value::is_boolean) {
                 map.remove("nullable");
+            }
+            if map.get("title").is_some_and(Value::is_string) {
+                map.remove("title");
+            }
+            if let Some(Value::Array(values)) = map.get_mut("enum") {
+                values.retain(|value| !value.is_null());
             }
             if let Some(Value::String(description)) = map.get_mut("description") {
                 *description = one_line_per_paragraph(description);
@@ -54,4 +63,18 @@ fn normalise(value: &mut Value) {
 
 fn one_line_per_paragraph(text: &str) -> String {
     text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Limits are floating point numbers in the types of a CRD; ours are whole and are written so.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) => {
+            if let Ok(whole) = number.to_string().trim_end_matches(".0").parse::<i64>() {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }

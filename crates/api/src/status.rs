@@ -81,7 +81,7 @@ pub struct Summary {
     /// Which servers take the requests: Primary, Backup or None.
     pub active_tier: ActiveTier,
 
-    /// Requests in progress.
+    /// Requests in progress. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub active_requests: i64,
