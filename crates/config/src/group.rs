@@ -153,13 +153,21 @@ pub struct Timeouts {
     pub connect: Millis,
     /// Between two successful writes of the request.
     pub send: Millis,
-    /// Until the complete response header; in the body and in tunnels between two reads.
+    /// Until the complete response header; in the body between two reads.
     pub read: Millis,
+    /// How long an upgraded connection (WebSocket) may be silent in both directions. The API's `timeouts.tunnel`; where it
+    /// is not set it is `read`, as in nginx.
+    pub tunnel: Millis,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Millis::from_secs(60), send: Millis::from_secs(60), read: Millis::from_secs(60) }
+        Self {
+            connect: Millis::from_secs(60),
+            send: Millis::from_secs(60),
+            read: Millis::from_secs(60),
+            tunnel: Millis::from_secs(60),
+        }
     }
 }
 

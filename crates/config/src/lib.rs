@@ -16,11 +16,12 @@ mod sticky;
 pub mod template;
 
 pub use address::{Address, AddressError};
+pub use balance::{Availability, Tier};
 pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
 pub use duration::{DurationError, Millis, parse_duration};
 pub use group::{
-    Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server, SetHeader,
-    Timeouts,
+    Condition, Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server,
+    SetHeader, Timeouts,
 };
 pub use id::GroupId;
 pub use route::{HostPattern, HostPatternError, HostRoutes, PathMatch, PathRoute, Routes, Target};

@@ -1,0 +1,112 @@
+//! From a configuration to a snapshot: plans are built, state is carried over, what did not change is shared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use balance::Plan;
+use balance::learn::Sessions;
+use config::{Config, GroupId, Sticky};
+use parking_lot::Mutex;
+
+use crate::clock::Moment;
+use crate::route::RouteTable;
+use crate::snapshot::{GroupCell, GroupView, ServerView, Snapshot};
+use crate::spec::{group_spec, retry_policy};
+use crate::stats::{GroupStats, ServerStats};
+
+/// A group that cannot be put in force. Nothing of its configuration is: the last good one stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("group {group}: {error}")]
+pub struct ApplyError {
+    /// The group.
+    pub group: GroupId,
+    /// Why.
+    pub error: balance::SpecError,
+}
+
+/// What `forebay check` asks: could this configuration be put in force? Every group that could not is named.
+pub fn compile_check(config: &Config) -> Vec<ApplyError> {
+    config
+        .groups
+        .iter()
+        .filter_map(|(id, group)| {
+            Plan::build(&group_spec(group)).err().map(|error| ApplyError { group: id.clone(), error })
+        })
+        .collect()
+}
+
+/// Builds the snapshot that follows `last`. State of groups that both have is shared; a group whose configuration is equal
+/// keeps its very view.
+pub(crate) fn next_snapshot(
+    last: Option<&Snapshot>,
+    config: &Config,
+    source: Arc<str>,
+    at: Moment,
+) -> Result<Snapshot, ApplyError> {
+    // All plans first: reconciling one group's state for a configuration that is then refused would be half an update.
+    let mut next = Vec::with_capacity(config.groups.len());
+    for (id, group) in &config.groups {
+        let view = last.and_then(|last| last.groups.get(id));
+        next.push((id, match view {
+            Some(view) if view.config == *group => Next::Same(view),
+            _ => {
+                let plan = Plan::build(&group_spec(group));
+                Next::New { group, last: view, plan: plan.map_err(|error| ApplyError { group: id.clone(), error })? }
+            }
+        }));
+    }
+    let groups = next.into_iter().map(|(id, next)| {
+        let view = match next {
+            Next::Same(view) => view.clone(),
+            Next::New { group, last, plan } => Arc::new(bind(id, group, last.map(Arc::as_ref), plan, at)),
+        };
+        (id.clone(), view)
+    });
+    let groups: HashMap<_, _> = groups.collect();
+    let routes = RouteTable::new(&config.routes);
+    Ok(Snapshot { revision: config.revision(), source, applied: at, routes, groups })
+}
+
+/// What becomes of a group.
+enum Next<'a> {
+    Same(&'a Arc<GroupView>),
+    New { group: &'a Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },
+}
+
+fn bind(id: &GroupId, group: &Arc<config::Group>, last: Option<&GroupView>, plan: Plan, at: Moment) -> GroupView {
+    let cell = match last {
+        Some(view) => view.cell.clone(),
+        None => Arc::new(GroupCell {
+            balance: Mutex::new(balance::Group::new()),
+            sessions: Mutex::new(Sessions::new(0, 0)),
+            stats: GroupStats::default(),
+        }),
+    };
+    if let Some(Sticky::Learn(learn)) = &group.sticky {
+        cell.sessions.lock().configure(learn.max_sessions, learn.timeout.0);
+    }
+    let plan = cell.balance.lock().reconcile(plan, at.now());
+    let known: HashMap<_, _> =
+        last.map(|view| view.servers.iter().map(|server| (&server.key, &server.stats)).collect()).unwrap_or_default();
+    let servers = group_spec(group)
+        .servers
+        .into_iter()
+        .zip(&group.servers)
+        .map(|(spec, server)| ServerView {
+            stats: known.get(&spec.key).map_or_else(|| Arc::new(ServerStats::default()), |stats| Arc::clone(stats)),
+            name: server.name.clone(),
+            address: server.address.clone(),
+            address_text: spec.key.address.clone(),
+            key: spec.key,
+        })
+        .collect();
+    GroupView {
+        id: id.clone(),
+        name: id.to_string().into(),
+        config: group.clone(),
+        policy: retry_policy(group),
+        plan,
+        servers,
+        cell,
+    }
+}

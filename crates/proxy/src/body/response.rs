@@ -1,0 +1,136 @@
+//! The body sent to the client: our own short page, or the server's, observed so that the attempt ends with its last byte.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::exchange::{Exchange, Relaying};
+
+/// What the client is sent after the header. The request is over, and logged, when it is dropped.
+pub(crate) enum ResponseBody {
+    /// A page of our own, or nothing.
+    Own { page: Option<Bytes>, exchange: Box<Exchange> },
+    /// A server's body.
+    Relay(Box<Relay>),
+    /// Nothing, for an exchange that goes on without this response (a tunnel).
+    Detached,
+}
+
+/// A server's body on its way to the client.
+pub(crate) struct Relay {
+    incoming: Incoming,
+    /// Gone once the response is complete or broke off.
+    relaying: Option<Relaying>,
+    /// nginx `proxy_read_timeout`: between two reads of the body.
+    read_timeout: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a response broke off: the client's connection is closed, as its framing cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenOff {
+    /// The server closed or reset the connection, or broke the framing.
+    #[error("upstream response broke off: {0}")]
+    Upstream(#[from] hyper::Error),
+    /// Nothing came for `timeouts.read`.
+    #[error("upstream timed out while reading its response")]
+    TimedOut,
+}
+
+impl Relay {
+    /// The body of a response whose header is passed on; the attempt ends here and now if there is none.
+    pub(crate) fn body(incoming: Incoming, mut relaying: Relaying, read_timeout: Duration) -> ResponseBody {
+        if incoming.is_end_stream() {
+            let exchange = relaying.complete();
+            return ResponseBody::Own { page: None, exchange };
+        }
+        ResponseBody::Relay(Box::new(Self {
+            incoming,
+            relaying: Some(relaying),
+            read_timeout,
+            waiting: None,
+        }))
+    }
+
+    fn complete(&mut self) {
+        if let Some(mut relaying) = self.relaying.take() {
+            drop(relaying.complete());
+        }
+    }
+
+    fn break_off(&mut self, error: &BrokenOff) {
+        if let Some(relaying) = self.relaying.take() {
+            relaying.break_off(error);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = None;
+                if let (Some(chunk), Some(relaying)) = (frame.data_ref(), &mut self.relaying) {
+                    relaying.relayed(chunk.len() as u64);
+                }
+                if self.incoming.is_end_stream() {
+                    self.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => {
+                self.complete();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let timeout = self.read_timeout;
+                let waiting =
+                    self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
+                ready!(waiting.as_mut().poll(cx));
+                Poll::Ready(Some(Err(BrokenOff::TimedOut)))
+            }
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            Self::Own { page, exchange } => Poll::Ready(page.take().map(|page| {
+                exchange.record.body_bytes_sent += page.len() as u64;
+                Ok(Frame::data(page))
+            })),
+            Self::Relay(relay) => {
+                let polled = ready!(relay.poll(cx));
+                if let Some(Err(error)) = &polled {
+                    relay.break_off(error);
+                }
+                Poll::Ready(polled)
+            }
+            Self::Detached => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own { page, .. } => page.is_none(),
+            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Detached => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own { page, .. } => SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64)),
+            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Detached => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One request from its header to its log line, and the attempt whose response is being relayed.
+//!
+//! An [`Exchange`] is accounted and logged when it is dropped, whatever ended it: the last byte of a response, a client that
+//! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
+
+use std::sync::Arc;
+
+use balance::{Outcome, Times};
+use config::Sticky;
+use http::HeaderMap;
+
+use crate::body::{BrokenOff, Source};
+use crate::clock::Moment;
+use crate::error_log;
+use crate::lease::Lease;
+use crate::record::{AttemptEnd, FailureReason, Record};
+use crate::snapshot::GroupView;
+use crate::stats;
+use crate::upstream::Connection;
+use crate::variables::{self, View};
+use crate::worker::Worker;
+
+/// A request in progress.
+pub(crate) struct Exchange {
+    pub(crate) record: Record,
+    pub(crate) worker: Arc<Worker>,
+    /// The client's body, if it sends one.
+    pub(crate) body: Option<Arc<Source>>,
+}
+
+/// An attempt whose response header was passed on; its body is on its way.
+pub(crate) struct Relaying {
+    /// Present until complete.
+    exchange: Option<Box<Exchange>>,
+    group: Arc<GroupView>,
+    /// Present until the attempt is over.
+    lease: Option<Lease>,
+    connection: Option<Connection>,
+    /// Whether the connection may carry another request: HTTP/1.1 and still HTTP.
+    reusable: bool,
+    /// The session to remember once the response is complete.
+    learned: Option<Vec<u8>>,
+}
+
+impl Exchange {
+    /// Begins a request whose header was read.
+    pub(crate) fn begin(record: Record, worker: Arc<Worker>) -> Box<Self> {
+        worker.shared.stats.requests_active.inc();
+        Box::new(Self { record, worker, body: None })
+    }
+
+    /// The present, by the worker's clock.
+    pub(crate) fn now(&self) -> Moment {
+        self.worker.shared.clock.now()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record.finished = self.now();
+        self.record.request_body_bytes = self.body.as_ref().map_or(0, |body| body.received());
+        if self.record.status == 0 {
+            // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST).
+            self.record.status = 499;
+            if let Some(attempt) = self.record.attempts.last_mut()
+                && attempt.end == AttemptEnd::Running
+            {
+                attempt.end = AttemptEnd::Abandoned;
+                attempt.response = Some(self.record.finished.since(attempt.started));
+            }
+        }
+        self.worker.shared.stats.requests_active.dec();
+        stats::account(&self.record, &self.worker.shared.stats);
+        self.worker.log.lock().log(&self.record);
+    }
+}
+
+impl Relaying {
+    pub(crate) fn new(
+        exchange: Box<Exchange>,
+        group: Arc<GroupView>,
+        lease: Lease,
+        connection: Connection,
+        reusable: bool,
+        learned: Option<Vec<u8>>,
+    ) -> Self {
+        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, learned }
+    }
+
+    /// Counts bytes of body on their way to the client.
+    pub(crate) fn relayed(&mut self, bytes: u64) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record.body_bytes_sent += bytes;
+            if let Some(attempt) = exchange.record.attempts.last_mut() {
+                attempt.response_length += bytes;
+            }
+        }
+    }
+
+    /// The last byte was received: the server is released, the connection goes back to the pool.
+    pub(crate) fn complete(&mut self) -> Box<Exchange> {
+        let mut exchange = self.exchange.take().expect("completed once: the caller gives `self` up");
+        let now = exchange.now();
+        exchange.record.complete = true;
+        let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
+        if let Some(lease) = self.lease.take() {
+            if let Some(session) = self.learned.take() {
+                remember(&self.group, lease.position(), &session, now);
+            }
+            lease.finish(Outcome::Done(header));
+        }
+        if let Some(connection) = self.connection.take()
+            && self.reusable
+            && let Some(attempt) = exchange.record.attempts.last()
+            && let Some(position) = attempt.position
+        {
+            exchange.worker.keep(&self.group, position, connection, now);
+        }
+        exchange
+    }
+
+    /// The response broke off: nginx does not blame the server for what happens after the header.
+    pub(crate) fn break_off(mut self, error: &BrokenOff) {
+        if let Some(mut exchange) = self.exchange.take() {
+            let now = exchange.now();
+            self.end_attempt(&mut exchange, AttemptEnd::CutOff, now);
+            let reason = match error {
+                BrokenOff::TimedOut => FailureReason::ReadTimeout,
+                BrokenOff::Upstream(_) => FailureReason::Closed,
+            };
+            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
+            if let Some(lease) = self.lease.take() {
+                lease.finish(Outcome::Done(None));
+            }
+        }
+    }
+
+    fn end_attempt(&self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) -> Option<Times> {
+        let attempt = exchange.record.attempts.last_mut()?;
+        let response = now.since(attempt.started);
+        attempt.response = Some(response);
+        attempt.end = end;
+        if let Some(connection) = &self.connection {
+            (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
+        }
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
+    }
+}
+
+impl Drop for Relaying {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            let now = exchange.now();
+            self.end_attempt(&mut exchange, AttemptEnd::Abandoned, now);
+        }
+    }
+}
+
+/// The session that `sticky learn` is to remember of a response, if any.
+pub(crate) fn learned_session(group: &GroupView, record: &Record, response: &HeaderMap) -> Option<Vec<u8>> {
+    let Some(Sticky::Learn(learn)) = &group.config.sticky else { return None };
+    let view = View { record, upstream_headers: Some(response), sent_headers: None };
+    learn.create.iter().find_map(|template| {
+        let mut session = Vec::new();
+        variables::render(template, &view, &mut session);
+        (!session.is_empty()).then_some(session)
+    })
+}
+
+/// Ties a session to the server at `position`.
+pub(crate) fn remember(group: &GroupView, position: usize, session: &[u8], now: Moment) {
+    group.cell.sessions.lock().insert(session, group.plan.sid(position), now.now());
+}

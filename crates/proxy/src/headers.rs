@@ -1,0 +1,209 @@
+//! The header on its way up and on its way down (RFC 9110 section 7.6; nginx `ngx_http_proxy_create_request`).
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use config::StickyCookie;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
+
+use crate::record::{Record, RequestId, Scheme};
+use crate::snapshot::GroupView;
+use crate::variables::{self, View};
+
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const SERVER_NAME: HeaderValue = HeaderValue::from_static("forebay");
+
+/// The header sent to a server.
+pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, chunked: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(record.headers.len() + 8);
+    // RFC 9112 section 3.2: Host comes first.
+    let host = record.headers.get(header::HOST).cloned().or_else(|| HeaderValue::from_str(&record.host).ok());
+    if let Some(host) = host.filter(|host| !host.is_empty()).or_else(|| HeaderValue::from_str(group.id.name()).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    let connection = ConnectionTokens(&record.headers);
+    for (name, value) in &record.headers {
+        if passes_up(name) && !connection.contains(name.as_str()) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if upgrade && let Some(protocol) = record.headers.get(header::UPGRADE) {
+        headers.insert(header::UPGRADE, protocol.clone());
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    if chunked {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    forward(record, &mut headers);
+    let changes = &group.config.request_headers;
+    for name in &changes.remove {
+        headers.remove(name);
+    }
+    let view = View { record, upstream_headers: None, sent_headers: None };
+    for set in &changes.set {
+        let mut value = Vec::new();
+        variables::render(&set.value, &view, &mut value);
+        match HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
+            Ok(value) if !value.is_empty() => drop(headers.insert(set.name.clone(), value)),
+            // An empty value removes the header, as in nginx; one with a line break in it cannot be sent.
+            Ok(_) | Err(_) => drop(headers.remove(&set.name)),
+        }
+    }
+    headers
+}
+
+/// Who asked, in the words that nginx guides teach (`proxy_set_header X-Real-IP ...`). What a client that is not a trusted
+/// proxy says of itself is replaced.
+fn forward(record: &Record, headers: &mut HeaderMap) {
+    let address = text_value(&record.client.to_string());
+    let mut set = |name: HeaderName, value: Option<HeaderValue>| {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    };
+    let given = |name: &HeaderName| record.trusted.then(|| record.headers.get(name).cloned()).flatten();
+    let forwarded_for = if record.trusted && record.headers.contains_key(&X_FORWARDED_FOR) {
+        let mut chain = String::new();
+        for line in record.headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+            let _ = write!(chain, "{line}, ");
+        }
+        let _ = write!(chain, "{}", record.downstream.peer.ip());
+        text_value(&chain)
+    } else {
+        address.clone()
+    };
+    set(X_REAL_IP, address);
+    set(X_FORWARDED_FOR, forwarded_for);
+    let scheme = HeaderValue::from_static(match record.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    });
+    set(X_FORWARDED_PROTO, Some(scheme));
+    set(X_FORWARDED_HOST, given(&X_FORWARDED_HOST).or_else(|| record.headers.get(header::HOST).cloned()));
+    set(X_FORWARDED_PORT, given(&X_FORWARDED_PORT).or_else(|| Some(record.downstream.local.port().into())));
+    set(X_REQUEST_ID, match &record.request_id {
+        RequestId::Given(_) => record.headers.get(&X_REQUEST_ID).cloned(),
+        RequestId::Random(_) => text_value(&record.request_id.to_string()),
+    });
+}
+
+fn text_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok()
+}
+
+/// `$request_id`: what a trusted proxy sent, if it is a sane token, else random.
+pub(crate) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
+    let given = trusted.then(|| headers.get(&X_REQUEST_ID)).flatten().and_then(|value| value.to_str().ok());
+    match given.filter(|id| !id.is_empty() && id.len() <= 128) {
+        Some(id) => RequestId::Given(id.into()),
+        None => RequestId::Random(rand::random()),
+    }
+}
+
+/// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
+/// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
+fn passes_up(name: &HeaderName) -> bool {
+    let ends_here = [
+        header::HOST,
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::TE,
+        header::EXPECT,
+        header::UPGRADE,
+        header::TRANSFER_ENCODING,
+        X_REAL_IP,
+        X_FORWARDED_FOR,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PORT,
+        X_REQUEST_ID,
+    ];
+    !ends_here.contains(name) && !name.as_str().contains('_')
+}
+
+/// The tokens of the `Connection` header: fields for this hop only (RFC 9110 section 7.6.1).
+struct ConnectionTokens<'a>(&'a HeaderMap);
+
+impl ConnectionTokens<'_> {
+    fn contains(&self, token: &str) -> bool {
+        self.0
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .any(|named| named.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+/// Whether a request asks to leave HTTP on this connection (RFC 9110 section 7.8).
+pub(crate) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11
+        && headers.contains_key(header::UPGRADE)
+        && ConnectionTokens(headers).contains("upgrade")
+}
+
+/// The header sent to the client, made from the server's in place.
+pub(crate) fn for_client(headers: &mut HeaderMap) {
+    for name in [header::CONNECTION, KEEP_ALIVE, header::TRANSFER_ENCODING, header::DATE] {
+        headers.remove(name);
+    }
+    // What nginx consumes itself (`ngx_http_upstream_hide_headers`); the names are rare, the scan is short.
+    if headers.keys().any(|name| name.as_str().starts_with("x-accel-") || name == "x-pad") {
+        let consumed: Vec<_> =
+            headers.keys().filter(|name| name.as_str().starts_with("x-accel-") || *name == "x-pad").cloned().collect();
+        for name in consumed {
+            headers.remove(name);
+        }
+    }
+    headers.insert(header::SERVER, SERVER_NAME);
+}
+
+/// The header of a response of our own.
+pub(crate) fn our_own(headers: &mut HeaderMap, content_type: &'static str) {
+    headers.insert(header::SERVER, SERVER_NAME);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+}
+
+/// Whether a response's framing is one that nginx refuses since 1.23.0: both lengths, or one of them repeated.
+pub(crate) fn is_framed_twice(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let codings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
+    lengths + codings > 1
+}
+
+/// POST, LOCK and PATCH: nginx's non-idempotent methods (`ngx_http_upstream_next`).
+pub(crate) fn is_non_idempotent(method: &Method) -> bool {
+    *method == Method::POST || *method == Method::PATCH || method.as_str() == "LOCK"
+}
+
+/// Bytes a header takes on the wire, its last empty line included.
+pub(crate) fn wire_size(headers: &HeaderMap) -> u64 {
+    let lines: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    lines as u64 + 2
+}
+
+/// Places the sticky cookie before the server's own cookies (nginx `ngx_http_upstream_sticky_module.c`).
+pub(crate) fn set_sticky_cookie(headers: &mut HeaderMap, cookie: &StickyCookie, sid: &str, unix_secs: u64) {
+    let Ok(value) = HeaderValue::from_str(&crate::cookie::sticky(cookie, sid, unix_secs)) else { return };
+    let theirs: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    headers.insert(header::SET_COOKIE, value);
+    for cookie in theirs {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Marks the response as the last of its connection when the client has had its share (nginx `keepalive_requests`).
+pub(crate) fn close_when_worn_out(record: &Record, limit: u64, headers: &mut HeaderMap) {
+    if limit > 0 && record.downstream.requests.load(Ordering::Relaxed) >= limit {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}

@@ -1,0 +1,199 @@
+//! A running data plane, as its owner holds it: start, apply, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use config::{Config, GroupId, Revision};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::access_log::{self, AccessLog};
+use crate::apply::{self, ApplyError};
+use crate::clock::Clock;
+use crate::listen::{ListenError, listen};
+use crate::options::Options;
+use crate::snapshot::Snapshot;
+use crate::stats::ProcessStats;
+use crate::worker::{self, Ping, Shared, WorkerReport};
+
+/// How long a worker may take to answer before it counts as stuck.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the last log lines may take to be written at exit.
+const LOG_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A running data plane. Dropping it does not stop it: [`Proxy::drain`] does.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    addresses: Vec<(SocketAddr, Option<GroupId>)>,
+    pings: Vec<mpsc::Sender<Ping>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Serialises updates: each is built on the one before.
+    applying: Mutex<()>,
+    ended: watch::Receiver<usize>,
+}
+
+/// Why a data plane did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The access log could not be opened.
+    #[error(transparent)]
+    AccessLog(#[from] access_log::OpenError),
+    /// A thread could not be started.
+    #[error("cannot start a worker: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Proxy {
+    /// Opens the listeners and starts the workers. Until the first [`Proxy::apply`] every request is answered with 503.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let count = options.workers.max(1);
+        let mut addresses = Vec::new();
+        let mut per_worker: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        for listener in &options.listeners {
+            let sockets = listen(listener.address, count)?;
+            let bound = sockets.first().map(std::net::TcpListener::local_addr);
+            addresses.push((bound.transpose()?.unwrap_or(listener.address), listener.group.clone()));
+            for (worker, socket) in per_worker.iter_mut().zip(sockets) {
+                worker.push((socket, listener.group.clone()));
+            }
+        }
+        let shared = Arc::new(Shared {
+            access_log: AccessLog::open(&options.access_log)?,
+            options,
+            clock: Clock::start(),
+            snapshot: ArcSwapOption::empty(),
+            stats: ProcessStats::default(),
+            leaving: AtomicBool::new(false),
+            draining: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            any_server_name: "_".into(),
+        });
+        let (ended_sender, ended) = watch::channel(0);
+        let mut pings = Vec::new();
+        let mut threads = Vec::new();
+        for (index, sockets) in per_worker.into_iter().enumerate() {
+            let (sender, receiver) = mpsc::channel(8);
+            pings.push(sender);
+            let (shared, ended) = (shared.clone(), ended_sender.clone());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            threads.push(thread.spawn(move || {
+                let _ended = EndGuard(ended);
+                if let Err(error) = worker::run(shared, sockets, receiver) {
+                    tracing::error!(target: "forebay::worker", "worker {index} failed: {error}");
+                }
+            })?);
+        }
+        Ok(Self { shared, addresses, pings, threads: Mutex::new(threads), applying: Mutex::new(()), ended })
+    }
+
+    /// The addresses in use, in the order of the options' listeners.
+    pub fn addresses(&self) -> &[(SocketAddr, Option<GroupId>)] {
+        &self.addresses
+    }
+
+    /// Puts a configuration in force, whole or not at all. Requests in progress finish with what they began with; no
+    /// connection is touched.
+    pub fn apply(&self, config: &Config, source: &str) -> Result<Revision, ApplyError> {
+        let _one_at_a_time = self.applying.lock();
+        let last = self.shared.snapshot.load_full();
+        let next = apply::next_snapshot(last.as_deref(), config, source.into(), self.shared.clock.now())?;
+        let revision = next.revision;
+        self.shared.snapshot.store(Some(Arc::new(next)));
+        Ok(revision)
+    }
+
+    /// What is in force, if anything is yet.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// The process's counters.
+    pub fn stats(&self) -> &ProcessStats {
+        &self.shared.stats
+    }
+
+    /// The access log, to reopen it.
+    pub fn access_log(&self) -> &AccessLog {
+        &self.shared.access_log
+    }
+
+    /// The clock that every moment of this data plane was read from.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// Whether it has been told to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Asks every worker, on its own thread, how it is; `None` for one that does not answer in time.
+    pub async fn ping_workers(&self) -> Vec<Option<WorkerReport>> {
+        let mut reports = Vec::with_capacity(self.pings.len());
+        for worker in &self.pings {
+            let (sender, receiver) = oneshot::channel();
+            let asked = tokio::time::timeout(PING_TIMEOUT, async {
+                worker.send(sender).await.ok()?;
+                receiver.await.ok()
+            });
+            reports.push(asked.await.ok().flatten());
+        }
+        reports
+    }
+
+    /// Returns when a worker has ended although nobody asked it to: the process must not go on with fewer.
+    pub async fn worker_lost(&self) {
+        let mut ended = self.ended.clone();
+        let _ = ended.wait_for(|ended| *ended > 0 && !self.shared.draining.is_cancelled()).await;
+    }
+
+    /// Leaves in the order of `design.md` section 10: not ready at once; new connections for the drain delay; then the open
+    /// ones finish what they have, up to the drain timeout; then the rest is cut. `hurry` ends the waiting at once.
+    pub async fn drain(&self, hurry: CancellationToken) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        within(self.shared.options.drain_delay, &hurry, std::future::pending()).await;
+        self.shared.draining.cancel();
+        let mut ended = self.ended.clone();
+        let all = async {
+            let _ = ended.wait_for(|ended| *ended == self.pings.len()).await;
+        };
+        within(self.shared.options.drain_timeout, &hurry, all).await;
+        self.shared.cut.cancel();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A worker that panicked has said so itself.
+                let _ = thread.join();
+            }
+        });
+        let _ = joined.await;
+        self.shared.access_log.close(LOG_DEADLINE);
+    }
+}
+
+async fn within(limit: Duration, hurry: &CancellationToken, done: impl Future<Output = ()>) {
+    tokio::select! {
+        () = done => {}
+        () = tokio::time::sleep(limit) => {}
+        () = hurry.cancelled() => {}
+    }
+}
+
+/// Counts a worker thread that ends, by return or by panic.
+struct EndGuard(watch::Sender<usize>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.send_modify(|ended| *ended += 1);
+    }
+}

@@ -1,0 +1,238 @@
+//! What is known about one request, gathered along its way. The access log, the metrics and every variable are computed from
+//! this one value, so that they cannot disagree.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Uri, Version};
+use smallvec::SmallVec;
+
+use crate::clock::Moment;
+use crate::snapshot::GroupView;
+
+/// Facts of a client connection, shared by its requests.
+#[derive(Debug)]
+pub struct Downstream {
+    /// Serial number within the process, from 1 (`$connection`).
+    pub serial: u64,
+    /// The address of the peer of the connection itself (`$realip_remote_addr`).
+    pub peer: SocketAddr,
+    /// The address that accepted it (`$server_addr`, `$server_port`).
+    pub local: SocketAddr,
+    /// Requests so far (`$connection_requests`).
+    pub requests: AtomicU64,
+}
+
+/// `http` or `https`, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Cleartext.
+    Http,
+    /// TLS, ended here or by a trusted proxy in front.
+    Https,
+}
+
+/// Why an attempt failed, as an operator distinguishes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureReason {
+    /// Connecting was refused, or failed for another reason than time.
+    Connect,
+    /// Not connected within `timeouts.connect`.
+    ConnectTimeout,
+    /// Nothing could be written for `timeouts.send`.
+    SendTimeout,
+    /// No complete response header within `timeouts.read`.
+    ReadTimeout,
+    /// The connection was reset or broke while the request was sent or the header awaited.
+    Reset,
+    /// The connection was closed before a complete response header.
+    Closed,
+    /// The response header cannot be parsed or framed.
+    InvalidHeader,
+    /// The response header is larger than allowed.
+    HeaderTooLarge,
+    /// A listed status that was retried.
+    Status(u16),
+}
+
+/// How an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// Still in progress; at the end of a request: the client left before a response header came.
+    Running,
+    /// Its response was passed on to the end.
+    Relayed,
+    /// Its response was passed on but broke off in the body.
+    CutOff,
+    /// Given up, charged to the server.
+    Failed(FailureReason),
+    /// A listed 403 or 404 that was retried; no blame.
+    Next(u16),
+    /// The client, not the server, ended it.
+    Abandoned,
+    /// No server was eligible: `no live upstreams`.
+    NoLivePeers,
+}
+
+/// One try to get a response.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Index into [`GroupView::servers`]; `None` when no server was eligible.
+    pub position: Option<usize>,
+    /// When the server was picked.
+    pub started: Moment,
+    /// Whether an idle connection was reused.
+    pub reused: bool,
+    /// Time to connect; zero for a reused connection, `None` when not connected.
+    pub connect: Option<Duration>,
+    /// Time to the complete response header.
+    pub header: Option<Duration>,
+    /// Time to the end of the attempt.
+    pub response: Option<Duration>,
+    /// The status received, or the one the failure stands for.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// The failure reached `max_fails`: the server is out for `fail_timeout`.
+    pub disabled: bool,
+    /// Bytes of response body received.
+    pub response_length: u64,
+    /// Bytes sent on the wire.
+    pub bytes_sent: u64,
+    /// Bytes received on the wire.
+    pub bytes_received: u64,
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Record {
+    /// The connection it came on.
+    pub downstream: Arc<Downstream>,
+    /// Its number on that connection, from 1.
+    pub serial: u64,
+    /// When its header was complete.
+    pub started: Moment,
+    /// The request line and header as received.
+    pub method: Method,
+    /// The target as received; absolute-form keeps its authority.
+    pub uri: Uri,
+    /// The client's version.
+    pub version: Version,
+    /// The header as received.
+    pub headers: HeaderMap,
+    /// `$host`: of the target, else of the Host header without port, lower case; empty when there is none.
+    pub host: Arc<str>,
+    /// The client's address, behind trusted proxies too (`$remote_addr`).
+    pub client: IpAddr,
+    /// The client's port; 0 when a trusted proxy named an address without one (`$remote_port`).
+    pub client_port: u16,
+    /// Whether the direct peer is a trusted proxy.
+    pub trusted: bool,
+    /// As the client sees it (`$scheme`).
+    pub scheme: Scheme,
+    /// 32 hexadecimal digits, or what a trusted proxy sent (`$request_id`).
+    pub request_id: RequestId,
+    /// The host pattern of the route that matched (`$server_name`); `_` for any.
+    pub server_name: Arc<str>,
+    /// The group it was balanced in.
+    pub group: Option<Arc<GroupView>>,
+    /// Every attempt, in order.
+    pub attempts: SmallVec<[Attempt; 1]>,
+    /// Bytes of request body received from the client.
+    pub request_body_bytes: u64,
+    /// The last server's response header, kept only when the log template asks for it.
+    pub upstream_headers: Option<HeaderMap>,
+    /// The header sent to the client, kept only when the log template asks for it.
+    pub sent_headers: Option<HeaderMap>,
+    /// The status sent to the client; 499 when it left before one was sent.
+    pub status: u16,
+    /// Bytes of body handed to the client's connection.
+    pub body_bytes_sent: u64,
+    /// The size of the response header as serialised, estimated.
+    pub header_bytes_sent: u64,
+    /// Whether the response was handed over completely.
+    pub complete: bool,
+    /// When it was over; the start until then.
+    pub finished: Moment,
+}
+
+/// `$request_id`, made only if somebody looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestId {
+    /// 128 random bits, printed as 32 hexadecimal digits.
+    Random(u128),
+    /// What a trusted proxy sent.
+    Given(Arc<str>),
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Random(bits) => write!(f, "{bits:032x}"),
+            Self::Given(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Attempt {
+    /// An attempt at the server at `position` that begins now.
+    pub fn begin(position: usize, started: Moment) -> Self {
+        Self {
+            position: Some(position),
+            started,
+            reused: false,
+            connect: None,
+            header: None,
+            response: None,
+            status: None,
+            end: AttemptEnd::Running,
+            disabled: false,
+            response_length: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+        }
+    }
+
+    /// The entry nginx logs when no server was eligible: the group's name, 502, 0.000.
+    pub fn no_live_peers(at: Moment) -> Self {
+        Self {
+            position: None,
+            response: Some(Duration::ZERO),
+            status: Some(502),
+            end: AttemptEnd::NoLivePeers,
+            ..Self::begin(0, at)
+        }
+    }
+}
+
+impl FailureReason {
+    /// A word for labels and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::SendTimeout => "send_timeout",
+            Self::ReadTimeout => "read_timeout",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::InvalidHeader => "invalid_header",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::Status(_) => "status",
+        }
+    }
+
+    /// Every reason once; `Status` stands for all of them.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::SendTimeout,
+        Self::ReadTimeout,
+        Self::Reset,
+        Self::Closed,
+        Self::InvalidHeader,
+        Self::HeaderTooLarge,
+        Self::Status(0),
+    ];
+}

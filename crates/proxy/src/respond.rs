@@ -1,0 +1,61 @@
+//! Responses of our own: the only place where a status becomes a page.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use crate::body::ResponseBody;
+use crate::exchange::Exchange;
+use crate::headers;
+
+/// Answers the client ourselves.
+pub(crate) fn page(exchange: Box<Exchange>, status: StatusCode) -> Response<ResponseBody> {
+    with_headers(exchange, status, HeaderMap::new())
+}
+
+/// Answers the client ourselves, with further header fields.
+pub(crate) fn with_headers(
+    mut exchange: Box<Exchange>,
+    status: StatusCode,
+    mut fields: HeaderMap,
+) -> Response<ResponseBody> {
+    headers::our_own(&mut fields, "text/html");
+    let text = text(status);
+    fields.insert(http::header::CONTENT_LENGTH, text.len().into());
+    if closes(status) {
+        fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    headers::close_when_worn_out(&exchange.record, exchange.worker.shared.options.limits.keepalive_requests, &mut fields);
+    exchange.record.status = status.as_u16();
+    exchange.record.header_bytes_sent = headers::wire_size(&fields);
+    exchange.record.complete = true;
+    if exchange.worker.shared.access_log.wants_sent_headers() {
+        exchange.record.sent_headers = Some(fields.clone());
+    }
+    let page = (exchange.record.method != Method::HEAD).then(|| Bytes::from(text));
+    let mut response = Response::new(ResponseBody::Own { page, exchange });
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response
+}
+
+/// Whether the rest of the request cannot be trusted to be framed, or is not worth reading.
+fn closes(status: StatusCode) -> bool {
+    [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE].contains(&status)
+}
+
+fn text(status: StatusCode) -> String {
+    let reason = match status {
+        // nginx's words where they differ from the registry's.
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        StatusCode::SERVICE_UNAVAILABLE => "Service Temporarily Unavailable",
+        StatusCode::GATEWAY_TIMEOUT => "Gateway Time-out",
+        StatusCode::REQUEST_TIMEOUT => "Request Time-out",
+        StatusCode::METHOD_NOT_ALLOWED => "Not Allowed",
+        other => other.canonical_reason().unwrap_or("Error"),
+    };
+    let title = format!("{} {reason}", status.as_u16());
+    format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+         <hr><center>forebay</center>\r\n</body>\r\n</html>\r\n"
+    )
+}

@@ -1,0 +1,182 @@
+//! Host and path to a target: an Ingress's rules compiled for lookup.
+//!
+//! Precedence is the Ingress v1 API's: an exact host before a wildcard before any host; within a host an Exact path before the
+//! longest Prefix; then the host's default. A host that matches but has no path for the request falls to the next pattern only
+//! when it has no default: the rules of one host never leak paths to another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use config::{HostPattern, PathMatch, Routes, Target};
+
+/// Every route, ready for lookup.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    exact: HashMap<Arc<str>, HostTable>,
+    /// By suffix without the `*.`.
+    wildcard: HashMap<Arc<str>, HostTable>,
+    any: Option<HostTable>,
+}
+
+/// A matched route.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched<'a> {
+    /// The host pattern (`$server_name`); `_` for any.
+    pub server_name: &'a Arc<str>,
+    /// Where it leads.
+    pub target: &'a Target,
+}
+
+#[derive(Debug)]
+struct HostTable {
+    server_name: Arc<str>,
+    exact: HashMap<Arc<str>, Target>,
+    /// Without trailing slash, longest first; the root is the empty text.
+    prefixes: Vec<(Arc<str>, Target)>,
+    default: Option<Target>,
+}
+
+impl RouteTable {
+    /// Compiles routes.
+    pub fn new(routes: &Routes) -> Self {
+        let mut table = Self::default();
+        for host in &routes.hosts {
+            let compiled = HostTable::new(host);
+            match &host.host {
+                HostPattern::Exact(name) => {
+                    table.exact.insert(name.clone(), compiled);
+                }
+                HostPattern::Wildcard(suffix) => {
+                    table.wildcard.insert(suffix.clone(), compiled);
+                }
+                HostPattern::Any => table.any = Some(compiled),
+            }
+        }
+        table
+    }
+
+    /// The route of a request to `host` (lower case, without port) for `path` (as sent, without query).
+    pub fn find(&self, host: &str, path: &str) -> Option<Matched<'_>> {
+        let suffix = host.split_once('.').map(|(_, suffix)| suffix);
+        self.exact
+            .get(host)
+            .and_then(|table| table.find(path))
+            .or_else(|| suffix.and_then(|suffix| self.wildcard.get(suffix)).and_then(|table| table.find(path)))
+            .or_else(|| self.any.as_ref().and_then(|table| table.find(path)))
+    }
+}
+
+impl HostTable {
+    fn new(host: &config::HostRoutes) -> Self {
+        let mut exact = HashMap::new();
+        let mut prefixes = Vec::new();
+        for route in &host.paths {
+            match &route.path {
+                PathMatch::Exact(path) => {
+                    exact.insert(path.clone(), route.target.clone());
+                }
+                PathMatch::Prefix(path) => prefixes.push((path.trim_end_matches('/').into(), route.target.clone())),
+            }
+        }
+        prefixes.sort_by_key(|(prefix, _): &(Arc<str>, Target)| std::cmp::Reverse(prefix.len()));
+        let server_name = match &host.host {
+            HostPattern::Any => "_".into(),
+            pattern @ (HostPattern::Exact(_) | HostPattern::Wildcard(_)) => pattern.to_string().into(),
+        };
+        Self { server_name, exact, prefixes, default: host.default.clone() }
+    }
+
+    fn find(&self, path: &str) -> Option<Matched<'_>> {
+        let target = self
+            .exact
+            .get(path)
+            .or_else(|| self.prefixes.iter().find(|(prefix, _)| has_prefix(path, prefix)).map(|(_, target)| target))
+            .or(self.default.as_ref())?;
+        Some(Matched { server_name: &self.server_name, target })
+    }
+}
+
+/// Element-wise: the prefix ends where an element of the path ends.
+fn has_prefix(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{GroupId, HostRoutes, PathRoute};
+
+    use super::*;
+
+    fn table(rules: &[(&str, &[&str], Option<&str>)]) -> RouteTable {
+        let target = |name: &str| Target::Group(GroupId::new("t", name));
+        let hosts = rules.iter().map(|(host, paths, default)| HostRoutes {
+            host: host.parse().unwrap(),
+            paths: paths
+                .iter()
+                .map(|path| PathRoute {
+                    path: path
+                        .strip_prefix('=')
+                        .map_or_else(|| PathMatch::Prefix((*path).into()), |path| PathMatch::Exact(path.into())),
+                    target: target(&format!("{host}{path}")),
+                    origin: "test".into(),
+                })
+                .collect(),
+            default: default.map(target),
+        });
+        RouteTable::new(&Routes { hosts: hosts.collect() })
+    }
+
+    fn found(table: &RouteTable, host: &str, path: &str) -> Option<String> {
+        table.find(host, path).map(|matched| match matched.target {
+            Target::Group(id) => id.name().to_owned(),
+            Target::Unavailable { reason } => reason.to_string(),
+        })
+    }
+
+    #[test]
+    fn the_examples_of_the_ingress_documentation() {
+        let cases: &[(&str, &str, bool)] = &[
+            ("/", "/foo", true),
+            ("=/foo", "/foo", true),
+            ("=/foo", "/bar", false),
+            ("=/foo", "/foo/", false),
+            ("=/foo/", "/foo", false),
+            ("/foo", "/foo/", true),
+            ("/foo/", "/foo", true),
+            ("/aaa/bb", "/aaa/bbb", false),
+            ("/aaa/bbb", "/aaa/bbb", true),
+            ("/aaa/bbb/", "/aaa/bbb", true),
+            ("/aaa/bbb", "/aaa/bbb/", true),
+            ("/aaa/bbb", "/aaa/bbb/ccc", true),
+            ("/aaa/bbb", "/aaa/bbbxyz", false),
+        ];
+        for (rule, path, matches) in cases {
+            assert_eq!(found(&table(&[("h", &[rule], None)]), "h", path).is_some(), *matches, "{rule} {path}");
+        }
+    }
+
+    #[test]
+    fn exact_wins_over_the_longest_prefix() {
+        let table = table(&[("h", &["/", "/a", "/a/b", "=/a/b"], None)]);
+        assert_eq!(found(&table, "h", "/a/b").unwrap(), "h=/a/b");
+        assert_eq!(found(&table, "h", "/a/b/").unwrap(), "h/a/b");
+        assert_eq!(found(&table, "h", "/a/c").unwrap(), "h/a");
+        assert_eq!(found(&table, "h", "/x").unwrap(), "h/");
+    }
+
+    #[test]
+    fn a_wildcard_is_exactly_one_label() {
+        let table = table(&[("*.foo.com", &["/"], None), ("bar.foo.com", &["/"], None), ("*", &["/"], None)]);
+        assert_eq!(found(&table, "x.foo.com", "/").unwrap(), "*.foo.com/");
+        assert_eq!(found(&table, "bar.foo.com", "/").unwrap(), "bar.foo.com/");
+        assert_eq!(found(&table, "x.y.foo.com", "/").unwrap(), "*/");
+        assert_eq!(found(&table, "foo.com", "/").unwrap(), "*/");
+    }
+
+    #[test]
+    fn the_default_of_a_host_takes_what_no_path_does() {
+        let table = table(&[("h", &["/a"], Some("fallback")), ("*", &["/"], None)]);
+        assert_eq!(found(&table, "h", "/b").unwrap(), "fallback");
+        assert_eq!(found(&table, "other", "/b").unwrap(), "*/");
+    }
+}

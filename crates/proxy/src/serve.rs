@@ -1,0 +1,225 @@
+//! A client connection: hyper speaks HTTP/1, we say what each request becomes.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use config::{GroupId, Target};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::body::{ResponseBody, Source};
+use crate::exchange::Exchange;
+use crate::record::{Downstream, Record};
+use crate::snapshot::{GroupView, Snapshot};
+use crate::stats::Gauge;
+use crate::worker::Worker;
+use crate::{attempt, client, error_log, headers, respond};
+
+/// Serves one connection until it closes or the drain ends it.
+pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Small answers must not wait for the client's acknowledgement of the last one.
+    let _ = stream.set_nodelay(true);
+    worker.shared.stats.connections_accepted.inc();
+    let serial = worker.shared.stats.connections_accepted.value();
+    let _open = Counted::new(&worker.shared.stats.connections_active);
+    let downstream = Arc::new(Downstream { serial, peer, local, requests: AtomicU64::new(0) });
+    let limits = &worker.shared.options.limits;
+    let service = service_fn(|request| {
+        let exchange = (worker.clone(), downstream.clone(), group.clone());
+        async move {
+            let (worker, downstream, group) = exchange;
+            Ok::<_, Infallible>(handle(worker, downstream, group, request).await)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_headers(limits.headers)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = worker.shared.draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        error_log::client_connection(&downstream, &error);
+        if error.is_parse() {
+            worker.shared.stats.bad_requests.inc();
+        }
+    }
+}
+
+/// Counts something that exists now for as long as this value does.
+pub(crate) struct Counted<'a>(&'a Gauge);
+
+impl<'a> Counted<'a> {
+    pub(crate) fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// One request.
+async fn handle(
+    worker: Arc<Worker>,
+    downstream: Arc<Downstream>,
+    group: Option<GroupId>,
+    mut request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let upgrade = headers::asks_for_upgrade(request.version(), request.headers())
+        .then(|| hyper::upgrade::on(&mut request));
+    let (parts, incoming) = request.into_parts();
+    let snapshot = worker.shared.snapshot.load_full();
+    let fault = fault(&parts);
+    let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker);
+    if let Some(status) = fault {
+        return respond::page(exchange, status);
+    }
+    let group = match find_group(&mut exchange.record, snapshot.as_deref(), group.as_ref()) {
+        Ok(group) => group,
+        Err(status) => {
+            if status == StatusCode::NOT_FOUND {
+                exchange.worker.shared.stats.no_route.inc();
+            }
+            return respond::page(exchange, status);
+        }
+    };
+    exchange.record.group = Some(group.clone());
+
+    let limits = &exchange.worker.shared.options.limits;
+    if !incoming.is_end_stream() {
+        let announced = incoming.size_hint().lower();
+        if limits.body_bytes > 0 && announced > limits.body_bytes {
+            error_log::too_large_body(&exchange.record, announced);
+            return respond::page(exchange, StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let keep = group.config.replay_max_bytes;
+        exchange.body = Some(Source::new(incoming, limits.body_timeout, limits.body_bytes, keep));
+    }
+    attempt::proxy(exchange, group, upgrade).await
+}
+
+fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -> Record {
+    let started = worker.shared.clock.now();
+    let client = client::identify(&parts.headers, downstream.peer, &worker.shared.options.trusted_proxies);
+    let serial = downstream.requests.fetch_add(1, Ordering::Relaxed) + 1;
+    Record {
+        serial,
+        started,
+        host: host(&parts.uri, &parts.headers).into(),
+        client: client.address,
+        client_port: client.port,
+        trusted: client.trusted,
+        scheme: client.scheme,
+        request_id: headers::request_id(&parts.headers, client.trusted),
+        server_name: worker.shared.any_server_name.clone(),
+        group: None,
+        attempts: smallvec::SmallVec::new(),
+        request_body_bytes: 0,
+        upstream_headers: None,
+        sent_headers: None,
+        status: 0,
+        body_bytes_sent: 0,
+        header_bytes_sent: 0,
+        complete: false,
+        finished: started,
+        downstream,
+        method: parts.method,
+        uri: parts.uri,
+        version: parts.version,
+        headers: parts.headers,
+    }
+}
+
+/// What is wrong with a request by itself, as a status (nginx `ngx_http_process_request_header`).
+fn fault(parts: &request::Parts) -> Option<StatusCode> {
+    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        return Some(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => Some(StatusCode::BAD_REQUEST),
+        // RFC 9112 section 3.2.
+        (None, None) => (parts.version == Version::HTTP_11).then_some(StatusCode::BAD_REQUEST),
+        (Some(host), None) => (!is_host(host.as_bytes())).then_some(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Whether a Host header's bytes can be a host and port; the reading of the name itself is the routes' business.
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(b))
+}
+
+/// `$host`: of the target, else of the Host header without port, lower case.
+fn host(uri: &Uri, headers: &HeaderMap) -> String {
+    let given = uri.authority().map(http::uri::Authority::as_str);
+    let given = given.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
+    let end = match given.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => given.find(':').unwrap_or(given.len()),
+    };
+    given[..end].trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The group of a request: the listener's own, or by route.
+fn find_group(
+    record: &mut Record,
+    snapshot: Option<&Snapshot>,
+    bound: Option<&GroupId>,
+) -> Result<Arc<GroupView>, StatusCode> {
+    let snapshot = snapshot.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    let id = match bound {
+        Some(id) => id,
+        None => {
+            let matched = snapshot.routes.find(&record.host, record.uri.path()).ok_or(StatusCode::NOT_FOUND)?;
+            record.server_name = matched.server_name.clone();
+            match matched.target {
+                Target::Group(id) => id,
+                Target::Unavailable { reason } => {
+                    error_log::unavailable(record, reason);
+                    return Err(StatusCode::SERVICE_UNAVAILABLE);
+                }
+            }
+        }
+    };
+    snapshot.groups.get(id).cloned().ok_or_else(|| {
+        error_log::unavailable(record, "the group is not configured");
+        StatusCode::SERVICE_UNAVAILABLE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_no_port_and_no_capitals() {
+        let of = |uri: &'static str, header: &'static str| {
+            let headers = HeaderMap::from_iter([(header::HOST, http::HeaderValue::from_static(header))]);
+            host(&Uri::from_static(uri), &headers)
+        };
+        assert_eq!(of("/", "Shop.Example:8080"), "shop.example");
+        assert_eq!(of("/", "[::1]:80"), "[::1]");
+        assert_eq!(of("/", "shop.example."), "shop.example");
+        assert_eq!(of("http://target.example:1/x", "other"), "target.example");
+    }
+}

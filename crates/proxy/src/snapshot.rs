@@ -1,0 +1,85 @@
+//! What a request pins: everything the data plane knows, immutable, with the mutable state of groups beside it.
+//!
+//! A request loads the [`Snapshot`] once and keeps its [`GroupView`] through all retries. State ([`GroupCell`]) outlives
+//! snapshots: an update of a group shares the cell, so no failure is forgotten and no connection is disturbed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use balance::learn::Sessions;
+use balance::{BoundPlan, PeerKey};
+use config::{Address, GroupId, Revision};
+use parking_lot::Mutex;
+
+use crate::clock::Moment;
+use crate::route::RouteTable;
+use crate::stats::{GroupStats, ServerStats};
+
+/// One configuration in force.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its content version.
+    pub revision: Revision,
+    /// Where it came from, for people: a path, a controller's URL.
+    pub source: Arc<str>,
+    /// When it was put in force.
+    pub applied: Moment,
+    /// How requests find a group.
+    pub routes: RouteTable,
+    /// The groups.
+    pub groups: HashMap<GroupId, Arc<GroupView>>,
+}
+
+/// One group in force: its plan and policies, and a handle on its state.
+#[derive(Debug)]
+pub struct GroupView {
+    /// Its name.
+    pub id: GroupId,
+    /// `NAMESPACE/NAME`, printed once.
+    pub name: Arc<str>,
+    /// What was configured.
+    pub config: Arc<config::Group>,
+    /// The retry policy in the balancer's terms.
+    pub policy: balance::retry::Policy,
+    /// The plan, bound to the slots of `cell`.
+    pub plan: BoundPlan,
+    /// The servers, in the order of the plan's positions.
+    pub servers: Vec<ServerView>,
+    /// The state that outlives this view.
+    pub cell: Arc<GroupCell>,
+}
+
+/// One server of a group.
+#[derive(Debug)]
+pub struct ServerView {
+    /// Whose state it is.
+    pub key: PeerKey,
+    /// The name of its line.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: Address,
+    /// Printed once, as nginx prints it.
+    pub address_text: Arc<str>,
+    /// What was counted of it; survives updates that keep the key.
+    pub stats: Arc<ServerStats>,
+}
+
+/// The mutable state of one group, shared by all workers (nginx `zone`).
+#[derive(Debug)]
+pub struct GroupCell {
+    /// Weights, failures, connections in use.
+    pub balance: Mutex<balance::Group>,
+    /// The table of `sticky learn`.
+    pub sessions: Mutex<Sessions>,
+    /// What was counted of the group as a whole.
+    pub stats: GroupStats,
+}
+
+impl GroupView {
+    /// Whether a server at `address` still takes requests: then its idle connections are worth keeping.
+    pub(crate) fn takes_requests(&self, address: &str) -> bool {
+        self.servers.iter().zip(&self.config.servers).any(|(server, config)| {
+            &*server.address_text == address && config.availability == balance::Availability::Up
+        })
+    }
+}

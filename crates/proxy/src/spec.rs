@@ -1,0 +1,62 @@
+//! The balancer's view of a configured group.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use balance::{GroupSpec, PeerKey, ServerSpec};
+use config::{Group, Method};
+
+/// Translates a configured group into what [`balance::Plan::build`] takes. Repeated addresses are numbered, so that each line
+/// stays a peer of its own, as in nginx.
+pub fn group_spec(group: &Group) -> GroupSpec {
+    let mut repetitions: HashMap<Arc<str>, u16> = HashMap::new();
+    let servers = group.servers.iter().map(|server| {
+        let address: Arc<str> = server.address.to_string().into();
+        let seen = repetitions.entry(address.clone()).or_default();
+        let nth = *seen;
+        *seen += 1;
+        ServerSpec {
+            key: PeerKey {
+                address: address.clone(),
+                nth,
+                incarnation: server.pod.as_ref().and_then(|pod| pod.uid.clone()),
+            },
+            server: address,
+            weight: server.weight,
+            max_fails: server.max_fails,
+            fail_timeout: server.fail_timeout,
+            max_conns: server.max_conns,
+            slow_start: server.slow_start.0,
+            tier: server.tier,
+            availability: server.availability,
+            route: server.route.clone(),
+        }
+    });
+    GroupSpec { method: method(&group.method), servers: servers.collect(), sticky: group.sticky.is_some() }
+}
+
+/// The retry policy in the balancer's terms.
+pub fn retry_policy(group: &Group) -> balance::retry::Policy {
+    let next = &group.next_upstream;
+    balance::retry::Policy {
+        conditions: next.conditions.iter().copied().collect(),
+        non_idempotent: next.non_idempotent,
+        tries: next.tries,
+        timeout: next.timeout.0,
+    }
+}
+
+fn method(method: &Method) -> balance::Method {
+    match method {
+        Method::RoundRobin => balance::Method::RoundRobin,
+        Method::LeastConn => balance::Method::LeastConn,
+        Method::IpHash => balance::Method::IpHash,
+        Method::Hash { key: _, consistent: false } => balance::Method::Hash,
+        Method::Hash { key: _, consistent: true } => balance::Method::ConsistentHash,
+        Method::Random => balance::Method::Random,
+        Method::RandomTwo => balance::Method::RandomTwo,
+        Method::LeastTime { measure, inflight } => {
+            balance::Method::LeastTime { measure: *measure, inflight: *inflight }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! An upgraded connection (WebSocket): bytes both ways until either side closes or nothing moves for `timeouts.tunnel`.
+//!
+//! The server counts as busy for the whole time, which matters to `least_conn` and `max_conns`; it is released as done and the
+//! request is logged at the end, with status 101 (nginx `ngx_http_upstream_process_upgraded`).
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use crate::exchange::Relaying;
+
+/// Bytes moved at a time; nginx's `proxy_buffer_size` is 4k or 8k, a larger one saves calls.
+const BUFFER: usize = 16 << 10;
+
+/// What moved through a tunnel, and when last.
+struct Traffic {
+    last_moved: Mutex<Instant>,
+    to_client: AtomicU64,
+    to_server: AtomicU64,
+}
+
+/// Joins client and server once both have left HTTP.
+pub(crate) async fn run(client: OnUpgrade, server: OnUpgrade, mut relaying: Relaying, idle: Duration) {
+    let (Ok(client), Ok(server)) = tokio::join!(client, server) else { return };
+    let sent = join(client, server, idle).await;
+    relaying.relayed(sent);
+    drop(relaying.complete());
+}
+
+/// Returns the bytes that went to the client.
+async fn join(client: Upgraded, server: Upgraded, idle: Duration) -> u64 {
+    let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
+    let (mut server_read, mut server_write) = tokio::io::split(TokioIo::new(server));
+    let traffic = Traffic::new();
+    tokio::select! {
+        _ = pump(&mut client_read, &mut server_write, &traffic, &traffic.to_server) => {}
+        _ = pump(&mut server_read, &mut client_write, &traffic, &traffic.to_client) => {}
+        () = traffic.idle_for(idle) => {}
+    }
+    let _ = tokio::join!(client_write.shutdown(), server_write.shutdown());
+    traffic.to_client.load(Ordering::Relaxed)
+}
+
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    traffic: &Traffic,
+    moved: &AtomicU64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let bytes = from.read(&mut buffer).await?;
+        traffic.moved();
+        if bytes == 0 {
+            return to.flush().await;
+        }
+        to.write_all(&buffer[..bytes]).await?;
+        to.flush().await?;
+        traffic.moved();
+        moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Traffic {
+    fn new() -> Self {
+        let [to_client, to_server] = Default::default();
+        Self { last_moved: Mutex::new(Instant::now()), to_client, to_server }
+    }
+
+    fn moved(&self) {
+        *self.last_moved.lock() = Instant::now();
+    }
+
+    async fn idle_for(&self, limit: Duration) {
+        loop {
+            let deadline = *self.last_moved.lock() + limit;
+            if Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+}

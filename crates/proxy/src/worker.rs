@@ -1,0 +1,177 @@
+//! Worker threads: one single-threaded runtime each, with listeners and idle upstream connections of its own (nginx's worker
+//! model). Balancing state is shared by all (nginx's `zone`).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use config::GroupId;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access_log::{AccessLog, LogWriter};
+use crate::clock::{Clock, Moment};
+use crate::options::Options;
+use crate::serve;
+use crate::snapshot::{GroupView, Snapshot};
+use crate::stats::ProcessStats;
+use crate::upstream::{Connection, Pool};
+
+/// How often a worker looks for idle connections that expired; reuse itself checks exactly.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How long a worker waits after `accept` failed for want of descriptors: retrying at once would only burn its core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    /// `None` until the first configuration.
+    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    pub(crate) stats: ProcessStats,
+    pub(crate) access_log: AccessLog,
+    /// SIGTERM was received: not ready any more.
+    pub(crate) leaving: AtomicBool,
+    /// No new connections; the open ones finish what they have.
+    pub(crate) draining: CancellationToken,
+    /// What is still open is cut.
+    pub(crate) cut: CancellationToken,
+    /// `$server_name` where no route was asked.
+    pub(crate) any_server_name: Arc<str>,
+}
+
+/// One worker.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Mutex<Pool>,
+    pub(crate) log: Mutex<LogWriter>,
+    tasks: TaskTracker,
+}
+
+/// A question to a worker, answered on its own thread: readiness must test what it vouches for.
+pub(crate) type Ping = oneshot::Sender<WorkerReport>;
+
+/// A worker's answer.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerReport {
+    /// Idle upstream connections it keeps.
+    pub idle_connections: usize,
+    /// Client connections and tunnels it serves.
+    pub tasks: usize,
+}
+
+impl Worker {
+    /// Runs something that must be finished before the worker ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Keeps a connection whose response is complete for the next request, if its server is still wanted.
+    pub(crate) fn keep(&self, group: &Arc<GroupView>, position: usize, connection: Connection, now: Moment) {
+        let server = &group.servers[position];
+        let current = self.shared.snapshot.load();
+        let Some(view) = current.as_ref().and_then(|snapshot| snapshot.groups.get(&group.id)) else { return };
+        let wanted = Arc::ptr_eq(view, group) || view.takes_requests(&server.address_text);
+        if wanted && !self.shared.draining.is_cancelled() {
+            self.pool.lock().put(&group.id, &server.address_text, connection, &view.config.keepalive, now);
+        }
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, group: Option<GroupId>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.shared.draining.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let serving = serve::connection(self.clone(), stream, peer, group.clone());
+                    let cut = self.shared.cut.clone();
+                    self.tasks.spawn(async move {
+                        tokio::select! {
+                            () = serving => {}
+                            () = cut.cancelled() => {}
+                        }
+                    });
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(target: "forebay::worker", "accept() failed ({error})");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Closes idle connections that expired, or whose server is gone.
+    async fn maintain(self: Arc<Self>) {
+        let mut applied = None;
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            self.pool.lock().expire(self.shared.clock.now());
+            let current = self.shared.snapshot.load_full();
+            if let Some(snapshot) = &current
+                && applied != Some(snapshot.applied)
+            {
+                applied = Some(snapshot.applied);
+                self.pool.lock().retain(snapshot);
+            }
+            self.log.lock().flush();
+        }
+    }
+
+    async fn answer(self: Arc<Self>, mut pings: mpsc::Receiver<Ping>) {
+        while let Some(ping) = pings.recv().await {
+            let report = WorkerReport { idle_connections: self.pool.lock().len(), tasks: self.tasks.len() };
+            let _ = ping.send(report);
+        }
+    }
+}
+
+/// The body of a worker thread. Returns when it was drained.
+pub(crate) fn run(
+    shared: Arc<Shared>,
+    listeners: Vec<(std::net::TcpListener, Option<GroupId>)>,
+    pings: mpsc::Receiver<Ping>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let worker = Arc::new(Worker {
+        log: Mutex::new(shared.access_log.writer()),
+        pool: Mutex::default(),
+        tasks: TaskTracker::new(),
+        shared: shared.clone(),
+    });
+    runtime.block_on(async {
+        for (listener, group) in listeners {
+            tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, group));
+        }
+        tokio::spawn(worker.clone().maintain());
+        tokio::spawn(worker.clone().answer(pings));
+        shared.draining.cancelled().await;
+        worker.pool.lock().clear();
+        worker.tasks.close();
+        tokio::select! {
+            () = worker.tasks.wait() => {}
+            () = shared.cut.cancelled() => {}
+        }
+        io::Result::Ok(())
+    })?;
+    // Dropping the runtime drops what was cut; each request still in it is logged by its own drop.
+    drop(runtime);
+    worker.log.lock().flush();
+    Ok(())
+}
+
+/// Errors of `accept` that concern the connection that was to be accepted, not the listener (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
