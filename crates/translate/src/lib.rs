@@ -1,4 +1,128 @@
-//! Kubernetes documents to configuration, as a pure function.
+//! Kubernetes objects to configuration, as a pure function: the same objects, in whatever order and from wherever they came,
+//! give the same [`Config`].
+//!
+//! What is wrong with an object is said against it and harms nobody else: an error refuses the object, a reference that
+//! leads nowhere makes that part of it answer 503. Nothing here reads a file, watches a cluster or knows what time it is.
+//!
+//! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
+//! them serve; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which Ingresses are ours, and [`ingress`] makes
+//! routes of them through [`backends`], which adds the implicit groups of plain Services.
+
+mod backends;
+mod classes;
+pub mod codes;
 pub mod document;
 mod endpoints;
+mod groups;
+mod ingress;
+mod kind;
+mod policy;
+mod report;
+mod services;
 mod shared_weight;
+mod slices;
+mod table;
+mod tls;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::{Config, Diagnostic, GroupId};
+
+pub use classes::CONTROLLER;
+pub use document::{Located, Objects};
+
+/// What the objects do not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Serve the Ingresses of this class only, whoever its `IngressClass` belongs to.
+    pub ingress_class: Option<Arc<str>>,
+    /// What becomes of Ingresses without a class.
+    pub classless: Classless,
+    /// The zone this data plane runs in (`topology.kubernetes.io/zone`), for `hints.forZones`.
+    pub zone: Option<Arc<str>>,
+    /// Whether servers may be this host itself.
+    pub local_addresses: LocalAddresses,
+}
+
+/// What becomes of an Ingress without a class when no `IngressClass` is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Classless {
+    /// It is nobody's: the rule of a cluster.
+    #[default]
+    Ignore,
+    /// It is served when there is no `IngressClass` at all and none was asked for: files on a laptop.
+    ServeWithoutClasses,
+    /// It is served.
+    Serve,
+}
+
+/// Whether objects may name loopback, link-local and unspecified addresses and unix sockets as servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalAddresses {
+    /// Files may: their author can reach those addresses anyway.
+    Allow,
+    /// Objects in a cluster may not: their author must not reach what only the data plane can (metadata services, its own
+    /// admin port).
+    #[default]
+    Refuse,
+}
+
+/// What objects come to.
+#[derive(Clone, Debug, Default)]
+pub struct Translation {
+    /// Everything that could be used.
+    pub config: Config,
+    /// What was wrong or may surprise, ordered by object and field.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Options {
+    /// For documents read from files.
+    pub fn for_files() -> Self {
+        Self {
+            ingress_class: None,
+            classless: Classless::ServeWithoutClasses,
+            zone: None,
+            local_addresses: LocalAddresses::Allow,
+        }
+    }
+
+    /// For the objects of a cluster.
+    pub fn for_cluster() -> Self {
+        Self { ingress_class: None, classless: Classless::Ignore, zone: None, local_addresses: LocalAddresses::Refuse }
+    }
+}
+
+/// Translates everything at once.
+pub fn translate(objects: &Objects, options: &Options) -> Translation {
+    let mut report = report::Report::default();
+    let services = services::Services::read(objects, options, &mut report);
+    let (groups, refused) = read_groups(objects, options, &services, &mut report);
+    let classes = classes::Classes::read(objects, options, &mut report);
+    let mut backends = backends::Backends::new(&services, groups, refused);
+    let routes = ingress::routes(objects, &classes, &mut backends, &mut report);
+    let config = Config { groups: backends.into_groups(), routes: Arc::new(routes) };
+    Translation { config, diagnostics: report.finish() }
+}
+
+fn read_groups(
+    objects: &Objects,
+    options: &Options,
+    services: &services::Services<'_>,
+    report: &mut report::Report,
+) -> (BTreeMap<GroupId, Arc<config::Group>>, BTreeSet<GroupId>) {
+    let (mut groups, mut refused) = (BTreeMap::new(), BTreeSet::new());
+    for located in &objects.upstream_groups {
+        let id = GroupId::new(kind::namespace(&located.metadata), kind::name(&located.metadata));
+        match groups::read(located, services, options.local_addresses, report) {
+            Some(group) => {
+                groups.insert(id, Arc::new(group));
+            }
+            None => {
+                refused.insert(id);
+            }
+        }
+    }
+    (groups, refused)
+}

@@ -1,0 +1,136 @@
+//! Where a backend of a route leads: to the group of an `UpstreamGroup`, or to the implicit group of a Service's port.
+//!
+//! Implicit groups are made as they are referred to, with nginx's defaults, and named by the port's number however the
+//! reference spelled it, so that two routes to one port share one group and its failures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::{Address, Diagnostic, Group, GroupId, Server, Severity, Target};
+use k8s_openapi::api::core::v1::TypedLocalObjectReference;
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressServiceBackend};
+
+use crate::codes;
+use crate::endpoints::Draining;
+use crate::kind::namespace;
+use crate::report::Reading;
+use crate::services::{PortRef, Services};
+
+/// Every group, those of objects and those that routes call into being.
+pub struct Backends<'a> {
+    services: &'a Services<'a>,
+    groups: BTreeMap<GroupId, Arc<Group>>,
+    refused: BTreeSet<GroupId>,
+}
+
+impl<'a> Backends<'a> {
+    /// The groups of objects; `refused` are those whose object exists but is not used.
+    pub fn new(services: &'a Services<'a>, groups: BTreeMap<GroupId, Arc<Group>>, refused: BTreeSet<GroupId>) -> Self {
+        Self { services, groups, refused }
+    }
+
+    /// All groups.
+    pub fn into_groups(self) -> BTreeMap<GroupId, Arc<Group>> {
+        self.groups
+    }
+
+    /// Resolves a backend. `None` refuses the Ingress: the backend is not one.
+    pub fn target(
+        &mut self,
+        reading: &mut Reading<'_, Ingress>,
+        field: &str,
+        backend: &IngressBackend,
+    ) -> Option<Target> {
+        match (&backend.service, &backend.resource) {
+            (Some(service), None) => self.service(reading, &format!("{field}.service"), service),
+            (None, Some(resource)) => Some(self.resource(reading, &format!("{field}.resource"), resource)),
+            (service, _) => {
+                let message = match service {
+                    Some(_) => "service and resource exclude each other",
+                    None => "a backend names a service or a resource",
+                };
+                reading.error(codes::BACKEND, field, message, "name exactly one of the two");
+                None
+            }
+        }
+    }
+
+    fn service(
+        &mut self,
+        reading: &mut Reading<'_, Ingress>,
+        field: &str,
+        backend: &IngressServiceBackend,
+    ) -> Option<Target> {
+        let port = backend.port.as_ref();
+        let number = port.and_then(|port| port.number).map(u16::try_from);
+        let port = match (port.and_then(|port| port.name.as_deref()).filter(|name| !name.is_empty()), number) {
+            (Some(name), None) => PortRef::Name(name),
+            (None, Some(Ok(number))) if number > 0 => PortRef::Number(number),
+            _ => {
+                let hint = "write port: {number: 80} or port: {name: http}";
+                let message = "the port is either a name or a number from 1 to 65535";
+                reading.error(codes::BACKEND, format!("{field}.port"), message, hint);
+                return None;
+            }
+        };
+        let namespace = namespace(&reading.located.metadata);
+        let resolved = match self.services.port(namespace, &backend.name, port) {
+            Ok(resolved) => resolved,
+            Err(unresolved) => {
+                reading.say(unresolved.diagnostic().field(format!("{field}.{}", unresolved.field())));
+                return Some(Target::Unavailable { reason: unresolved.to_string().into() });
+            }
+        };
+        let id = GroupId::for_service(namespace, &backend.name, &resolved.number.to_string());
+        self.groups.entry(id.clone()).or_insert_with(|| {
+            let endpoints = self.services.endpoints(namespace, &backend.name, resolved, Draining::Leave);
+            let servers = endpoints.into_iter().map(|endpoint| Server {
+                pod: endpoint.pod,
+                ..Server::new(&backend.name, Address::Inet(endpoint.address))
+            });
+            Arc::new(Group::with_defaults(servers.collect()))
+        });
+        Some(Target::Group(id))
+    }
+
+    /// A resource of a kind that is not ours is not an error of form: the API has no word for it, so it is a warning.
+    fn resource(
+        &self,
+        reading: &mut Reading<'_, Ingress>,
+        field: &str,
+        resource: &TypedLocalObjectReference,
+    ) -> Target {
+        let api_group = resource.api_group.as_deref().unwrap_or_default();
+        if (api_group, resource.kind.as_str()) != (api::GROUP, api::KIND) {
+            let kind =
+                if api_group.is_empty() { resource.kind.clone() } else { format!("{}.{api_group}", resource.kind) };
+            let message = format!("a backend of kind {kind} is not supported");
+            let hint = format!("name a Service, or an {} with apiGroup: {}", api::KIND, api::GROUP);
+            reading.say(Diagnostic::new(codes::BACKEND, Severity::Warning, message.clone()).field(field).hint(hint));
+            return Target::Unavailable { reason: message.into() };
+        }
+        let id = GroupId::new(namespace(&reading.located.metadata), &resource.name);
+        if self.groups.contains_key(&id) {
+            return Target::Group(id);
+        }
+        let (message, hint) = if self.refused.contains(&id) {
+            (format!("{} {id} is refused", api::KIND), "mend it: what is wrong is said against it".to_owned())
+        } else {
+            let hint = self.nearest(&id).map(|near| format!("did you mean {near}?"));
+            (
+                format!("{} {id} does not exist", api::KIND),
+                hint.unwrap_or("create it in the Ingress's namespace".into()),
+            )
+        };
+        let said = Diagnostic::new(codes::GROUP_MISSING, Severity::Warning, message.clone());
+        reading.say(said.field(format!("{field}.name")).hint(hint));
+        Target::Unavailable { reason: message.into() }
+    }
+
+    /// The group of the same namespace whose name differs by one or two letters.
+    fn nearest(&self, id: &GroupId) -> Option<&str> {
+        let neighbours = self.groups.keys().filter(|other| other.namespace() == id.namespace());
+        let distances = neighbours.map(|other| (config::edit_distance(id.name(), other.name()), other.name()));
+        distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
+    }
+}

@@ -1,0 +1,54 @@
+//! The codes of what this crate says, stable across releases; `docs/diagnostics.md` explains each.
+
+use config::Code;
+
+/// A text with variables that cannot be used there.
+pub const TEMPLATE: Code = "FB3101";
+/// Something the API has and this release's data plane has not.
+pub const NOT_YET: Code = "FB3102";
+/// The value of a field cannot be used.
+pub const VALUE: Code = "FB3103";
+/// An address that an object in a cluster may not name.
+pub const LOCAL_ADDRESS: Code = "FB3104";
+
+/// The Service does not exist.
+pub const SERVICE_MISSING: Code = "FB4001";
+/// The Service has no such port.
+pub const PORT_MISSING: Code = "FB4002";
+/// The Service is an `ExternalName`.
+pub const EXTERNAL_NAME: Code = "FB4003";
+/// The `UpstreamGroup` does not exist or was refused.
+pub const GROUP_MISSING: Code = "FB4004";
+/// An `EndpointSlice` that is not used: addressType, or no Service named.
+pub const SLICE_IGNORED: Code = "FB4005";
+/// An endpoint whose address is not used.
+pub const ENDPOINT_IGNORED: Code = "FB4006";
+/// The Secret does not exist.
+pub const SECRET_MISSING: Code = "FB4007";
+/// The Secret cannot be used for TLS.
+pub const SECRET_UNUSABLE: Code = "FB4008";
+/// `appProtocol` names something that is not spoken yet.
+pub const APP_PROTOCOL: Code = "FB4009";
+
+/// The Ingress names a class that does not exist.
+pub const CLASS_MISSING: Code = "FB5001";
+/// The Ingress is another controller's, or nobody's.
+pub const CLASS_FOREIGN: Code = "FB5002";
+/// The class is given by the legacy annotation.
+pub const CLASS_ANNOTATION: Code = "FB5003";
+/// Several `IngressClass`es are the default.
+pub const CLASS_DEFAULTS: Code = "FB5004";
+/// A rule's host is not one.
+pub const HOST: Code = "FB5005";
+/// A path or its type is not one.
+pub const PATH: Code = "FB5006";
+/// The path looks like a regular expression.
+pub const PATH_REGEX: Code = "FB5007";
+/// A backend that is neither a Service nor an `UpstreamGroup`.
+pub const BACKEND: Code = "FB5008";
+/// The Ingress says nothing: no rules and no default backend.
+pub const EMPTY: Code = "FB5009";
+/// Another route has this host and path.
+pub const CONFLICT: Code = "FB5010";
+/// Annotations of another controller, which do nothing here.
+pub const FOREIGN_ANNOTATIONS: Code = "FB5011";

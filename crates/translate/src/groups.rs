@@ -1,0 +1,191 @@
+//! `UpstreamGroup`s to groups: each line of `servers` becomes the peers it stands for, with the line's parameters.
+
+use std::sync::Arc;
+
+use api::UpstreamGroup;
+use config::{Address, Availability, Group, Method, Server, Tier};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::document::Located;
+use crate::endpoints::{Draining, Endpoint, Role};
+use crate::kind::namespace;
+use crate::policy::{self, count, millis};
+use crate::report::{Reading, Report};
+use crate::services::{PortRef, Services};
+use crate::shared_weight::{Bound, Line, MOST_RING_WEIGHT, WeightMode, endpoint_weights};
+use crate::{LocalAddresses, codes};
+
+/// A line of `servers` with the peers it stands for; their weights are still the line's.
+struct Expanded {
+    mode: WeightMode,
+    servers: Vec<Server>,
+}
+
+/// What every peer of a line has in common: a peer without an address of its own.
+type Template = Server;
+
+/// Reads one object; `None` when it is refused.
+pub fn read(
+    located: &Located<UpstreamGroup>,
+    services: &Services<'_>,
+    local: LocalAddresses,
+    report: &mut Report,
+) -> Option<Group> {
+    let reading = &mut report.read(located);
+    let group = policy::read(reading);
+    let is_sticky = located.spec.sticky.is_some();
+    let draining = if is_sticky { Draining::Keep } else { Draining::Leave };
+    let lines: Vec<_> = (located.spec.servers.iter().enumerate())
+        .map(|(index, line)| {
+            let field = format!("spec.servers[{index}]");
+            expand(reading, &field, line, services, local, draining)
+        })
+        .collect();
+    let mut lines: Vec<Expanded> = lines.into_iter().collect::<Option<_>>()?;
+    let group = group?;
+    let is_ring = matches!(group.method, Method::Hash { consistent: true, .. });
+    for tier in [Tier::Primary, Tier::Backup] {
+        weigh(&mut lines, tier, is_ring);
+    }
+    let servers: Vec<Server> = lines.into_iter().flat_map(|line| line.servers).collect();
+    if is_ring {
+        check_ring(reading, &servers);
+    }
+    (!reading.is_refused()).then_some(Group { servers, ..group })
+}
+
+fn expand(
+    reading: &mut Reading<'_, UpstreamGroup>,
+    field: &str,
+    line: &api::Server,
+    services: &Services<'_>,
+    local: LocalAddresses,
+    draining: Draining,
+) -> Option<Expanded> {
+    let template = template(reading, field, line);
+    let mode = match line.weight_mode {
+        api::WeightMode::PerEndpoint => WeightMode::PerEndpoint,
+        api::WeightMode::Shared => WeightMode::Shared,
+    };
+    let servers = match (&line.service, &line.address, &line.dns) {
+        (Some(service), None, None) => {
+            let endpoints = endpoints(reading, field, service, services, draining);
+            let template = template?;
+            endpoints.into_iter().map(|endpoint| peer(&template, endpoint)).collect()
+        }
+        (None, Some(address), None) => {
+            let address = self::address(reading, format!("{field}.address"), address, local);
+            vec![Server { address: address?, ..template? }]
+        }
+        (None, None, Some(_)) => {
+            let hint = "name the addresses, or a Service whose EndpointSlices hold them";
+            let message = "servers by DNS name are not supported by this release";
+            reading.error(codes::NOT_YET, format!("{field}.dns"), message, hint);
+            return None;
+        }
+        _ => return reading.value(field, Err("exactly one of service, address or dns must be set")),
+    };
+    Some(Expanded { mode, servers })
+}
+
+fn template(reading: &mut Reading<'_, UpstreamGroup>, field: &str, line: &api::Server) -> Option<Template> {
+    let weight = count(reading, &format!("{field}.weight"), line.weight, 1);
+    let max_fails = count(reading, &format!("{field}.maxFails"), line.max_fails, 0);
+    let fail_timeout = millis(reading, &format!("{field}.failTimeout"), line.fail_timeout.as_str());
+    let max_conns = count(reading, &format!("{field}.maxConns"), line.max_conns, 0);
+    let slow_start = millis(reading, &format!("{field}.slowStart"), line.slow_start.as_str());
+    let unset = Address::Unix("/".into());
+    Some(Server {
+        weight: weight?,
+        max_fails: max_fails?,
+        fail_timeout: u32::try_from(fail_timeout?.0 / 1000).unwrap_or(u32::MAX),
+        max_conns: max_conns?,
+        slow_start: slow_start?,
+        tier: if line.backup { Tier::Backup } else { Tier::Primary },
+        availability: match (line.down, line.drain) {
+            (true, _) => Availability::Down,
+            (false, true) => Availability::Drain,
+            (false, false) => Availability::Up,
+        },
+        route: line.route.as_deref().map(Arc::from),
+        ..Server::new(&line.name, unset)
+    })
+}
+
+fn address(
+    reading: &mut Reading<'_, UpstreamGroup>,
+    field: String,
+    text: &str,
+    local: LocalAddresses,
+) -> Option<Address> {
+    let address: Address = reading.value(field.clone(), text.parse())?;
+    if local == LocalAddresses::Refuse && address.is_local() {
+        let message = format!("{address} is this host itself or its link, which an object in a cluster may not name");
+        reading.error(codes::LOCAL_ADDRESS, field, message, "name an address of the network");
+        return None;
+    }
+    Some(address)
+}
+
+/// The endpoints of a Service line. A reference that leads nowhere is a warning: the other lines still serve.
+fn endpoints(
+    reading: &mut Reading<'_, UpstreamGroup>,
+    field: &str,
+    target: &api::ServiceTarget,
+    services: &Services<'_>,
+    draining: Draining,
+) -> Vec<Endpoint> {
+    let namespace = namespace(&reading.located.metadata);
+    let number;
+    let port = match &target.port {
+        IntOrString::String(name) => PortRef::Name(name),
+        IntOrString::Int(port) => {
+            number = u16::try_from(*port).unwrap_or_default();
+            PortRef::Number(number)
+        }
+    };
+    match services.port(namespace, &target.name, port) {
+        Ok(port) => services.endpoints(namespace, &target.name, port, draining),
+        Err(unresolved) => {
+            let part = unresolved.field();
+            reading.say(unresolved.diagnostic().field(format!("{field}.service.{part}")));
+            Vec::new()
+        }
+    }
+}
+
+fn peer(template: &Template, endpoint: Endpoint) -> Server {
+    let availability = match (template.availability, endpoint.role) {
+        (Availability::Up, Role::Drains) => Availability::Drain,
+        (configured @ (Availability::Up | Availability::Down | Availability::Drain), _) => configured,
+    };
+    Server { address: Address::Inet(endpoint.address), pod: endpoint.pod, availability, ..template.clone() }
+}
+
+/// Divides the weights of the shared lines of one tier. Draining peers take no share: the sessions they keep are not picked.
+fn weigh(lines: &mut [Expanded], tier: Tier, is_ring: bool) {
+    let is_counted = |server: &&mut Server| server.tier == tier && server.availability != Availability::Drain;
+    let described: Vec<Line> = (lines.iter_mut())
+        .map(|line| {
+            let weight = line.servers.first().map_or(1, |server| server.weight);
+            let endpoints = line.servers.iter_mut().filter(is_counted).count();
+            Line { weight, mode: line.mode, endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX) }
+        })
+        .collect();
+    let endpoints = described.iter().map(|line| u64::from(line.endpoints)).sum();
+    let bound = if is_ring { Bound::for_ring(endpoints) } else { Bound::for_counting(endpoints) };
+    for (line, weights) in lines.iter_mut().zip(endpoint_weights(&described, bound)) {
+        let counted = line.servers.iter_mut().filter(is_counted);
+        counted.zip(weights).for_each(|(server, weight)| server.weight = weight);
+    }
+}
+
+/// nginx builds a ring of any size; ours is bounded, since one object must not exhaust a data plane that serves many.
+fn check_ring(reading: &mut Reading<'_, UpstreamGroup>, servers: &[Server]) {
+    let total: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
+    let most = MOST_RING_WEIGHT.max(servers.len() as u64);
+    if total > most {
+        let message = format!("the weights add up to {total}; a consistent ring is built for at most {most}");
+        reading.error(codes::VALUE, "spec.servers", message, "divide the weights by a common factor");
+    }
+}

@@ -1,0 +1,201 @@
+//! Ingress v1 to routes: hosts, paths, default backends, and who wins when two objects claim one place.
+//!
+//! By the API's book (`networking.k8s.io/v1`, "Multiple matches", "Wildcard certificates" and the field documentation):
+//! `Exact` is compared as it stands, `Prefix` element by element. `ImplementationSpecific` is a `Prefix` here, which is what
+//! most controllers make of it. Where two Ingresses claim one host and path the older keeps it, then the one first by
+//! namespace and name; objects without an age, such as files, come after those with one.
+//!
+//! An Ingress with an error is refused whole before it claims anything.
+
+use std::sync::Arc;
+
+use config::{Diagnostic, HostPattern, PathMatch, Routes, Severity, Target};
+use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressSpec};
+
+use crate::backends::Backends;
+use crate::classes::Classes;
+use crate::codes;
+use crate::document::{Located, Objects};
+use crate::kind::{name, namespace};
+use crate::report::{Reading, Report};
+use crate::table::{Table, Taken};
+use crate::tls;
+
+/// Annotations of other controllers that people migrate from.
+const FOREIGN_PREFIXES: [&str; 3] = ["nginx.ingress.kubernetes.io/", "nginx.org/", "nginx.com/"];
+
+/// What one Ingress asks for, once nothing in it is refused.
+struct Claims {
+    rules: Vec<Rule>,
+    /// `spec.defaultBackend`
+    default: Option<Target>,
+}
+
+struct Rule {
+    host: HostPattern,
+    paths: Vec<Path>,
+}
+
+struct Path {
+    field: String,
+    path: PathMatch,
+    target: Target,
+}
+
+/// The routes of every Ingress that is ours.
+pub fn routes(objects: &Objects, classes: &Classes<'_>, backends: &mut Backends<'_>, report: &mut Report) -> Routes {
+    let mut ingresses: Vec<_> = objects.ingresses.iter().collect();
+    ingresses.sort_by_key(|ingress| {
+        let meta = &ingress.metadata;
+        let age = meta.creation_timestamp.as_ref();
+        (age.is_none(), age, namespace(meta), name(meta))
+    });
+    let mut claims = Vec::new();
+    for ingress in ingresses {
+        if classes.serve(ingress, report) {
+            say_foreign_annotations(ingress, report);
+            let reading = &mut report.read(ingress);
+            if let Some(claim) = read(reading, backends) {
+                tls::check(ingress, objects, report);
+                claims.push((ingress, claim));
+            }
+        }
+    }
+    fill(claims, report)
+}
+
+/// Lets every Ingress claim its places, the oldest first.
+fn fill(claims: Vec<(&Located<Ingress>, Claims)>, report: &mut Report) -> Routes {
+    let mut table = Table::default();
+    // An Ingress without rules is there to catch what is left; it precedes the defaults of those that also have rules.
+    let (catch_all, with_rules): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.rules.is_empty());
+    for (ingress, Claims { rules, default }) in catch_all.into_iter().chain(with_rules) {
+        let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
+        let mut conflict = |field: &str, place: &str, taken: Taken| {
+            let message = format!("{place} is already routed by {}; this one is not used", taken.by);
+            report.say(ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
+        };
+        let is_catch_all = rules.is_empty();
+        for Rule { host, paths } in rules {
+            table.host(&host);
+            for Path { field, path, target } in paths {
+                let place = format!("{host} {}", describe(&path));
+                table.path(&host, path, target, &origin).unwrap_or_else(|taken| conflict(&field, &place, taken));
+            }
+            if let Some(default) = &default {
+                let place = format!("the default of {host}");
+                table
+                    .host_default(&host, default, &origin)
+                    .unwrap_or_else(|taken| conflict("spec.defaultBackend", &place, taken));
+            }
+        }
+        if let Some(default) = &default
+            && let Err(taken) = table.fallback(default, &origin)
+            && is_catch_all
+        {
+            conflict("spec.defaultBackend", "every unmatched request", taken);
+        }
+    }
+    table.finish()
+}
+
+fn describe(path: &PathMatch) -> String {
+    match path {
+        PathMatch::Exact(path) => format!("{path} (Exact)"),
+        PathMatch::Prefix(path) => format!("{path} (Prefix)"),
+    }
+}
+
+fn read(reading: &mut Reading<'_, Ingress>, backends: &mut Backends<'_>) -> Option<Claims> {
+    let spec = reading.located.spec.as_ref();
+    let empty = IngressSpec::default();
+    let spec = spec.unwrap_or(&empty);
+    let default =
+        (spec.default_backend.as_ref()).and_then(|backend| backends.target(reading, "spec.defaultBackend", backend));
+    let rules = spec.rules.as_deref().unwrap_or_default();
+    if rules.is_empty() && spec.default_backend.is_none() {
+        reading.error(codes::EMPTY, "spec", "the Ingress has neither rules nor a defaultBackend", "add one of the two");
+    }
+    let mut claims = Claims { rules: Vec::with_capacity(rules.len()), default };
+    for (index, rule) in rules.iter().enumerate() {
+        let host = host(reading, &format!("spec.rules[{index}].host"), rule.host.as_deref().unwrap_or_default());
+        let paths = rule.http.as_ref().map_or(&[][..], |http| &http.paths);
+        let paths: Vec<_> = (paths.iter().enumerate())
+            .map(|(path_index, path)| {
+                let field = format!("spec.rules[{index}].http.paths[{path_index}]");
+                let target = backends.target(reading, &format!("{field}.backend"), &path.backend);
+                let matched = path_match(reading, &field, path);
+                Some(Path { path: matched?, target: target?, field })
+            })
+            .collect();
+        if let (Some(host), Some(paths)) = (host, paths.into_iter().collect()) {
+            claims.rules.push(Rule { host, paths });
+        }
+    }
+    (!reading.is_refused()).then_some(claims)
+}
+
+fn host(reading: &mut Reading<'_, Ingress>, field: &str, text: &str) -> Option<HostPattern> {
+    if text == "*" || text.parse::<std::net::IpAddr>().is_ok() {
+        let message = format!("\"{text}\" is not a host; write a DNS name, or *.NAME for exactly one label more");
+        reading.error(codes::HOST, field, message, "leave host out to match any host");
+        return None;
+    }
+    text.parse()
+        .map_err(|error: config::HostPatternError| reading.error(codes::HOST, field, error.to_string(), ""))
+        .ok()
+}
+
+/// The path as it is compared; the checks are the API server's (`validateHTTPIngressPath`).
+fn path_match(reading: &mut Reading<'_, Ingress>, field: &str, path: &HTTPIngressPath) -> Option<PathMatch> {
+    let text = path.path.as_deref().unwrap_or_default();
+    let kind = path.path_type.as_str();
+    let is_specific = kind == "ImplementationSpecific";
+    if !is_specific && !matches!(kind, "Exact" | "Prefix") {
+        let message = format!("pathType \"{kind}\" is not one");
+        let hint = "write Exact, Prefix or ImplementationSpecific";
+        reading.error(codes::PATH, format!("{field}.pathType"), message, hint);
+        return None;
+    }
+    let text = if is_specific && text.is_empty() { "/" } else { text };
+    let wrong = if text.starts_with('/') {
+        let never = ["//", "/./", "/../", "%2f", "%2F"].into_iter().find(|part| text.contains(part));
+        let end = ["/..", "/."].into_iter().find(|end| text.ends_with(end));
+        never.or(end).filter(|_| !is_specific).map(|part| format!("a path with \"{part}\" matches no request"))
+    } else {
+        Some(format!("the path \"{text}\" does not begin with a slash"))
+    };
+    if let Some(message) = wrong {
+        reading.error(codes::PATH, format!("{field}.path"), message, "write an absolute path such as /api");
+        return None;
+    }
+    if is_specific && text.contains(['(', ')', '[', ']', '*', '|', '$', '^', '\\', '+', '?']) {
+        let message =
+            format!("the path \"{text}\" looks like a regular expression; it is compared as a literal prefix");
+        reading.say(
+            Diagnostic::new(codes::PATH_REGEX, Severity::Warning, message)
+                .field(format!("{field}.path"))
+                .hint("write the prefixes as paths of their own"),
+        );
+    }
+    Some(if kind == "Exact" {
+        PathMatch::Exact(text.into())
+    } else {
+        let bare = text.trim_end_matches('/');
+        PathMatch::Prefix(if bare.is_empty() { "/" } else { bare }.into())
+    })
+}
+
+fn say_foreign_annotations(ingress: &Located<Ingress>, report: &mut Report) {
+    let keys = ingress.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str());
+    let foreign: Vec<_> = keys.filter(|key| FOREIGN_PREFIXES.iter().any(|prefix| key.starts_with(prefix))).collect();
+    if !foreign.is_empty() {
+        let message = format!("annotations of another controller do nothing here: {}", foreign.join(", "));
+        report.say(
+            ingress,
+            Diagnostic::new(codes::FOREIGN_ANNOTATIONS, Severity::Note, message)
+                .field("metadata.annotations")
+                .hint("what they set may be a field of an UpstreamGroup named by backend.resource"),
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Services: from a reference `name:port` to the port's name, and from there to endpoints through the slices.
+//!
+//! A Service is asked for one thing only, to turn the number of a port into its name or the other way round; what listens
+//! where is in the slices. `targetPort` is never computed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use config::{Code, Diagnostic, Severity};
+use k8s_openapi::api::core::v1::Service;
+
+use crate::Options;
+use crate::codes;
+use crate::document::Objects;
+use crate::endpoints::{self, Draining, Endpoint, Policy, Prefer};
+use crate::kind;
+use crate::report::Report;
+use crate::slices::{Slices, WantedPort};
+
+/// The Services and their endpoints.
+pub struct Services<'a> {
+    services: BTreeMap<(&'a str, &'a str), &'a Service>,
+    slices: Slices<'a>,
+    zone: Option<&'a str>,
+}
+
+/// How a reference names a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortRef<'a> {
+    /// By name.
+    Name(&'a str),
+    /// By the Service's port number.
+    Number(u16),
+}
+
+/// A port that a Service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedPort<'a> {
+    /// The Service's number of the port: what an implicit group is called by, however it was referred to.
+    pub number: u16,
+    wanted: WantedPort<'a>,
+    prefer: Prefer,
+}
+
+/// Why a reference leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// There is no such Service.
+    #[error("Service {namespace}/{name} does not exist")]
+    Missing {
+        /// Where it was looked for.
+        namespace: String,
+        /// What was looked for.
+        name: String,
+    },
+    /// The Service is a DNS alias (CVE-2021-25740).
+    #[error("Service {namespace}/{name} is an ExternalName, which is not followed")]
+    ExternalName {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The Service has no such TCP port.
+    #[error("Service {namespace}/{name} has no TCP port {port}")]
+    NoPort {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// What was asked for.
+        port: String,
+        /// What it has.
+        has: String,
+    },
+}
+
+impl<'a> Services<'a> {
+    /// Indexes the Services and reads their slices.
+    pub fn read(objects: &'a Objects, options: &'a Options, report: &mut Report) -> Self {
+        let services = objects.services.iter().map(|located| {
+            let meta = &located.metadata;
+            ((kind::namespace(meta), kind::name(meta)), &located.object)
+        });
+        Self {
+            services: services.collect(),
+            slices: Slices::read(objects, options, report),
+            zone: options.zone.as_deref(),
+        }
+    }
+
+    /// Resolves a reference within `namespace`.
+    pub fn port<'r>(&'r self, namespace: &str, name: &str, port: PortRef<'r>) -> Result<ResolvedPort<'r>, Unresolved> {
+        let owned = || (namespace.to_owned(), name.to_owned());
+        let Some(service) = self.services.get(&(namespace, name)) else {
+            let (namespace, name) = owned();
+            return Err(Unresolved::Missing { namespace, name });
+        };
+        let spec = service.spec.as_ref();
+        if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+            let (namespace, name) = owned();
+            return Err(Unresolved::ExternalName { namespace, name });
+        }
+        let families = spec.and_then(|spec| spec.ip_families.as_ref());
+        let first_family = families.and_then(|families| families.first());
+        let prefer = if first_family.is_some_and(|family| family == "IPv6") { Prefer::Ipv6 } else { Prefer::Ipv4 };
+
+        let declared = spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+        let mut tcp = declared.iter().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+        let found = tcp.clone().find(|declared| match port {
+            PortRef::Name(name) => declared.name.as_deref().unwrap_or_default() == name,
+            PortRef::Number(number) => declared.port == i32::from(number),
+        });
+        let asked = match port {
+            PortRef::Name(_) => None,
+            PortRef::Number(number) => Some(number),
+        };
+        match (found.and_then(|found| Some((found, u16::try_from(found.port).ok()?))), asked) {
+            (Some((found, number)), _) => {
+                let name = Some(found.name.as_deref().unwrap_or_default());
+                Ok(ResolvedPort { number, wanted: WantedPort { name, number: asked }, prefer })
+            }
+            (None, Some(number)) if declared.is_empty() => {
+                Ok(ResolvedPort { number, wanted: WantedPort { name: None, number: asked }, prefer })
+            }
+            (None, _) => {
+                let (namespace, name) = owned();
+                let describe = |port: &k8s_openapi::api::core::v1::ServicePort| match port.name.as_deref() {
+                    Some(name) if !name.is_empty() => format!("{name} ({})", port.port),
+                    _ => port.port.to_string(),
+                };
+                let has = tcp.by_ref().map(describe).collect::<Vec<_>>().join(", ");
+                Err(Unresolved::NoPort { namespace, name, port: port.to_string(), has })
+            }
+        }
+    }
+
+    /// The endpoints that are servers now. Empty when the Service has none.
+    pub fn endpoints(&self, namespace: &str, name: &str, port: ResolvedPort<'_>, draining: Draining) -> Vec<Endpoint> {
+        let policy = Policy { prefer: port.prefer, draining, zone: self.zone };
+        endpoints::choose(self.slices.candidates(namespace, name, port.wanted), policy)
+    }
+}
+
+impl fmt::Display for PortRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "\"{name}\""),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+impl Unresolved {
+    /// As a warning; the caller adds the field.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let (code, hint): (Code, _) = match self {
+            Self::Missing { .. } => (codes::SERVICE_MISSING, "create it, or correct the name".to_owned()),
+            Self::ExternalName { .. } => {
+                (codes::EXTERNAL_NAME, "name its servers in an UpstreamGroup, by address".to_owned())
+            }
+            Self::NoPort { has, .. } if has.is_empty() => {
+                (codes::PORT_MISSING, "it declares no port; refer to the port by number".to_owned())
+            }
+            Self::NoPort { has, .. } => (codes::PORT_MISSING, format!("it has {has}")),
+        };
+        Diagnostic::new(code, Severity::Warning, self.to_string()).hint(hint)
+    }
+
+    /// Which member of the reference is wrong.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } | Self::ExternalName { .. } => "name",
+            Self::NoPort { .. } => "port",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `EndpointSlice`s as objects spell them, reduced to what a choice of endpoints needs. Each is read once, so that what is
+//! wrong with a slice is said once, however many groups use it.
+//!
+//! Source: the API reference of `discovery.k8s.io/v1` and the API server's validation of endpoint addresses
+//! (`ValidateNonSpecialIP`).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use config::{Address, Diagnostic, Pod, Severity};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+
+use crate::document::{Located, Objects};
+use crate::endpoints::{Candidate, Condition};
+use crate::kind::namespace;
+use crate::report::Report;
+use crate::{LocalAddresses, Options, codes};
+
+/// The label that ties a slice to its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Every usable slice, by namespace and Service.
+pub struct Slices<'a>(BTreeMap<(&'a str, &'a str), Vec<Slice>>);
+
+/// The port of a Service that endpoints are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedPort<'a> {
+    /// The name of the Service's port, empty for an unnamed one; `None` when the Service declares no ports (headless).
+    pub name: Option<&'a str>,
+    /// The number asked for, used where a slice leaves the port undefined; `None` when the port was asked for by name.
+    pub number: Option<u16>,
+}
+
+struct Slice {
+    ports: Vec<Port>,
+    hosts: Vec<Host>,
+}
+
+struct Port {
+    name: String,
+    number: Option<u16>,
+}
+
+struct Host {
+    ip: IpAddr,
+    condition: Condition,
+    pod: Option<Pod>,
+    for_zones: Vec<Arc<str>>,
+}
+
+impl<'a> Slices<'a> {
+    /// Reads every slice and reports what cannot be used.
+    pub fn read(objects: &'a Objects, options: &Options, report: &mut Report) -> Self {
+        let mut slices = BTreeMap::<_, Vec<Slice>>::new();
+        for located in &objects.endpoint_slices {
+            let meta = &located.metadata;
+            let Some(service) = meta.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME)) else {
+                report.say(
+                    located,
+                    Diagnostic::new(codes::SLICE_IGNORED, Severity::Note, "the slice names no Service and is not used")
+                        .field("metadata.labels")
+                        .hint(format!("label it {SERVICE_NAME}: NAME-OF-THE-SERVICE")),
+                );
+                continue;
+            };
+            if let Some(slice) = Slice::read(located, options, report) {
+                slices.entry((namespace(meta), service.as_str())).or_default().push(slice);
+            }
+        }
+        Self(slices)
+    }
+
+    /// What all slices of a Service state for one of its ports.
+    pub fn candidates(&self, namespace: &str, service: &str, port: WantedPort<'_>) -> Vec<Candidate> {
+        let slices = self.0.get(&(namespace, service)).map_or(&[][..], Vec::as_slice);
+        let at = |slice: &'_ Slice, number| slice.hosts.iter().map(move |host| host.at(number)).collect::<Vec<_>>();
+        slices.iter().flat_map(|slice| slice.numbers(port).into_iter().flat_map(|number| at(slice, number))).collect()
+    }
+}
+
+impl Slice {
+    fn read(located: &Located<EndpointSlice>, options: &Options, report: &mut Report) -> Option<Self> {
+        let slice = &located.object;
+        let is_family: fn(&IpAddr) -> bool = match slice.address_type.as_str() {
+            "IPv4" => IpAddr::is_ipv4,
+            "IPv6" => IpAddr::is_ipv6,
+            other => {
+                report.say(
+                    located,
+                    Diagnostic::new(
+                        codes::SLICE_IGNORED,
+                        Severity::Warning,
+                        format!("addressType {other} is not supported; the slice's endpoints are not used"),
+                    )
+                    .field("addressType")
+                    .hint("write IPv4 or IPv6 and addresses of that family"),
+                );
+                return None;
+            }
+        };
+        let mut hosts = Vec::with_capacity(slice.endpoints.len());
+        for (index, endpoint) in slice.endpoints.iter().enumerate() {
+            match usable_ip(endpoint, is_family, options.local_addresses) {
+                Ok(ip) => hosts.push(Host::of(endpoint, ip, namespace(&slice.metadata))),
+                Err(message) => report.say(
+                    located,
+                    Diagnostic::new(codes::ENDPOINT_IGNORED, Severity::Warning, message)
+                        .field(format!("endpoints[{index}].addresses[0]"))
+                        .hint("the endpoint is left out; the others are used"),
+                ),
+            }
+        }
+        let mut ports = Vec::new();
+        for (index, port) in slice.ports.iter().flatten().enumerate() {
+            if port.protocol.as_deref().unwrap_or("TCP") != "TCP" {
+                continue;
+            }
+            if let Some(unspoken @ ("https" | "kubernetes.io/wss" | "kubernetes.io/h2c" | "grpc")) =
+                port.app_protocol.as_deref()
+            {
+                report.say(
+                    located,
+                    Diagnostic::new(
+                        codes::APP_PROTOCOL,
+                        Severity::Warning,
+                        format!("appProtocol {unspoken} is not spoken by this release; its servers get HTTP/1.1"),
+                    )
+                    .field(format!("ports[{index}].appProtocol")),
+                );
+            }
+            let number = port.port.and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0);
+            ports.push(Port { name: port.name.clone().unwrap_or_default(), number });
+        }
+        Some(Self { ports, hosts })
+    }
+
+    /// The numbers under which this slice serves a port: by name, never computed from `targetPort`.
+    fn numbers(&self, wanted: WantedPort<'_>) -> Vec<u16> {
+        if self.ports.is_empty() {
+            return wanted.number.into_iter().collect();
+        }
+        let mut numbers: Vec<u16> = match wanted.name {
+            Some(name) => {
+                let named = self.ports.iter().filter(|port| port.name == name);
+                named.filter_map(|port| port.number.or(wanted.number)).collect()
+            }
+            None => self.ports.iter().filter_map(|port| port.number).filter(|n| Some(*n) == wanted.number).collect(),
+        };
+        numbers.dedup();
+        numbers
+    }
+}
+
+impl Host {
+    fn of(endpoint: &Endpoint, ip: IpAddr, namespace: &str) -> Self {
+        let conditions = endpoint.conditions.as_ref();
+        let condition = Condition::from_api(
+            conditions.and_then(|conditions| conditions.ready),
+            conditions.and_then(|conditions| conditions.serving),
+            conditions.and_then(|conditions| conditions.terminating),
+        );
+        let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref().is_none_or(|k| k == "Pod"));
+        let same_namespace =
+            target.filter(|target| target.namespace.as_deref().is_none_or(|of_target| of_target == namespace));
+        let pod = same_namespace.and_then(|target| {
+            Some(Pod {
+                name: target.name.as_deref()?.into(),
+                uid: target.uid.as_deref().map(Arc::from),
+                zone: endpoint.zone.as_deref().map(Arc::from),
+            })
+        });
+        let zones = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref());
+        let for_zones = zones.into_iter().flatten().map(|zone| zone.name.as_str().into()).collect();
+        Self { ip, condition, pod, for_zones }
+    }
+
+    fn at(&self, port: u16) -> Candidate {
+        Candidate {
+            address: SocketAddr::new(self.ip, port),
+            condition: self.condition,
+            pod: self.pod.clone(),
+            for_zones: self.for_zones.clone(),
+        }
+    }
+}
+
+/// The first address, which is the only one with a meaning, or why it is not used.
+fn usable_ip(endpoint: &Endpoint, is_family: fn(&IpAddr) -> bool, local: LocalAddresses) -> Result<IpAddr, String> {
+    let text = endpoint.addresses.first().ok_or("the endpoint has no address")?;
+    let ip =
+        text.parse().ok().filter(is_family).ok_or_else(|| {
+            format!("\"{text}\" is not an address of the slice's addressType; the endpoint is not used")
+        })?;
+    // Any port serves: only the host is judged.
+    if local == LocalAddresses::Refuse && Address::Inet(SocketAddr::new(ip, 1)).is_local() {
+        return Err(format!("{ip} is loopback or link-local, which an object in a cluster may not name"));
+    }
+    Ok(ip)
+}
