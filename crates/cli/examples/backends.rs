@@ -3,7 +3,11 @@
 //! Each answers 200 with its name; `/echo` answers what it received. HOW makes it behave otherwise: a status such as `503`,
 //! a time such as `5s` that it takes, or `upgrade` for a tunnel that sends every byte back.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use testkit::{Address, Mode, Upstream};
 
@@ -27,17 +31,13 @@ async fn main() -> ExitCode {
 
 fn parse(argument: &str) -> Option<(&str, SocketAddr, Mode)> {
     let (name, rest) = argument.split_once('=')?;
-    let (address, how) = match rest.rsplit_once(':') {
-        Some((address, how)) if how.parse::<u16>().is_err() || address.contains(':') || !address.contains('.') => {
-            (address, Some(how))
-        }
-        _ => (rest, None),
+    let mut parts = rest.split(':').peekable();
+    let ip = match parts.next_if(|part| part.contains('.')) {
+        Some(ip) => ip.parse().ok()?,
+        None => Ipv4Addr::LOCALHOST,
     };
-    let address = match address.parse() {
-        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-        Err(_) => address.parse().ok()?,
-    };
-    let mode = match how {
+    let port: u16 = parts.next()?.parse().ok()?;
+    let mode = match parts.next() {
         None => Mode::Ok,
         Some("upgrade") => Mode::Upgrade,
         Some(how) => match how.strip_suffix('s') {
@@ -45,5 +45,5 @@ fn parse(argument: &str) -> Option<(&str, SocketAddr, Mode)> {
             None => Mode::Status(how.parse().ok().filter(|status| (200..600).contains(status))?),
         },
     };
-    Some((name, address, mode))
+    Some((name, (ip, port).into(), mode))
 }
