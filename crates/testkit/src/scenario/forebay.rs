@@ -23,7 +23,7 @@ pub fn document(scenario: &Scenario, addresses: &[Address]) -> Value {
     let mut spec = json!({
         "method": method,
         "servers": group.servers.iter().zip(addresses).enumerate().map(line).collect::<Vec<_>>(),
-        "keepalive": {"connections": 0},
+        "keepalive": {"connections": group.keepalive},
         "nextUpstream": {
             "conditions": conditions(scenario),
             "nonIdempotent": policy.non_idempotent,
@@ -88,5 +88,6 @@ fn conditions(scenario: &Scenario) -> Vec<&'static str> {
         (Condition::Http429, "Http429"),
     ];
     let listed = |(condition, _): &&(Condition, _)| scenario.group.policy.conditions.contains(*condition);
-    words.iter().filter(listed).map(|(_, word)| *word).collect()
+    let listed: Vec<_> = words.iter().filter(listed).map(|(_, word)| *word).collect();
+    if listed.is_empty() { vec!["Off"] } else { listed }
 }

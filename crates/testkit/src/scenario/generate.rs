@@ -43,6 +43,7 @@ pub fn generate(seed: u64, release: Release) -> Scenario {
         sticky,
         policy: policy(&mut rng, holds),
         read_timeout: if holds { Duration::from_mins(1) } else { READ_TIMEOUT },
+        keepalive: if rng.chance(35) { *rng.pick(&[1, 2, 8]) } else { 0 },
     };
     let steps = Steps { rng, release, holds, count: group.servers.len(), held: Vec::new(), done: Vec::new() }.all();
     Scenario { seed, group, steps }

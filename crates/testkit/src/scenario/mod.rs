@@ -52,6 +52,8 @@ pub struct Group {
     pub policy: Policy,
     /// `proxy_read_timeout`.
     pub read_timeout: Duration,
+    /// `keepalive`: idle connections kept; 0 is none.
+    pub keepalive: usize,
 }
 
 /// The parameters of one `server` line.
@@ -128,8 +130,12 @@ pub(crate) fn request_id(seed: u64, step: usize) -> String {
 impl fmt::Display for Scenario {
     /// As short as a report needs: the group, then one line per step.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Group { method, servers, sticky, policy, read_timeout } = &self.group;
-        writeln!(f, "seed {}: {method:?}, sticky {sticky:?}, read timeout {read_timeout:?}", self.seed)?;
+        let Group { method, servers, sticky, policy, read_timeout, keepalive } = &self.group;
+        writeln!(
+            f,
+            "seed {}: {method:?}, sticky {sticky:?}, keepalive {keepalive}, read timeout {read_timeout:?}",
+            self.seed
+        )?;
         writeln!(f, "  {policy:?}, retried: {:?}", nginx::conditions(policy))?;
         for (n, server) in servers.iter().enumerate() {
             writeln!(f, "  s{n}: {}", nginx::parameters(server))?;

@@ -35,7 +35,10 @@ pub fn configuration(scenario: &Scenario, addresses: &[Address], release: Releas
         Some(Sticky::Route) => "sticky route $cookie_srv $arg_route;",
     };
     // Nothing is kept alive before 1.29.7 unless asked for, and 1.22 refuses the word.
-    let keepalive = if release == Release::Baseline { "keepalive 0;" } else { "" };
+    let keepalive = match (group.keepalive, release) {
+        (0, Release::Debian) => String::new(),
+        (count, Release::Debian | Release::Baseline) => format!("keepalive {count};"),
+    };
     let policy = &group.policy;
     format!(
         "upstream {name} {{\n    {method}\n{servers}    {sticky}\n    {keepalive}\n}}\n\

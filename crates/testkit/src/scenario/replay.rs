@@ -28,7 +28,8 @@ pub fn replay(scenario: &Scenario, addresses: &[Address]) -> BTreeMap<usize, Ans
     let now = Now::from_secs(1_000_000);
     let plan = group.reconcile(plan, now);
     let modes = vec![Mode::Ok; scenario.group.servers.len()];
-    let mut replay = Replay { scenario, plan, group, now, modes, rng: SplitMix(scenario.seed), held: BTreeMap::new() };
+    let (rng, held, idle) = (SplitMix(scenario.seed), BTreeMap::new(), Vec::new());
+    let mut replay = Replay { scenario, plan, group, now, modes, rng, held, idle };
     let mut answers = BTreeMap::new();
     for (n, step) in scenario.steps.iter().enumerate() {
         match step {
@@ -74,6 +75,8 @@ struct Replay<'a> {
     modes: Vec<Mode>,
     rng: SplitMix,
     held: BTreeMap<usize, Peer>,
+    /// Idle connections by server, the one stored longest ago first.
+    idle: Vec<usize>,
 }
 
 impl Replay<'_> {
@@ -100,9 +103,10 @@ impl Replay<'_> {
                 answer.cookie = Some(format!("srv={}; httponly; path=/", self.plan.sid(peer.position)));
             }
             let non_idempotent = matches!(request.method, "POST" | "LOCK" | "PATCH");
-            match self.attempt(peer) {
+            let reused = self.take_idle(peer.position);
+            match self.attempt(peer, reused) {
                 Ending::Header(status) => {
-                    let facts = Facts { non_idempotent, begun: true, reused: false, replayable: true };
+                    let facts = Facts { non_idempotent, begun: true, reused, replayable: true };
                     answer.upstream_status.push(status.to_string());
                     answer.status = status;
                     let outcome = match tries.after_header(policy, status, facts, self.now) {
@@ -111,7 +115,7 @@ impl Replay<'_> {
                             break;
                         }
                         HeaderVerdict::Relay => {
-                            self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
+                            self.finish(peer);
                             break;
                         }
                         HeaderVerdict::RetryFailed => Outcome::Failed,
@@ -120,7 +124,7 @@ impl Replay<'_> {
                     self.group.release(&self.plan, peer, outcome, self.now);
                 }
                 Ending::Failure { failure, begun } => {
-                    let facts = Facts { non_idempotent, begun, reused: false, replayable: true };
+                    let facts = Facts { non_idempotent, begun, reused, replayable: true };
                     self.group.release(&self.plan, peer, Outcome::Failed, self.now);
                     let status = if failure == Failure::Timeout { 504 } else { 502 };
                     answer.upstream_status.push(status.to_string());
@@ -137,14 +141,39 @@ impl Replay<'_> {
     fn release(&mut self, step: usize) {
         if let Some(peer) = self.held.remove(&step) {
             self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
+            self.store_idle(peer.position);
         }
     }
 
-    fn attempt(&mut self, peer: Peer) -> Ending {
+    fn finish(&mut self, peer: Peer) {
+        self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
+        if self.modes[peer.position] != Mode::ShortBody {
+            self.store_idle(peer.position);
+        }
+    }
+
+    /// The one stored last, whether or not its server still listens.
+    fn take_idle(&mut self, server: usize) -> bool {
+        let found = self.idle.iter().rposition(|stored| *stored == server);
+        found.map(|place| self.idle.remove(place)).is_some()
+    }
+
+    fn store_idle(&mut self, server: usize) {
+        let capacity = self.scenario.group.keepalive;
+        if capacity > 0 {
+            if self.idle.len() == capacity {
+                self.idle.remove(0);
+            }
+            self.idle.push(server);
+        }
+    }
+
+    fn attempt(&mut self, peer: Peer, reused: bool) -> Ending {
         match &self.modes[peer.position] {
             Mode::Ok | Mode::ShortBody => Ending::Header(200),
             Mode::Status(status) => Ending::Header(*status),
-            Mode::Refuse => Ending::Failure { failure: Failure::Error, begun: false },
+            // A connection that is open stays open, and its next request is answered by closing it.
+            Mode::Refuse => Ending::Failure { failure: Failure::Error, begun: reused },
             Mode::Close | Mode::Reset | Mode::ResetMidHeader => {
                 Ending::Failure { failure: Failure::Error, begun: true }
             }

@@ -64,10 +64,11 @@ pub(super) fn reply(name: &str, mode: &Mode, request: &Received) -> (Vec<u8>, Af
 fn message(status: u16, name: &str, request: &Received, content: &[u8]) -> Vec<u8> {
     let reason = if status == 200 { "OK" } else { "Scripted" };
     let close = if wants_close(request) { "Connection: close\r\n" } else { "" };
-    let length = content.len();
-    let head = format!("HTTP/1.1 {status} {reason}\r\nX-Server: {name}\r\nContent-Length: {length}\r\n{close}\r\n");
+    let bodiless = matches!(status, 204 | 304);
+    let length = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", content.len()) };
+    let head = format!("HTTP/1.1 {status} {reason}\r\nX-Server: {name}\r\n{length}{close}\r\n");
     let mut bytes = head.into_bytes();
-    if request.method() != "HEAD" {
+    if request.method() != "HEAD" && !bodiless {
         bytes.extend(content);
     }
     bytes
