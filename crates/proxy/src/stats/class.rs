@@ -25,6 +25,21 @@ pub enum CodeClass {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryReason(pub Condition);
 
+/// The place of a reason in [`FailureReason::ALL`], whatever the status.
+pub(super) const fn failure_index(reason: FailureReason) -> usize {
+    match reason {
+        FailureReason::Connect => 0,
+        FailureReason::ConnectTimeout => 1,
+        FailureReason::SendTimeout => 2,
+        FailureReason::ReadTimeout => 3,
+        FailureReason::Reset => 4,
+        FailureReason::Closed => 5,
+        FailureReason::InvalidHeader => 6,
+        FailureReason::HeaderTooLarge => 7,
+        FailureReason::Status(_) => 8,
+    }
+}
+
 impl CodeClass {
     /// Every class, in the order of [`Self::index`].
     pub const ALL: [Self; 6] =
@@ -137,6 +152,7 @@ mod tests {
     #[test]
     fn indexes_are_places_in_all() {
         assert!(CodeClass::ALL.iter().enumerate().all(|(place, class)| class.index() == place));
+        assert!(FailureReason::ALL.iter().enumerate().all(|(place, reason)| failure_index(*reason) == place));
         assert!(RetryReason::ALL.iter().enumerate().all(|(place, reason)| reason.index() == place));
     }
 }

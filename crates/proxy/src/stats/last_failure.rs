@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::class::failure_index;
 use crate::clock::Moment;
 use crate::record::FailureReason;
 
@@ -18,7 +19,6 @@ const FIRST_PLAIN: u64 = 1000;
 impl LastFailure {
     /// Remembers a failure.
     pub fn set(&self, reason: FailureReason, at: Moment) {
-        let plain = FailureReason::ALL.iter().position(|known| *known == reason);
         let code = match reason {
             FailureReason::Status(status) => u64::from(status.min(999)),
             FailureReason::Connect
@@ -28,7 +28,7 @@ impl LastFailure {
             | FailureReason::Reset
             | FailureReason::Closed
             | FailureReason::InvalidHeader
-            | FailureReason::HeaderTooLarge => FIRST_PLAIN + plain.unwrap_or(0) as u64,
+            | FailureReason::HeaderTooLarge => FIRST_PLAIN + failure_index(reason) as u64,
         };
         self.0.store((at.micros() / 1000) << REASON_BITS | code, Relaxed);
     }

@@ -68,8 +68,6 @@ pub struct ProcessStats {
     pub no_route: Counter,
     /// Connections refused or requests answered 400, 408, 413, 414 or 431 before they had a route: the client's fault.
     pub bad_requests: Counter,
-    /// Access log lines that could not be written in time.
-    pub access_log_lost_lines: Counter,
 }
 
 /// Counts a finished request. Call it once for each.
@@ -108,10 +106,76 @@ fn account_attempt(attempt: &Attempt, stats: &ServerStats, record: &Record) {
         stats.requests[CodeClass::None.index()].inc();
     }
     if let AttemptEnd::Failed(reason) = attempt.end {
-        stats.failures[reason.index()].inc();
+        stats.failures[class::failure_index(reason)].inc();
         stats.last_failure.set(reason, record.finished);
     }
     if attempt.disabled {
         stats.ejections.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn one_record_is_counted_once_everywhere() {
+        let mut record = testing::record();
+        let refused = AttemptEnd::Failed(FailureReason::Connect);
+        record.attempts.push(Attempt {
+            end: refused,
+            status: Some(502),
+            disabled: true,
+            ..Attempt::begin(0, record.started)
+        });
+        record.attempts.push(Attempt {
+            end: AttemptEnd::Relayed,
+            status: Some(404),
+            header: Some(Duration::from_millis(2)),
+            response: Some(Duration::from_millis(3)),
+            ..Attempt::begin(1, record.started)
+        });
+        record.status = 404;
+        let process = ProcessStats::default();
+        account(&record, &process);
+
+        assert_eq!(process.requests[CodeClass::ClientError.index()].value(), 1);
+        assert_eq!(process.sent_bytes.value(), 612);
+        let group = record.group.as_ref().unwrap();
+        let stats = &group.cell.stats;
+        assert_eq!(stats.requests[CodeClass::ClientError.index()].value(), 1);
+        assert_eq!(stats.retries[RetryReason(balance::retry::Condition::Error).index()].value(), 1);
+        assert_eq!(stats.duration.sum_micros(), 12_345);
+        let [first, second] = [&group.servers[0].stats, &group.servers[1].stats];
+        assert_eq!(first.requests[CodeClass::None.index()].value(), 1, "no response: no class");
+        assert_eq!(first.failures[0].value(), 1);
+        assert_eq!(first.ejections.value(), 1);
+        assert_eq!(first.last_failure.load().map(|(reason, _)| reason), Some(FailureReason::Connect));
+        assert_eq!(second.requests[CodeClass::ClientError.index()].value(), 1);
+        assert_eq!((second.responses.value(), second.response_micros.value()), (1, 3_000));
+    }
+
+    #[test]
+    fn nobody_eligible_is_the_groups_not_a_servers() {
+        let mut record = testing::record();
+        record.attempts.push(Attempt::no_live_peers(record.started));
+        record.status = 502;
+        account(&record, &ProcessStats::default());
+        let group = record.group.as_ref().unwrap();
+        assert_eq!(group.cell.stats.no_live.value(), 1);
+        assert!(group.servers.iter().all(|server| server.stats.requests.iter().all(|count| count.value() == 0)));
+    }
+
+    #[test]
+    fn the_last_attempt_is_not_retried() {
+        let mut record = testing::record();
+        let end = AttemptEnd::Failed(FailureReason::ReadTimeout);
+        record.attempts.push(Attempt { end, ..Attempt::begin(0, record.started) });
+        account(&record, &ProcessStats::default());
+        let stats = &record.group.as_ref().unwrap().cell.stats;
+        assert!(stats.retries.iter().all(|count| count.value() == 0));
     }
 }

@@ -1,0 +1,113 @@
+//! Values for unit tests: a request and a group as they are in the middle of the day.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use balance::{GroupSpec, PeerKey, Plan, ServerSpec};
+use balance::learn::Sessions;
+use config::{Address, Group, GroupId, Server};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use parking_lot::Mutex;
+
+use crate::clock::Moment;
+use crate::record::{Downstream, Record, RequestId, Scheme};
+use crate::snapshot::{GroupCell, GroupView, ServerView};
+use crate::stats::{GroupStats, ServerStats};
+
+/// 2026-11-22 10:00:00.250 UTC.
+pub(crate) const START: u64 = 1_795_341_600_250_000;
+
+/// A group of servers at these addresses, named `a`, `b`, ...; state and counters fresh.
+pub(crate) fn group(id: &str, addresses: &[&str]) -> Arc<GroupView> {
+    let servers: Vec<_> = ('a'..).zip(addresses).map(|(name, address)| server(&name.to_string(), address)).collect();
+    view(id.parse().unwrap(), Group::with_defaults(servers))
+}
+
+/// A server with nginx's defaults.
+pub(crate) fn server(name: &str, address: &str) -> Server {
+    Server::new(name, address.parse::<Address>().unwrap())
+}
+
+/// A group in force.
+pub(crate) fn view(id: GroupId, group: Group) -> Arc<GroupView> {
+    let specs: Vec<_> = group.servers.iter().map(spec).collect();
+    let plan = Plan::build(&GroupSpec { servers: specs.clone(), ..GroupSpec::default() }).unwrap();
+    let mut balance = balance::Group::new();
+    let plan = balance.reconcile(plan, Moment::from(START).now());
+    let servers = specs.into_iter().zip(&group.servers).map(|(spec, server)| ServerView {
+        name: server.name.clone(),
+        address: server.address.clone(),
+        address_text: spec.key.address.clone(),
+        key: spec.key,
+        stats: Arc::new(ServerStats::default()),
+    });
+    Arc::new(GroupView {
+        name: id.to_string().into(),
+        servers: servers.collect(),
+        policy: balance::retry::Policy::default(),
+        plan,
+        cell: Arc::new(GroupCell {
+            balance: Mutex::new(balance),
+            sessions: Mutex::new(Sessions::new(0, 0)),
+            stats: GroupStats::default(),
+        }),
+        config: Arc::new(group),
+        id,
+    })
+}
+
+/// `GET /cart?id=7` from 192.0.2.7, in the group `shop/app` of 127.0.0.1:1 and :2; no attempt yet.
+pub(crate) fn record() -> Record {
+    let started = Moment::from(START);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, HeaderValue::from_static("shop.example:8080"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("curl/8.5.0"));
+    Record {
+        downstream: Arc::new(Downstream {
+            serial: 42,
+            peer: "10.0.0.1:50000".parse().unwrap(),
+            local: "10.0.0.2:8080".parse().unwrap(),
+            requests: AtomicU64::new(3),
+        }),
+        serial: 3,
+        started,
+        method: Method::GET,
+        uri: "/cart?id=7".parse().unwrap(),
+        version: Version::HTTP_11,
+        headers,
+        host: "shop.example".into(),
+        client: "192.0.2.7".parse().unwrap(),
+        client_port: 0,
+        trusted: true,
+        scheme: Scheme::Http,
+        request_id: RequestId::Random(0xfeed),
+        server_name: "shop.example".into(),
+        group: Some(group("shop/app", &["127.0.0.1:1", "127.0.0.1:2"])),
+        attempts: smallvec::SmallVec::new(),
+        request_body_bytes: 0,
+        upstream_headers: None,
+        sent_headers: None,
+        status: 200,
+        body_bytes_sent: 512,
+        header_bytes_sent: 100,
+        complete: true,
+        finished: Moment::from(START + 12_345),
+    }
+}
+
+fn spec(server: &Server) -> ServerSpec {
+    let address: Arc<str> = server.address.to_string().into();
+    ServerSpec {
+        key: PeerKey { address: address.clone(), nth: 0, incarnation: None },
+        server: address,
+        weight: server.weight,
+        max_fails: server.max_fails,
+        fail_timeout: server.fail_timeout,
+        max_conns: server.max_conns,
+        slow_start: 0,
+        tier: server.tier,
+        availability: server.availability,
+        route: None,
+    }
+}
+

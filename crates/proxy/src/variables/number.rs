@@ -1,0 +1,86 @@
+//! Numbers into a byte buffer without the machinery of `format!`: the access log writes a dozen per request.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Appends a number in decimal.
+pub(crate) fn push_number(out: &mut Vec<u8>, number: impl Into<u64>) {
+    let mut rest = number.into();
+    let mut digits = [0; 20];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = digit(rest % 10);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[from..]);
+}
+
+/// Appends milliseconds as seconds with three decimals, nginx's `%T.%03M`.
+pub(crate) fn push_seconds(out: &mut Vec<u8>, millis: u64) {
+    push_number(out, millis / 1000);
+    let fraction = millis % 1000;
+    out.extend_from_slice(&[b'.', digit(fraction / 100), digit(fraction / 10 % 10), digit(fraction % 10)]);
+}
+
+/// Appends a duration as seconds with three decimals, rounded down.
+pub(super) fn push_duration(out: &mut Vec<u8>, duration: Duration) {
+    push_seconds(out, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+}
+
+/// Appends a status with at least three digits, nginx's `%03ui`.
+pub(super) fn push_status(out: &mut Vec<u8>, status: u16) {
+    if status < 100 {
+        out.extend_from_slice(&[b'0', digit(u64::from(status / 10)), digit(u64::from(status % 10))]);
+    } else {
+        push_number(out, status);
+    }
+}
+
+/// Appends 32 hexadecimal digits.
+pub(super) fn push_hex(out: &mut Vec<u8>, bits: u128) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bits.to_be_bytes() {
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+/// Appends whatever can be displayed.
+pub(super) fn push_display(out: &mut Vec<u8>, value: &dyn Display) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+/// The character of a number below 10.
+fn digit(number: u64) -> u8 {
+    b'0' + u8::try_from(number % 10).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_those_of_format() {
+        for number in [0, 7, 10, 99, 100, 65_535, u64::MAX] {
+            assert_eq!(text(|out| push_number(out, number)), number.to_string());
+        }
+        for (millis, expected) in [(0, "0.000"), (9, "0.009"), (1_002, "1.002"), (60_010, "60.010")] {
+            assert_eq!(text(|out| push_seconds(out, millis)), expected);
+        }
+        for (status, expected) in [(0, "000"), (9, "009"), (99, "099"), (200, "200")] {
+            assert_eq!(text(|out| push_status(out, status)), expected);
+        }
+        assert_eq!(text(|out| push_hex(out, 0xab)), format!("{:032x}", 0xab));
+    }
+}
