@@ -16,7 +16,9 @@ async fn main() -> ExitCode {
     let mut running = Vec::new();
     for argument in std::env::args().skip(1) {
         let Some((name, address, mode)) = parse(&argument) else {
-            eprintln!("\"{argument}\" is not NAME=[IP:]PORT[:STATUS|:SECONDSs|:upgrade], for example one=9001 or two=9002:503");
+            eprintln!(
+                "\"{argument}\" is not NAME=[IP:]PORT[:STATUS|:SECONDSs|:upgrade], for example one=9001 or two=9002:503"
+            );
             return ExitCode::from(2);
         };
         let upstream = Upstream::at(name, Address::Tcp(address)).await;

@@ -59,7 +59,8 @@ fn every_field_is_mentioned() {
 #[test]
 fn every_flag_exists() {
     let document = document();
-    let help = Command::new(env!("CARGO_BIN_EXE_forebay")).args(["run", "--help"]).output().expect("forebay run --help");
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_forebay")).args(["run", "--help"]).output().expect("forebay run --help");
     let help = String::from_utf8_lossy(&help.stdout);
     let words = code_words(&document);
     let flags: Vec<&&str> = words.iter().filter(|word| word.starts_with("--")).collect();
@@ -78,7 +79,8 @@ fn its_documents_are_clean() {
     for (n, block) in blocks.iter().enumerate() {
         let path = dir.path().join(format!("{n}.yaml"));
         fs::write(&path, block).expect("a file in a temporary directory");
-        let check = Command::new(env!("CARGO_BIN_EXE_forebay")).arg("check").arg(&path).output().expect("forebay check");
+        let check =
+            Command::new(env!("CARGO_BIN_EXE_forebay")).arg("check").arg(&path).output().expect("forebay check");
         let said = String::from_utf8_lossy(&check.stdout) + String::from_utf8_lossy(&check.stderr);
         assert!(check.status.success(), "{said}");
     }

@@ -1,0 +1,84 @@
+//! What the examples' READMEs show is what runs, and every example has its test.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::running::directory;
+
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(directory("")).expect("examples/");
+    let entries = entries.map(|entry| entry.expect("an entry can be read"));
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn readme(name: &str) -> String {
+    fs::read_to_string(directory(name).join("README.md")).unwrap_or_else(|error| panic!("{name}/README.md: {error}"))
+}
+
+/// The first block of a language.
+fn block<'a>(text: &'a str, language: &str) -> &'a str {
+    let after = text.split_once(&format!("```{language}\n"));
+    after.and_then(|(_, rest)| rest.split_once("```")).map_or("", |(block, _)| block)
+}
+
+fn forebay(args: &[&str]) -> (bool, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let output = Command::new(env!("CARGO_BIN_EXE_forebay")).args(args).current_dir(root).output().expect("forebay");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said.into_owned())
+}
+
+#[test]
+fn every_example_has_a_test() {
+    let tests = include_str!("main.rs");
+    for name in names() {
+        let function = format!("async fn {}() {{", name.replace('-', "_"));
+        assert!(tests.contains(&function), "no {function}");
+    }
+}
+
+#[test]
+fn every_readme_shows_its_document_and_what_to_expect() {
+    for name in names() {
+        let readme = readme(&name);
+        let document =
+            fs::read_to_string(directory(&name).join("upstreamgroup.yaml")).expect("every example has a group");
+        assert_eq!(block(&readme, "yaml"), document, "{name}");
+        assert!(!block(&readme, "nginx").is_empty(), "{name}: nothing to compare with");
+        assert_eq!(readme.lines().filter(|line| line.starts_with("**Expect:** ")).count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn every_example_passes_check() {
+    for name in names() {
+        let (passed, said) = forebay(&["check", &format!("examples/{name}")]);
+        assert!(passed, "{said}");
+    }
+}
+
+/// `run` and the backends are what the other tests start; here `explain` is run as it stands, and nothing else is shown.
+#[test]
+fn every_command_is_one_that_works() {
+    for name in names() {
+        let readme = readme(&name);
+        let commands: Vec<&str> = block(&readme, "sh").lines().collect();
+        assert!(commands.len() >= 3, "{name}: {commands:?}");
+        for command in commands {
+            if let Some(args) = command.strip_prefix("cargo run --release -- ") {
+                assert!(args.contains(&format!("--config examples/{name} ")), "{name}: {command}");
+                let args: Vec<&str> = args.split(' ').collect();
+                if args[0] == "explain" {
+                    let (passed, said) = forebay(&args);
+                    assert!(passed, "{command}\n{said}");
+                } else {
+                    assert_eq!(args[0], "run", "{command}");
+                }
+            } else {
+                let known = ["cargo run --example backends -- ", "curl ", "for n in "];
+                assert!(known.iter().any(|start| command.starts_with(start)), "{name}: {command}");
+            }
+        }
+    }
+}
