@@ -114,7 +114,7 @@ impl Rig {
 
     /// Waits until `count` requests are logged and returns them all.
     pub async fn access_log(&self, count: usize) -> Vec<Logged> {
-        let path = self.documents.dir.path().join("access.log");
+        let path = self.documents.beside("access.log");
         let mut poll = tokio::time::interval(Duration::from_millis(10));
         patiently(&format!("{count} lines of the access log"), async {
             loop {
@@ -169,7 +169,7 @@ impl Builder {
         let documents = Documents::new();
         let lines: Vec<usize> = (0..upstreams.len()).collect();
         documents.write("group.yaml", &[self.group.document(&upstreams, &lines)]);
-        let log = documents.dir.path().join("access.log");
+        let log = documents.beside("access.log");
         let forebay = Forebay::run(&self.binary, documents.path()).bind("default/app").args(["--workers", "1"]);
         let forebay = forebay.args(["--access-log-format", LOG_FORMAT, "--access-log"]).args([log]).args(&self.args);
         Rig { forebay: forebay.start().await, upstreams, documents, group: self.group }
@@ -209,7 +209,12 @@ impl Documents {
 
     /// What `--config` is given.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("config")
+        self.beside("config")
+    }
+
+    /// A path next to the configuration, for logs.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Replaces a file at once, as an editor or a mounted ConfigMap does. JSON is YAML.
@@ -226,7 +231,7 @@ impl Documents {
     /// # Panics
     /// When it cannot be written.
     pub fn write_text(&self, name: &str, text: &str) {
-        let draft = self.dir.path().join("draft");
+        let draft = self.beside("draft");
         fs::write(&draft, text).expect("a file is written");
         fs::rename(draft, self.path().join(name)).expect("a file is renamed");
     }

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, sync::Arc, tim
 
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{Answer, Backends, LOG_FORMAT, Run, Scenario, Step, Target, configuration, drive, generate, parse_log};
+use balance::{Availability, Tier};
+
+use super::{
+    Answer, Backends, LOG_FORMAT, Run, Scenario, Server, Step, Target, configuration, drive, generate, parse_log,
+};
 use crate::{
     Address,
     nginx::{Binary, Nginx, Release},
@@ -79,6 +83,23 @@ impl Question {
         let mut runs = running.join_all().await;
         runs.sort_by_key(|(question, _)| question.scenario.seed);
         runs
+    }
+
+    /// Makes every server an unlimited primary in service and drops stickiness: what shares can be compared of.
+    pub fn restrict_to_healthy_primaries(&mut self) {
+        self.scenario.group.sticky = None;
+        for server in &mut self.scenario.group.servers {
+            let weight = server.weight;
+            *server = Server {
+                weight,
+                max_fails: 1,
+                fail_timeout: 10,
+                max_conns: 0,
+                tier: Tier::Primary,
+                availability: Availability::Up,
+                route: None,
+            };
+        }
     }
 
     /// What the access log at `path` says about this question, joined with what the client of `target` saw, up to where
