@@ -38,7 +38,7 @@ struct Rule {
 
 struct Path {
     field: String,
-    path: PathMatch,
+    matches: PathMatch,
     target: Target,
 }
 
@@ -78,9 +78,9 @@ fn fill(claims: Vec<(&Located<Ingress>, Claims)>, report: &mut Report) -> Routes
         let is_catch_all = rules.is_empty();
         for Rule { host, paths } in rules {
             table.host(&host);
-            for Path { field, path, target } in paths {
-                let place = format!("{host} {}", describe(&path));
-                table.path(&host, path, target, &origin).unwrap_or_else(|taken| conflict(&field, &place, taken));
+            for Path { field, matches, target } in paths {
+                let place = format!("{host} {}", describe(&matches));
+                table.path(&host, matches, target, &origin).unwrap_or_else(|taken| conflict(&field, &place, taken));
             }
             if let Some(default) = &default {
                 let place = format!("the default of {host}");
@@ -124,8 +124,8 @@ fn read(reading: &mut Reading<'_, Ingress>, backends: &mut Backends<'_>) -> Opti
             .map(|(path_index, path)| {
                 let field = format!("spec.rules[{index}].http.paths[{path_index}]");
                 let target = backends.target(reading, &format!("{field}.backend"), &path.backend);
-                let matched = path_match(reading, &field, path);
-                Some(Path { path: matched?, target: target?, field })
+                let matches = path_match(reading, &field, path);
+                Some(Path { matches: matches?, target: target?, field })
             })
             .collect();
         if let (Some(host), Some(paths)) = (host, paths.into_iter().collect()) {

@@ -19,7 +19,7 @@ use crate::slices::{Slices, WantedPort};
 
 /// The Services and their endpoints.
 pub struct Services<'a> {
-    services: BTreeMap<(&'a str, &'a str), &'a Service>,
+    by_name: BTreeMap<(&'a str, &'a str), &'a Service>,
     slices: Slices<'a>,
     zone: Option<&'a str>,
 }
@@ -83,7 +83,7 @@ impl<'a> Services<'a> {
             ((kind::namespace(meta), kind::name(meta)), &located.object)
         });
         Self {
-            services: services.collect(),
+            by_name: services.collect(),
             slices: Slices::read(objects, options, report),
             zone: options.zone.as_deref(),
         }
@@ -92,7 +92,7 @@ impl<'a> Services<'a> {
     /// Resolves a reference within `namespace`.
     pub fn port<'r>(&'r self, namespace: &str, name: &str, port: PortRef<'r>) -> Result<ResolvedPort<'r>, Unresolved> {
         let owned = || (namespace.to_owned(), name.to_owned());
-        let Some(service) = self.services.get(&(namespace, name)) else {
+        let Some(service) = self.by_name.get(&(namespace, name)) else {
             let (namespace, name) = owned();
             return Err(Unresolved::Missing { namespace, name });
         };

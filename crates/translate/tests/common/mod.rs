@@ -1,0 +1,88 @@
+//! Objects from YAML, and the parts of a translation that tests look at.
+#![allow(dead_code, clippy::missing_panics_doc)]
+
+use config::{Availability, Config, Group, Severity, Target};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use translate::{Located, Objects, Options, Translation, translate};
+
+/// Objects from documents separated by `---`. A namespace that is left out is `default`.
+pub fn objects(yaml: &str) -> Objects {
+    let mut objects = Objects::default();
+    for text in yaml.split("\n---\n").filter(|text| !text.trim().is_empty()) {
+        let mut value: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let kind = value["kind"].as_str().expect("a kind").to_owned();
+        if kind != "IngressClass" && value["metadata"]["namespace"].is_null() {
+            value["metadata"]["namespace"] = "default".into();
+        }
+        match kind.as_str() {
+            "UpstreamGroup" => objects.upstream_groups.push(object(value)),
+            "Ingress" => objects.ingresses.push(object(value)),
+            "IngressClass" => objects.ingress_classes.push(object(value)),
+            "Secret" => objects.secrets.push(object(value)),
+            "Service" => objects.services.push(object(value)),
+            "EndpointSlice" => objects.endpoint_slices.push(object(value)),
+            other => panic!("{other} is no kind of ours"),
+        }
+    }
+    objects
+}
+
+fn object<T: DeserializeOwned>(value: Value) -> Located<T> {
+    serde_json::from_value::<T>(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}")).into()
+}
+
+pub fn files(yaml: &str) -> Translation {
+    translate(&objects(yaml), &Options::for_files())
+}
+
+/// The servers of a group as `address` in order, `address!` for draining ones.
+pub fn addresses(config: &Config, id: &str) -> Vec<String> {
+    let mark = |availability| match availability {
+        Availability::Up => "",
+        Availability::Down => "-",
+        Availability::Drain => "!",
+    };
+    group(config, id).servers.iter().map(|s| format!("{}{}", s.address, mark(s.availability))).collect()
+}
+
+pub fn group<'c>(config: &'c Config, id: &str) -> &'c Group {
+    let id = id.parse().expect("NAMESPACE/NAME");
+    config.groups.get(&id).unwrap_or_else(|| panic!("no {id} in {:?}", config.groups.keys()))
+}
+
+/// Every diagnostic as `CODE severity Kind ns/name field`.
+pub fn said(translation: &Translation) -> Vec<String> {
+    (translation.diagnostics.iter())
+        .map(|d| {
+            let object = d.object.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{} {} {object} {}", d.code, d.severity, d.field.as_deref().unwrap_or_default())
+        })
+        .collect()
+}
+
+pub fn errors(translation: &Translation) -> usize {
+    translation.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+}
+
+/// The routes as `host path -> target`, one a line.
+pub fn routes(config: &Config) -> Vec<String> {
+    let show = |target: &Target| match target {
+        Target::Group(id) => id.to_string(),
+        Target::Unavailable { .. } => "503".to_owned(),
+    };
+    let mut lines = Vec::new();
+    for host in &config.routes.hosts {
+        for route in &host.paths {
+            let path = match &route.path {
+                config::PathMatch::Exact(path) => format!("={path}"),
+                config::PathMatch::Prefix(path) => path.to_string(),
+            };
+            lines.push(format!("{} {path} -> {}", host.host, show(&route.target)));
+        }
+        if let Some(default) = &host.default {
+            lines.push(format!("{} default -> {}", host.host, show(default)));
+        }
+    }
+    lines
+}

@@ -1,0 +1,165 @@
+//! `UpstreamGroup`s to groups: every field, what is refused, and shared weights through whole documents.
+
+mod common;
+
+use common::{addresses, errors, files, group, objects, said};
+use config::{Method, Millis, Sticky, Tier};
+use translate::{Options, translate};
+
+fn spec(rest: &str) -> String {
+    format!(
+        "kind: UpstreamGroup\nmetadata: {{name: g}}\nspec:\n  servers: [{{name: a, address: '10.0.0.1:80'}}]\n{rest}"
+    )
+}
+
+#[test]
+fn every_default_is_that_of_nginx() {
+    let translation = files(&spec(""));
+    assert_eq!(said(&translation), Vec::<String>::new());
+    let server = config::Server::new("a", "10.0.0.1:80".parse().unwrap());
+    assert_eq!(*group(&translation.config, "default/g"), config::Group::with_defaults(vec![server]));
+}
+
+#[test]
+fn every_parameter_of_a_line_is_carried() {
+    let translation = files(
+        "kind: UpstreamGroup
+metadata: {name: g}
+spec:
+  servers:
+  - {name: a, address: '10.0.0.1:80', weight: 5, maxFails: 3, failTimeout: 1m30s, maxConns: 7, slowStart: 20s, route: r1}
+  - {name: b, address: 'unix:/run/app.sock', backup: true, down: true}
+",
+    );
+    let servers = &group(&translation.config, "default/g").servers;
+    assert_eq!((servers[0].weight, servers[0].max_fails, servers[0].fail_timeout, servers[0].max_conns), (5, 3, 90, 7));
+    assert_eq!((servers[0].slow_start, servers[0].route.as_deref()), (Millis(20_000), Some("r1")));
+    assert_eq!(servers[1].tier, Tier::Backup);
+    assert_eq!(addresses(&translation.config, "default/g"), ["10.0.0.1:80", "unix:/run/app.sock-"]);
+}
+
+#[test]
+fn methods_and_sessions() {
+    let method = |text: &str| group(&files(&spec(text)).config, "default/g").method.clone();
+    assert_eq!(method("  method: {type: LeastConn}"), Method::LeastConn);
+    assert_eq!(method("  method: {type: IPHash}"), Method::IpHash);
+    assert_eq!(method("  method: {type: Random}"), Method::Random);
+    assert_eq!(method("  method: {type: Random, random: {choices: Two}}"), Method::RandomTwo);
+    let hash = method("  method: {type: Hash, hash: {key: '$request_uri', consistent: true}}");
+    assert!(matches!(hash, Method::Hash { consistent: true, .. }));
+    let learn = spec("  sticky: {learn: {create: ['$upstream_cookie_sid'], lookup: ['$cookie_sid']}}");
+    let sticky = group(&files(&learn).config, "default/g").sticky.clone();
+    assert!(matches!(sticky, Some(Sticky::Learn(learn)) if learn.timeout == Millis(600_000)));
+}
+
+#[test]
+fn a_template_is_judged_by_when_it_is_evaluated() {
+    let translation = files(&spec(
+        "  method: {type: Hash, hash: {key: '$request_urii'}}
+  sticky: {learn: {create: ['$status'], lookup: ['$upstream_cookie_sid']}}
+  requestHeaders: {set: [{name: X-A, value: '$'}]}
+",
+    ));
+    assert_eq!(
+        said(&translation),
+        [
+            "FB3101 error UpstreamGroup default/g spec.method.hash.key",
+            "FB3101 error UpstreamGroup default/g spec.requestHeaders.set[0].value",
+            "FB3101 error UpstreamGroup default/g spec.sticky.learn.create[0]",
+            "FB3101 error UpstreamGroup default/g spec.sticky.learn.lookup[0]"
+        ]
+    );
+    assert!(translation.config.groups.is_empty());
+}
+
+#[test]
+fn what_this_release_cannot_do_is_refused() {
+    for (rest, said_of) in
+        [("  protocol: H2C", "spec.protocol"), ("  protocol: HTTPS\n  tls: {serverName: a.example}", "spec.protocol")]
+    {
+        assert_eq!(said(&files(&spec(rest))), [format!("FB3102 error UpstreamGroup default/g {said_of}")]);
+    }
+    let dns = spec("").replace("address: '10.0.0.1:80'", "dns: {name: a.example, port: 80}");
+    assert_eq!(said(&files(&dns)), ["FB3102 error UpstreamGroup default/g spec.servers[0].dns"]);
+}
+
+#[test]
+fn a_cluster_may_not_name_this_host() {
+    for address in ["127.0.0.1:80", "169.254.169.254:80", "unix:/run/app.sock", "[::1]:80"] {
+        let objects = objects(&spec("").replace("10.0.0.1:80", address));
+        let translation = translate(&objects, &Options::for_cluster());
+        assert_eq!(said(&translation), ["FB3104 error UpstreamGroup default/g spec.servers[0].address"], "{address}");
+        assert_eq!(errors(&translate(&objects, &Options::for_files())), 0);
+    }
+}
+
+#[test]
+fn a_line_that_leads_nowhere_leaves_the_others() {
+    let translation = files(
+        "kind: UpstreamGroup
+metadata: {name: g}
+spec:
+  servers:
+  - {name: a, address: '10.0.0.1:80'}
+  - {name: b, service: {name: gone, port: 80}}
+  - {name: c, service: {name: here, port: https}}
+  - {name: d, service: {name: alias, port: 80}}
+---
+kind: Service
+metadata: {name: here}
+spec: {ports: [{name: http, port: 80}]}
+---
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: internal.example}
+",
+    );
+    assert_eq!(addresses(&translation.config, "default/g"), ["10.0.0.1:80"]);
+    assert_eq!(
+        said(&translation),
+        [
+            "FB4001 warning UpstreamGroup default/g spec.servers[1].service.name",
+            "FB4002 warning UpstreamGroup default/g spec.servers[2].service.port",
+            "FB4003 warning UpstreamGroup default/g spec.servers[3].service.name"
+        ]
+    );
+}
+
+#[test]
+fn a_bad_object_harms_nobody_else() {
+    let translation =
+        files(&format!("{}\n---\n{}", spec("  protocol: H2"), spec("").replace("name: g}", "name: good}")));
+    assert_eq!(translation.config.groups.keys().map(ToString::to_string).collect::<Vec<_>>(), ["default/good"]);
+}
+
+fn weights(pods_of_stable: usize, pods_of_canary: usize) -> Vec<u32> {
+    let service = |name: &str, pods: usize, net: u8| {
+        let endpoints: Vec<_> = (1..=pods).map(|pod| format!("{{addresses: [10.0.{net}.{pod}]}}")).collect();
+        format!(
+            "\n---\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: 80}}]}}\n---\nkind: EndpointSlice\n\
+             metadata: {{name: {name}, labels: {{kubernetes.io/service-name: {name}}}}}\naddressType: IPv4\n\
+             ports: [{{port: 8080}}]\nendpoints: [{}]",
+            endpoints.join(", ")
+        )
+    };
+    let yaml = format!(
+        "kind: UpstreamGroup
+metadata: {{name: g}}
+spec:
+  servers:
+  - {{name: stable, service: {{name: stable, port: 80}}, weight: 90, weightMode: Shared}}
+  - {{name: canary, service: {{name: canary, port: 80}}, weight: 10, weightMode: Shared}}
+  - {{name: spare, address: '10.0.9.1:80', weight: 7, backup: true}}{}{}",
+        service("stable", pods_of_stable, 1),
+        service("canary", pods_of_canary, 2)
+    );
+    group(&files(&yaml).config, "default/g").servers.iter().map(|server| server.weight).collect()
+}
+
+#[test]
+fn ninety_ten_stays_ninety_ten_whatever_the_pods() {
+    assert_eq!(weights(3, 1), [30, 30, 30, 10, 7]);
+    assert_eq!(weights(4, 1), [45, 45, 45, 45, 20, 7]);
+    assert_eq!(weights(1, 3), [270, 10, 10, 10, 7], "the backup's tier is weighed on its own");
+    assert_eq!(weights(0, 2), [5, 5, 7]);
+}
