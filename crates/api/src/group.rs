@@ -16,6 +16,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const KIND: &str = "UpstreamGroup";
 
 /// The servers of an upstream group and how requests are shared among them. Every default is nginx's.
+// Each column has its own type and path.
+#[allow(clippy::duplicated_attributes)]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "forebay.dev",

@@ -32,7 +32,7 @@ pub use method::{Hash, LeastTime, Measure, Method, MethodType, Random, RandomCho
 pub use protocol::{CaReference, CaReferenceKind, Protocol, SecretReference, UpstreamTls};
 pub use retry::{NextUpstream, NextUpstreamCondition};
 pub use rules::{Violation, apply_defaults, violations};
-pub use server::{DnsTarget, Server, ServiceTarget, WeightMode};
+pub use server::{ADDRESS_PATTERN, DnsTarget, Server, ServiceTarget, WeightMode};
 pub use status::{
     ActiveTier, DataPlanes, FailureReason, LastFailure, ServerState, ServerStatus, Summary, UpstreamGroupStatus,
 };

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Duration, Seconds};
 
+/// The texts that are the address of a server, up to the IPv6 address in brackets, which a CEL rule checks.
+pub const ADDRESS_PATTERN: &str = r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|\[[0-9a-fA-F:]+\]):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$|^unix:/.*$";
+
 /// One server, or all endpoints of one Service.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +35,7 @@ pub struct Server {
     #[schemars(
         length(min = 1, max = 112),
         regex(
-            pattern = r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|\[[0-9a-fA-F:]+\]):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$|^unix:/.*$"
+            pattern = ADDRESS_PATTERN
         )
     )]
     #[x_kube(validation = Rule::new("!self.startsWith('[') || isIP(self.substring(1, self.lastIndexOf(']')))")

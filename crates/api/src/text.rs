@@ -29,8 +29,11 @@ pub struct CookieLifetime(String);
 pub struct Size(String);
 
 macro_rules! text {
-    ($name:ident) => {
+    ($name:ident, $pattern:literal) => {
         impl $name {
+            /// The texts there are.
+            pub const PATTERN: &'static str = $pattern;
+
             /// The text as it was written.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -51,10 +54,10 @@ macro_rules! text {
     };
 }
 
-text!(Duration);
-text!(Seconds);
-text!(CookieLifetime);
-text!(Size);
+text!(Duration, "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?([0-9]{1,5}ms)?$");
+text!(Seconds, "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$");
+text!(CookieLifetime, "^(max|([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?)$");
+text!(Size, "^[0-9]{1,10}(k|M|G|Ki|Mi|Gi)?$");
 
 impl Default for Duration {
     fn default() -> Self {
@@ -76,7 +79,7 @@ impl JsonSchema for Duration {
             "type": "string",
             "minLength": 2,
             "maxLength": 32,
-            "pattern": "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?([0-9]{1,5}ms)?$",
+            "pattern": Duration::PATTERN,
         })
     }
 }
@@ -95,7 +98,7 @@ impl JsonSchema for Seconds {
             "type": "string",
             "minLength": 2,
             "maxLength": 32,
-            "pattern": "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$",
+            "pattern": Seconds::PATTERN,
         })
     }
 }
@@ -114,7 +117,7 @@ impl JsonSchema for CookieLifetime {
             "type": "string",
             "minLength": 2,
             "maxLength": 32,
-            "pattern": "^(max|([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?)$",
+            "pattern": CookieLifetime::PATTERN,
         })
     }
 }
@@ -162,7 +165,7 @@ impl JsonSchema for Size {
             "x-kubernetes-int-or-string": true,
             "minimum": 0,
             "maxLength": 12,
-            "pattern": "^[0-9]{1,10}(k|M|G|Ki|Mi|Gi)?$",
+            "pattern": Size::PATTERN,
         })
     }
 }

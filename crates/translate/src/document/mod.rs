@@ -1,16 +1,35 @@
 //! From files to objects: YAML or JSON text becomes located, validated, typed Kubernetes objects.
 //!
-//! One path for everything a person hands in: text -> located tree -> the kind's schema -> structural defaults -> CEL rules
-//! -> typed object. A document that fails stands in [`Documents::diagnostics`] with its place, and in nobody else's way. What
-//! objects mean, and whether a reference leads anywhere, is not known here.
+//! One path for everything a person hands in: text -> located tree (`yaml`) -> the kind's schema (`validate`) -> structural
+//! defaults and CEL rules (the CRD's own, in `api`) -> typed object (`reader`). A document that fails stands in
+//! [`Documents::diagnostics`] with its place, and in nobody else's way. What objects mean, and whether a reference leads
+//! anywhere, is not known here.
 
+mod builtin;
+pub mod codes;
+mod encoding;
+mod hints;
+mod kinds;
+mod names;
 mod objects;
+mod path;
+mod reader;
+mod scalar;
+mod schema;
 mod source;
+mod tree;
+mod validate;
+mod yaml;
 
 pub use objects::{Documents, Located, Objects};
 pub use source::{SourceFile, SourceMap};
 
-/// Reads every document of every file. Never fails: what is wrong is in [`Documents::diagnostics`].
-pub fn read(_files: &[SourceFile]) -> Documents {
-    Documents::default()
+/// Reads every document of every file. Never fails: what is wrong is in [`Documents::diagnostics`], file by file in the order
+/// of the text. An object with an error is not among the objects.
+pub fn read(files: &[SourceFile]) -> Documents {
+    let mut reader = reader::Reader::default();
+    for file in files {
+        reader.read(file);
+    }
+    reader.finish()
 }

@@ -1,0 +1,132 @@
+//! The kinds of objects that are read, and how a document says which it is.
+
+use std::sync::LazyLock;
+
+use super::builtin;
+use super::schema::Schema;
+
+/// A kind that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    UpstreamGroup,
+    Ingress,
+    IngressClass,
+    Secret,
+    Service,
+    EndpointSlice,
+}
+
+/// What a document says it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// An object that is read.
+    Known(Kind),
+    /// A kind that is read, of its own group, in a version that is not; the `apiVersion` that is.
+    OtherVersion(String),
+    /// An object that concerns others.
+    Foreign,
+}
+
+/// What names of a kind may look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameRule {
+    /// RFC 1123 subdomain.
+    Subdomain,
+    /// RFC 1123 label.
+    Label,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::UpstreamGroup, Self::Ingress, Self::IngressClass, Self::Secret, Self::Service, Self::EndpointSlice];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UpstreamGroup => api::KIND,
+            Self::Ingress => "Ingress",
+            Self::IngressClass => "IngressClass",
+            Self::Secret => "Secret",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+        }
+    }
+
+    /// The API group, empty for the core, and the version.
+    pub const fn group_version(self) -> (&'static str, &'static str) {
+        match self {
+            Self::UpstreamGroup => (api::GROUP, api::VERSION),
+            Self::Ingress | Self::IngressClass => ("networking.k8s.io", "v1"),
+            Self::Secret | Self::Service => ("", "v1"),
+            Self::EndpointSlice => ("discovery.k8s.io", "v1"),
+        }
+    }
+
+    pub const fn is_namespaced(self) -> bool {
+        match self {
+            Self::IngressClass => false,
+            Self::UpstreamGroup | Self::Ingress | Self::Secret | Self::Service | Self::EndpointSlice => true,
+        }
+    }
+
+    pub const fn name_rule(self) -> NameRule {
+        match self {
+            Self::Service => NameRule::Label,
+            Self::UpstreamGroup | Self::Ingress | Self::IngressClass | Self::Secret | Self::EndpointSlice => {
+                NameRule::Subdomain
+            }
+        }
+    }
+
+    /// What the whole object must be like.
+    pub fn schema(self) -> &'static Schema {
+        static SCHEMAS: LazyLock<[Schema; 6]> =
+            LazyLock::new(|| Kind::ALL.map(|kind| Schema::read(&builtin::schema(kind))));
+        &SCHEMAS[self as usize]
+    }
+
+    /// The `apiVersion` of its documents.
+    pub fn api_version(self) -> String {
+        match self.group_version() {
+            ("", version) => version.to_owned(),
+            (group, version) => format!("{group}/{version}"),
+        }
+    }
+}
+
+/// What a document with this `apiVersion` and `kind` is.
+pub(super) fn identify(api_version: &str, kind: &str) -> Identity {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let candidate = Kind::ALL.into_iter().find(|known| known.name() == kind && known.group_version().0 == group);
+    match candidate {
+        Some(known) if known.group_version().1 == version => Identity::Known(known),
+        Some(known) => Identity::OtherVersion(known.api_version()),
+        None if group == api::GROUP => Identity::OtherVersion(Kind::UpstreamGroup.api_version()),
+        None => Identity::Foreign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_say_what_they_are() {
+        for (api_version, kind, expected) in [
+            ("forebay.dev/v1alpha1", "UpstreamGroup", Identity::Known(Kind::UpstreamGroup)),
+            ("v1", "Service", Identity::Known(Kind::Service)),
+            ("networking.k8s.io/v1beta1", "Ingress", Identity::OtherVersion("networking.k8s.io/v1".into())),
+            ("forebay.dev/v2", "UpstreamGroup", Identity::OtherVersion("forebay.dev/v1alpha1".into())),
+            ("serving.knative.dev/v1", "Service", Identity::Foreign),
+            ("apps/v1", "Deployment", Identity::Foreign),
+        ] {
+            assert_eq!(identify(api_version, kind), expected, "{api_version} {kind}");
+        }
+    }
+
+    #[test]
+    fn schemas_stand_in_the_order_of_their_kinds() {
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Document by document: which kind it is, what is wrong with it, and the typed object if nothing is.
+
+use std::collections::{BTreeMap, HashMap, hash_map};
+use std::sync::Arc;
+
+use config::{Code, Diagnostic, Location, ObjectRef, Severity};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::kinds::{Identity, Kind, identify};
+use super::source::Text;
+use super::tree::{Mark, Node, Value};
+use super::validate::validate;
+use super::{Documents, Located, SourceFile, SourceMap, codes, hints, names, yaml};
+
+/// Reads files one after the other.
+#[derive(Default)]
+pub(super) struct Reader {
+    documents: Documents,
+    /// Where each object was read first.
+    seen: HashMap<(Kind, String, String), Location>,
+}
+
+/// The documents of one file that concern others: by `apiVersion` and kind, how many and where the first stands.
+type Skipped = BTreeMap<(String, String), (usize, Mark)>;
+
+/// What a `List` says about its items, which may leave it out.
+#[derive(Clone, Copy, Default)]
+struct Inherited<'a> {
+    api_version: Option<&'a str>,
+    kind: Option<&'a str>,
+}
+
+impl Reader {
+    pub fn read(&mut self, file: &SourceFile) {
+        let text = Arc::new(Text::new(file));
+        let mut skipped = Skipped::new();
+        for document in yaml::documents(&text, &mut self.documents.diagnostics) {
+            self.document(&text, &document.root, document.sound, Inherited::default(), &mut skipped);
+        }
+        for ((api_version, kind), (count, at)) in skipped {
+            let objects = if count == 1 { "object is" } else { "objects are" };
+            let message = format!("{count} {kind} ({api_version}) {objects} skipped: not a kind that Forebay reads");
+            let note = Diagnostic::new(codes::SKIPPED_KIND, Severity::Note, message).at(text.location(at));
+            self.documents.diagnostics.push(note);
+        }
+    }
+
+    pub fn finish(self) -> Documents {
+        self.documents
+    }
+
+    fn document(&mut self, text: &Arc<Text>, root: &Node, sound: bool, list: Inherited<'_>, skipped: &mut Skipped) {
+        if !matches!(root.value, Value::Map(_)) {
+            let message = format!("a document must be an object, not of type {}", root.type_name());
+            let hint = Some("begin with apiVersion and kind".to_owned());
+            return self.error(codes::NOT_AN_OBJECT, text, root.at, None, message, hint);
+        }
+        let api_version = root.text("apiVersion").or(list.api_version);
+        let kind = root.text("kind").or(list.kind);
+        let (Some(api_version), Some(kind)) = (api_version, kind) else {
+            let missing = if kind.is_none() { "kind" } else { "apiVersion" };
+            return self.error(codes::REQUIRED, text, root.at, Some(missing), "Required value".into(), None);
+        };
+        if let Some(items) = root.entry("items").filter(|_| kind.ends_with("List")) {
+            let of = kind.strip_suffix("List").filter(|of| !of.is_empty());
+            let inherited = Inherited { api_version: of.map(|_| api_version), kind: of };
+            for item in items.value.items() {
+                self.document(text, item, sound, inherited, skipped);
+            }
+            return;
+        }
+        match identify(api_version, kind) {
+            Identity::Known(known) => self.object(known, text, root, sound),
+            Identity::OtherVersion(served) => {
+                let at = root.entry("apiVersion").map_or(root.at, |entry| entry.place());
+                let message = format!("no matches for kind {kind:?} in version {api_version:?}");
+                let hint = match hints::unsupported_value(&kind.into(), &Kind::ALL.map(|known| known.name().into())) {
+                    Some(hint) if !Kind::ALL.iter().any(|known| known.name() == kind) => hint,
+                    _ => format!("this release reads {served}"),
+                };
+                self.error(codes::VERSION, text, at, Some("apiVersion"), message, Some(hint));
+            }
+            Identity::Foreign => {
+                skipped.entry((api_version.to_owned(), kind.to_owned())).or_insert((0, root.at)).0 += 1;
+            }
+        }
+    }
+
+    fn error(&mut self, code: Code, text: &Text, at: Mark, field: Option<&str>, message: String, hint: Option<String>) {
+        let mut diagnostic = Diagnostic::new(code, Severity::Error, message).at(text.location(at));
+        diagnostic.field = field.map(str::to_owned);
+        diagnostic.hint = hint;
+        self.documents.diagnostics.push(diagnostic);
+    }
+
+    fn object(&mut self, kind: Kind, text: &Arc<Text>, root: &Node, sound: bool) {
+        let root = without_noise(root);
+        let source = Arc::new(SourceMap::new(Arc::clone(text), root.clone()));
+        let mut faults = validate(&root, kind.schema(), text);
+        faults.extend(name_faults(kind, &root, &source));
+
+        let mut json = root.to_json();
+        complete(&mut json, kind);
+        if kind == Kind::UpstreamGroup {
+            json = api::apply_defaults(&json);
+            faults.extend(rule_faults(&json, &root, &source, &faults));
+        }
+
+        let object = reference(kind, &json);
+        if !object.name.is_empty() {
+            let here = source.locate("metadata.name");
+            match self.seen.entry((kind, object.namespace.to_string(), object.name.to_string())) {
+                hash_map::Entry::Vacant(new) => {
+                    new.insert(here);
+                }
+                hash_map::Entry::Occupied(first) => {
+                    let hint = format!("the first is at {}:{}; keep one of them", first.get().file, first.get().line);
+                    let message = format!("{object} already exists");
+                    let duplicate = Diagnostic::new(codes::DUPLICATE_OBJECT, Severity::Error, message);
+                    faults.push(duplicate.field("metadata.name").at(here).hint(hint));
+                }
+            }
+        }
+
+        if sound && !faults.iter().any(|fault| fault.severity == Severity::Error) {
+            faults.extend(self.keep(kind, json, &source));
+        }
+        faults.sort_by_key(|fault| fault.location.as_ref().map(|at| (at.line, at.column)));
+        self.documents.diagnostics.extend(faults.into_iter().map(|fault| fault.object(object.clone())));
+    }
+
+    /// Files the object with those of its kind, or says why it cannot be.
+    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>) -> Option<Diagnostic> {
+        let objects = &mut self.documents.objects;
+        match kind {
+            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source),
+            Kind::Ingress => push(&mut objects.ingresses, json, source),
+            Kind::IngressClass => push(&mut objects.ingress_classes, json, source),
+            Kind::Secret => push(&mut objects.secrets, json, source),
+            Kind::Service => push(&mut objects.services, json, source),
+            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source),
+        }
+    }
+}
+
+fn push<T: DeserializeOwned>(list: &mut Vec<Located<T>>, json: Json, source: &Arc<SourceMap>) -> Option<Diagnostic> {
+    match serde_json::from_value(json) {
+        Ok(object) => {
+            list.push(Located { object, source: Some(Arc::clone(source)) });
+            None
+        }
+        Err(error) => {
+            let message = format!("the object cannot be read: {error}");
+            Some(Diagnostic::new(codes::UNREADABLE, Severity::Error, message).at(source.locate("")))
+        }
+    }
+}
+
+/// The object without what others write into it: its status and the record of who wrote what.
+fn without_noise(root: &Node) -> Node {
+    let without = |node: &Node, noise: &str| {
+        let Value::Map(entries) = &node.value else { return node.clone() };
+        let kept = entries.iter().filter(|entry| &*entry.key != noise).cloned().collect();
+        Node { at: node.at, value: Value::Map(Arc::new(kept)) }
+    };
+    let mut root = without(root, "status");
+    if let Value::Map(entries) = &mut root.value {
+        for entry in Arc::make_mut(entries).iter_mut().filter(|entry| &*entry.key == "metadata") {
+            entry.value = without(&entry.value, "managedFields");
+        }
+    }
+    root
+}
+
+/// Fills in what the API server fills in for every object: where it belongs.
+fn complete(json: &mut Json, kind: Kind) {
+    json["apiVersion"] = kind.api_version().into();
+    json["kind"] = kind.name().into();
+    if let Some(metadata) = json["metadata"].as_object_mut() {
+        if kind.is_namespaced() {
+            metadata.entry("namespace").or_insert_with(|| "default".into());
+        } else {
+            metadata.remove("namespace");
+        }
+    }
+}
+
+fn reference(kind: Kind, json: &Json) -> ObjectRef {
+    let text = |field: &str| json["metadata"][field].as_str().unwrap_or_default().into();
+    ObjectRef { kind: kind.name().into(), namespace: text("namespace"), name: text("name") }
+}
+
+fn name_faults(kind: Kind, root: &Node, source: &SourceMap) -> Vec<Diagnostic> {
+    let Some(metadata) = root.entry("metadata") else { return Vec::new() };
+    let fault = |code: Code, field: &str, message: String| {
+        Diagnostic::new(code, Severity::Error, message).field(field).at(source.locate(field))
+    };
+    let mut faults = Vec::new();
+    match (metadata.value.text("name"), metadata.value.entry("name")) {
+        (Some(name), _) => {
+            faults.extend(
+                names::fault(name, kind.name_rule()).map(|message| fault(codes::NAME, "metadata.name", message)),
+            );
+        }
+        (None, None) => {
+            let message = "Required value: name or generateName is required".into();
+            let mut missing = fault(codes::REQUIRED, "metadata.name", message);
+            if metadata.value.entry("generateName").is_some() {
+                missing.hint = Some("only an API server generates names; write metadata.name".into());
+            }
+            faults.push(missing);
+        }
+        // Of another type: the schema says so.
+        (None, Some(_)) => {}
+    }
+    if let Some(namespace) = metadata.value.text("namespace").filter(|_| kind.is_namespaced()) {
+        let message = names::fault(namespace, super::kinds::NameRule::Label);
+        faults.extend(message.map(|message| fault(codes::NAME, "metadata.namespace", message)));
+    }
+    faults
+}
+
+/// The CEL rules that are broken. Like the API server, none is evaluated while fields are missing or of another type.
+fn rule_faults(json: &Json, root: &Node, source: &SourceMap, faults: &[Diagnostic]) -> Vec<Diagnostic> {
+    if faults.iter().any(|fault| [codes::WRONG_TYPE, codes::REQUIRED, codes::LENGTH].contains(&fault.code)) {
+        let message = "some validation rules were not checked because the object was invalid; correct the existing \
+                       errors to complete validation";
+        let note = Diagnostic::new(codes::RULES_NOT_CHECKED, Severity::Note, message);
+        return vec![note.at(source.locate(""))];
+    }
+    let violations = api::violations(json).into_iter().map(|violation| {
+        let found = source.find(&violation.field).map_or(root.type_name(), Node::type_name);
+        let message = format!("Invalid value: \"{found}\": {}", violation.message);
+        let at = source.locate(&violation.field);
+        Diagnostic::new(codes::RULE, Severity::Error, message).field(violation.field).at(at)
+    });
+    violations.collect()
+}
