@@ -182,10 +182,10 @@ impl Group {
         now: Now,
         rng: &mut impl Rng,
     ) -> Result<Peer, NoLivePeers> {
+        self.prepare_index(plan);
         if plan.is_single() {
             return self.select_single(plan, now);
         }
-        self.prepare_index(plan);
         let mut turn = Turn { plan, slots: &mut self.slots, index: self.index.as_mut(), now };
         let mut pick = method::pick(&mut turn, request, rng);
         if pick.is_none() && request.tier == Tier::Primary && plan.list(Tier::Backup).len() > 0 {
@@ -291,7 +291,8 @@ impl Group {
         }
         let obstacle = turn::obstacle(plan, &self.slots, position, now);
         let server = plan.server(position);
-        if obstacle == Some(Obstacle::Draining) && request.pinned[server.tier as usize] == Some(position) {
+        let pinned = request.pinned[server.tier as usize] == Some(position) && !plan.is_single();
+        if obstacle == Some(Obstacle::Draining) && pinned {
             return self.slots.live(plan.slot_at(position)).and_then(|peer| peer.obstacle(server, now));
         }
         obstacle
@@ -322,7 +323,7 @@ impl Group {
         if !self.is_newest(plan) {
             self.dissolve();
             self.scans = SCANS_AFTER_DISSOLVING;
-        } else if self.index.is_none() && self.scanning == Scanning::Indexed {
+        } else if self.index.is_none() && self.scanning == Scanning::Indexed && !plan.is_single() {
             self.scans = self.scans.saturating_sub(1);
             if self.scans == 0 {
                 self.index = Load::of(plan.method()).map(|load| Index::build(plan, &self.slots, load));
