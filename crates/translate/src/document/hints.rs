@@ -15,6 +15,12 @@ pub(super) fn unknown_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>
     })
 }
 
+/// The nearest kind there is.
+pub(super) fn unknown_kind<'a>(kind: &str, kinds: &mut impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(kind, kinds).unwrap_or(api::KIND);
+    format!("did you mean \"{near}\"?")
+}
+
 /// The nearest value there is.
 pub(super) fn unsupported_value(value: &Json, values: &[Json]) -> Option<String> {
     let near = nearest(value.as_str()?, values.iter().filter_map(Json::as_str))?;

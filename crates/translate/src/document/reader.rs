@@ -9,9 +9,10 @@ use serde_json::Value as Json;
 
 use super::kinds::{Identity, Kind, identify};
 use super::source::Text;
-use super::tree::{Mark, Node, Value};
+use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
-use super::{Documents, Located, SourceFile, SourceMap, codes, hints, names, yaml};
+use super::yaml::{self, Document};
+use super::{Documents, Located, SourceFile, SourceMap, codes, hints, names};
 
 /// Reads files one after the other.
 #[derive(Default)]
@@ -35,8 +36,13 @@ impl Reader {
     pub fn read(&mut self, file: &SourceFile) {
         let text = Arc::new(Text::new(file));
         let mut skipped = Skipped::new();
-        for document in yaml::documents(&text, &mut self.documents.diagnostics) {
-            self.document(&text, &document.root, document.sound, Inherited::default(), &mut skipped);
+        let before = self.documents.diagnostics.len();
+        for Document { root, faults } in yaml::documents(&text) {
+            let sound = faults.is_empty();
+            self.documents.diagnostics.extend(faults);
+            if let Some(root) = root {
+                self.document(&text, &root, sound, Inherited::default(), &mut skipped);
+            }
         }
         for ((api_version, kind), (count, at)) in skipped {
             let objects = if count == 1 { "object is" } else { "objects are" };
@@ -44,6 +50,7 @@ impl Reader {
             let note = Diagnostic::new(codes::SKIPPED_KIND, Severity::Note, message).at(text.location(at));
             self.documents.diagnostics.push(note);
         }
+        self.documents.diagnostics[before..].iter_mut().for_each(make_printable);
     }
 
     pub fn finish(self) -> Documents {
@@ -73,13 +80,15 @@ impl Reader {
         match identify(api_version, kind) {
             Identity::Known(known) => self.object(known, text, root, sound),
             Identity::OtherVersion(served) => {
-                let at = root.entry("apiVersion").map_or(root.at, |entry| entry.place());
-                let message = format!("no matches for kind {kind:?} in version {api_version:?}");
-                let hint = match hints::unsupported_value(&kind.into(), &Kind::ALL.map(|known| known.name().into())) {
-                    Some(hint) if !Kind::ALL.iter().any(|known| known.name() == kind) => hint,
-                    _ => format!("this release reads {served}"),
+                let mut names = Kind::ALL.iter().map(|known| known.name());
+                let (field, hint) = if names.clone().any(|name| name == kind) {
+                    ("apiVersion", format!("this release reads {served}"))
+                } else {
+                    ("kind", hints::unknown_kind(kind, &mut names))
                 };
-                self.error(codes::VERSION, text, at, Some("apiVersion"), message, Some(hint));
+                let at = root.entry(field).map_or(root.at, Entry::place);
+                let message = format!("no matches for kind {kind:?} in version {api_version:?}");
+                self.error(codes::VERSION, text, at, Some(field), message, Some(hint));
             }
             Identity::Foreign => {
                 skipped.entry((api_version.to_owned(), kind.to_owned())).or_insert((0, root.at)).0 += 1;
@@ -126,8 +135,11 @@ impl Reader {
         if sound && !faults.iter().any(|fault| fault.severity == Severity::Error) {
             faults.extend(self.keep(kind, json, &source));
         }
-        faults.sort_by_key(|fault| fault.location.as_ref().map(|at| (at.line, at.column)));
-        self.documents.diagnostics.extend(faults.into_iter().map(|fault| fault.object(object.clone())));
+        let place = |fault: &Diagnostic| fault.location.as_ref().map(|at| (at.line, at.column));
+        faults.sort_by_key(|fault| (fault.severity == Severity::Note, place(fault)));
+        let named = (!object.name.is_empty()).then_some(object);
+        let faults = faults.into_iter().map(|fault| Diagnostic { object: named.clone(), ..fault });
+        self.documents.diagnostics.extend(faults);
     }
 
     /// Files the object with those of its kind, or says why it cannot be.
@@ -153,6 +165,23 @@ fn push<T: DeserializeOwned>(list: &mut Vec<Located<T>>, json: Json, source: &Ar
         Err(error) => {
             let message = format!("the object cannot be read: {error}");
             Some(Diagnostic::new(codes::UNREADABLE, Severity::Error, message).at(source.locate("")))
+        }
+    }
+}
+
+/// Takes out what a terminal obeys: a message quotes keys and names as they were written.
+fn make_printable(diagnostic: &mut Diagnostic) {
+    let texts = [Some(&mut diagnostic.message), diagnostic.hint.as_mut(), diagnostic.field.as_mut()];
+    for text in texts.into_iter().flatten() {
+        if text.contains(char::is_control) {
+            *text = text.replace(char::is_control, "\u{fffd}");
+        }
+    }
+    if let Some(object) = &mut diagnostic.object {
+        for text in [&mut object.namespace, &mut object.name] {
+            if text.contains(char::is_control) {
+                *text = text.replace(char::is_control, "\u{fffd}").into();
+            }
         }
     }
 }

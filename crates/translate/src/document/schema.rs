@@ -1,4 +1,4 @@
-//! An OpenAPI v3 structural schema, read once into what validating needs.
+//! An `OpenAPI` v3 structural schema, read once into what validating needs.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ pub struct SourceMap {
 #[derive(Debug)]
 pub(super) struct Text {
     name: Arc<str>,
-    text: Arc<str>,
+    content: Arc<str>,
     /// The byte at which each line starts.
     lines: Vec<usize>,
 }
@@ -73,13 +73,13 @@ impl Text {
         let starts = file.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self {
             name: file.name.clone(),
-            text: file.text.as_str().into(),
+            content: file.text.as_str().into(),
             lines: std::iter::once(0).chain(starts).collect(),
         }
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.text
+        &self.content
     }
 
     pub(super) fn location(&self, at: Mark) -> Location {
@@ -89,8 +89,8 @@ impl Text {
     /// The line of `at`: one character per column, so that a caret below it points right, and nothing a terminal obeys.
     fn snippet(&self, at: Mark) -> Arc<str> {
         let index = (at.line as usize).saturating_sub(1);
-        let start = self.lines.get(index).copied().unwrap_or(self.text.len());
-        let line = self.text.get(start..).unwrap_or_default().split('\n').next().unwrap_or_default();
+        let start = self.lines.get(index).copied().unwrap_or(self.content.len());
+        let line = self.content.get(start..).unwrap_or_default().split('\n').next().unwrap_or_default();
         let length = (at.column as usize + SNIPPET_TAIL).min(MAX_SNIPPET);
         let shown = line.trim_end().chars().take(length);
         shown.map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()

@@ -2,7 +2,7 @@
 //!
 //! The parser gives events with places; here they become trees, duplicate keys, aliases and merge keys (`<<`) included. A
 //! document with a fault is still built as far as it goes, so that everything else that is wrong with it can be said too, but
-//! it is not `sound`. After a syntax error reading goes on at the next `---`.
+//! it has `faults`. After a syntax error reading goes on at the next `---`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use super::tree::{Entry, Mark, Node, Value};
 use super::{codes, scalar};
 
 /// One document of a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Document {
-    pub root: Node,
-    /// Whether it means what its author wrote: no key twice, every alias known.
-    pub sound: bool,
+    /// Its value, as far as it could be built; nothing behind a syntax error.
+    pub root: Option<Node>,
+    /// Why it does not mean what its author meant.
+    pub faults: Vec<Diagnostic>,
 }
 
 /// Deeper nesting than any Kubernetes object has; a bound for every recursion over a tree.
@@ -76,21 +77,18 @@ struct Key {
 
 struct Builder<'a> {
     text: &'a Text,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    document: Document,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Built>,
     aliased: usize,
-    sound: bool,
-    root: Option<Node>,
 }
 
 /// Every document of `text` that is not empty.
-pub(super) fn documents(text: &Text, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document> {
+pub(super) fn documents(text: &Text) -> Vec<Document> {
     let options = granit::options! { emit_comments: false, emit_unresolved_aliases: true };
-    // A file may begin with a byte order mark.
     let mut parser = Parser::new_from_str_with_options(text.as_str(), options);
     let mut documents = Vec::new();
-    let mut builder = Builder::new(text, diagnostics);
+    let mut builder = Builder::new(text);
     while let Some(next) = parser.next() {
         match next {
             Ok((Event::DocumentEnd, _)) => documents.extend(builder.finish()),
@@ -98,7 +96,7 @@ pub(super) fn documents(text: &Text, diagnostics: &mut Vec<Diagnostic>) -> Vec<D
             Err(error) => {
                 let at = mark(*error.marker());
                 builder.report(codes::SYNTAX, at, format!("this is not YAML: {}", error.info()), syntax_hint(text, at));
-                builder.reset();
+                documents.extend(builder.finish());
                 if !matches!(parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
@@ -120,28 +118,21 @@ fn syntax_hint(text: &Text, at: Mark) -> Option<&'static str> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a Text, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Self { text, diagnostics, stack: Vec::new(), anchors: HashMap::new(), aliased: 0, sound: true, root: None }
+    fn new(text: &'a Text) -> Self {
+        Self { text, document: Document::default(), stack: Vec::new(), anchors: HashMap::new(), aliased: 0 }
     }
 
-    fn reset(&mut self) {
-        self.stack.clear();
-        self.anchors.clear();
-        (self.aliased, self.sound, self.root) = (0, true, None);
-    }
-
-    /// The document that ended, unless it was empty.
+    /// The document that ended, unless it was empty; the next one begins.
     fn finish(&mut self) -> Option<Document> {
-        let (root, sound) = (self.root.take(), self.sound);
-        self.reset();
-        root.filter(|root| !matches!(root.value, Value::Null)).map(|root| Document { root, sound })
+        let document = std::mem::replace(self, Self::new(self.text)).document;
+        let is_empty = document.root.as_ref().is_none_or(|root| matches!(root.value, Value::Null));
+        (!is_empty || !document.faults.is_empty()).then_some(document)
     }
 
     fn report(&mut self, code: Code, at: Mark, message: String, hint: Option<&str>) {
         let mut diagnostic = Diagnostic::new(code, Severity::Error, message).at(self.text.location(at));
         diagnostic.hint = hint.map(str::to_owned);
-        self.diagnostics.push(diagnostic);
-        self.sound = false;
+        self.document.faults.push(diagnostic);
     }
 
     fn event(&mut self, event: &Event<'_>, at: Mark) {
@@ -150,9 +141,8 @@ impl<'a> Builder<'a> {
                 let is_plain = matches!(style, ScalarStyle::Plain);
                 let value = match tag.as_ref().and_then(|tag| tag.core_suffix()) {
                     Some("int" | "float" | "bool" | "null") => scalar::plain(text),
-                    Some(_) => Value::Text(text.as_ref().into()),
                     None if is_plain => scalar::plain(text),
-                    None => Value::Text(text.as_ref().into()),
+                    Some(_) | None => Value::Text(text.as_ref().into()),
                 };
                 if self.takes_key() {
                     return self.key(Key { text: text.as_ref().into(), at, merge: is_plain && text == "<<" });
@@ -219,7 +209,7 @@ impl<'a> Builder<'a> {
         };
         self.aliased = self.aliased.saturating_add(target.size);
         if self.aliased > MAX_ALIASED || self.stack.len() + target.height >= MAX_DEPTH {
-            if self.sound {
+            if !self.document.faults.iter().any(|fault| fault.code == codes::TOO_BIG) {
                 let message = format!("aliases expand to more than {MAX_ALIASED} values or {MAX_DEPTH} levels");
                 self.report(codes::TOO_BIG, at, message, None);
             }
@@ -248,7 +238,7 @@ impl<'a> Builder<'a> {
         }
         let Built { node, size, height } = built;
         let Some(frame) = self.stack.last_mut() else {
-            self.root = Some(node);
+            self.document.root = Some(node);
             return;
         };
         frame.size = frame.size.saturating_add(size);
