@@ -57,25 +57,14 @@ impl<'a> Classes<'a> {
     pub fn serve(&self, ingress: &Located<Ingress>, report: &mut Report) -> bool {
         let field = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref());
         let legacy = annotation(&ingress.metadata, LEGACY);
-        if let Some(legacy) = legacy {
-            let message = match field {
-                Some(field) if field == legacy => format!("the annotation {LEGACY} repeats spec.ingressClassName"),
-                Some(field) => {
-                    format!("the annotation {LEGACY}: {legacy} is ignored: spec.ingressClassName is {field}")
-                }
-                None => format!("the class is given by the deprecated annotation {LEGACY}"),
-            };
-            report.say(
-                ingress,
-                Diagnostic::new(codes::CLASS_ANNOTATION, Severity::Note, message)
-                    .field(format!("metadata.annotations[{LEGACY}]"))
-                    .hint("use spec.ingressClassName alone"),
-            );
-        }
-        match field.or(legacy).or(self.default) {
+        let served = match field.or(legacy).or(self.default) {
             Some(class) => self.serve_class(ingress, class, report),
             None => self.serve_classless(ingress, report),
+        };
+        if served && let Some(legacy) = legacy {
+            say_legacy(ingress, field, legacy, report);
         }
+        served
     }
 
     fn serve_class(&self, ingress: &Located<Ingress>, class: &str, report: &mut Report) -> bool {
@@ -130,6 +119,20 @@ impl<'a> Classes<'a> {
         }
         serve
     }
+}
+
+fn say_legacy(ingress: &Located<Ingress>, field: Option<&str>, legacy: &str, report: &mut Report) {
+    let message = match field {
+        Some(field) if field == legacy => format!("the annotation {LEGACY} repeats spec.ingressClassName"),
+        Some(field) => format!("the annotation {LEGACY}: {legacy} is ignored: spec.ingressClassName is {field}"),
+        None => format!("the class is given by the deprecated annotation {LEGACY}"),
+    };
+    report.say(
+        ingress,
+        Diagnostic::new(codes::CLASS_ANNOTATION, Severity::Note, message)
+            .field(format!("metadata.annotations[{LEGACY}]"))
+            .hint("use spec.ingressClassName alone"),
+    );
 }
 
 /// The default class: of several the newest, as the API server's admission decides (`DefaultIngressClass`).
