@@ -101,6 +101,18 @@ impl Forebay {
         patiently("forebay to exit", self.child.wait()).await.expect("a child can be waited for")
     }
 
+    /// The most memory it ever had resident, bytes.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`.
+    pub fn peak_memory(&self) -> usize {
+        let pid = self.child.id().expect("the process runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("/proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a VmHWM line");
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kib << 10
+    }
+
     fn addresses(&self, marker: &str) -> Vec<SocketAddr> {
         let log = self.log.borrow();
         let after = |line: &String| line.split_once(marker).map(|(_, rest)| rest.to_owned());

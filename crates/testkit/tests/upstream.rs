@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use testkit::{
     Address, Client, Mode, Upstream,
     client::{End, Framing},
-    upstream::{After, Stale},
+    upstream::{After, Backlog, Stale},
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -169,4 +169,13 @@ async fn idle_connections_close_and_busy_ones_stay() {
     assert_eq!(busy.response().await.status, 200);
     upstream.close_connections();
     assert_eq!(busy.end().await, End::Closed);
+}
+
+#[tokio::test]
+async fn a_full_backlog_answers_nobody() {
+    let upstream = Upstream::start("a").await;
+    let full = Backlog::fill(&upstream).await;
+    let connecting = upstream.address().connect();
+    assert!(tokio::time::timeout(Duration::from_millis(200), connecting).await.is_err());
+    drop(full);
 }

@@ -3,6 +3,7 @@
 //! The mode may change at any time and applies to what is accepted or read next. While it refuses, its port stays reserved
 //! by a socket that is bound and never listens, so nobody else can be given it and the upstream comes back where it was.
 
+mod backlog;
 mod mode;
 mod reply;
 mod serve;
@@ -21,6 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use backlog::Backlog;
 pub use mode::{After, Mode, Stale};
 
 use crate::{Address, Gate, Head, Stream, message::Body, patiently};

@@ -32,6 +32,15 @@ pub enum Mode {
     ResetMidBody,
     /// [`Mode::Ok`], one byte at a time with this pause before each.
     Slow(Duration),
+    /// This head at once, then so many bytes with this pause before each.
+    SlowBody {
+        /// The status line and header lines.
+        head: Arc<str>,
+        /// The size of the body.
+        bytes: usize,
+        /// Between two of its bytes.
+        pause: Duration,
+    },
     /// A header line without a colon.
     BadHeader,
     /// Both `Content-Length` and `Transfer-Encoding`.

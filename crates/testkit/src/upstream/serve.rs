@@ -104,6 +104,11 @@ impl Connection {
         match mode {
             Mode::Hang | Mode::StopReading => return self.hang(*mode == Mode::StopReading).await,
             Mode::Upgrade => return self.upgrade(request).await,
+            Mode::SlowBody { head, bytes, pause } => {
+                self.wire.write(head.as_bytes()).await?;
+                self.drip(&vec![b'x'; *bytes], *pause).await?;
+                return Ok(After::Keep);
+            }
             Mode::Delay(delay) => tokio::time::sleep(*delay).await,
             Mode::Hold => self.hold(request, &format!("{}.{}", self.number, request.nth)).await?,
             Mode::Ok if request.header("x-hold").is_some() => self.hold(request, "").await?,
