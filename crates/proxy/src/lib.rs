@@ -27,13 +27,18 @@ pub mod clock;
 pub mod error_log;
 pub mod metrics;
 pub mod options;
+pub mod picture;
 pub mod proxy;
 pub mod record;
+pub mod reloads;
 pub mod route;
 pub mod snapshot;
 pub mod spec;
 pub mod stats;
 pub mod variables;
+
+#[cfg(test)]
+mod testing;
 
 pub use apply::{ApplyError, compile_check};
 pub use listen::ListenError;

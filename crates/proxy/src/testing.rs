@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use balance::{GroupSpec, PeerKey, Plan, ServerSpec};
 use balance::learn::Sessions;
+use balance::{GroupSpec, PeerKey, Plan, ServerSpec};
 use config::{Address, Group, GroupId, Server};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use parking_lot::Mutex;
@@ -110,4 +110,3 @@ fn spec(server: &Server) -> ServerSpec {
         route: None,
     }
 }
-

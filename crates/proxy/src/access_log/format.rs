@@ -137,14 +137,13 @@ fn compile(template: &Template, form: impl Fn(&Variable) -> Form) -> Vec<Piece> 
 }
 
 fn json() -> Vec<Piece> {
-    let mut text = String::new();
-    for name in Format::JSON {
+    let field = |name: &&str| {
         let quote = if is_number(&own(&format!("${name}"))) { "" } else { "\"" };
-        let comma = if text.is_empty() { '{' } else { ',' };
-        text.push_str(&format!("{comma}\"{name}\":{quote}${name}{quote}"));
-    }
-    text.push('}');
-    compile(&own(&text), |variable| if always_number(variable) { Form::JsonNumber } else { Form::JsonText })
+        format!("\"{name}\":{quote}${name}{quote}")
+    };
+    let fields: Vec<_> = Format::JSON.iter().map(field).collect();
+    let object = own(&format!("{{{}}}", fields.join(",")));
+    compile(&object, |variable| if always_number(variable) { Form::JsonNumber } else { Form::JsonText })
 }
 
 fn is_number(template: &Template) -> bool {

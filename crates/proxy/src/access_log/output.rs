@@ -48,7 +48,7 @@ impl Output {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!("write() to the access log {} failed: {error}; lines are being lost", self.target);
                 }
-                rest.iter().filter(|byte| **byte == b'\n').count() as u64
+                rest.split_inclusive(|byte| *byte == b'\n').count() as u64
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::record::Attempt;
 use crate::testing;
 
 /// Longer than any test takes: what ends a test is an event.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn open(path: &Path, format: Format) -> AccessLog {
     AccessLog::open(&Options { target: Target::File(path.to_owned()), format }).unwrap()
@@ -51,7 +51,10 @@ fn combined_is_nginx_s_with_the_upstream_behind() {
     );
     record.attempts.push(Attempt::begin(0, record.started));
     record.attempts.push(Attempt::no_live_peers(record.started));
-    assert!(line(&Format::Combined, &record).contains("\"127.0.0.1:1, shop/app\" \"-, 502\" \"-, -\" \"-, -\" \"-, 0.000\""));
+    assert!(
+        line(&Format::Combined, &record)
+            .contains("\"127.0.0.1:1, shop/app\" \"-, 502\" \"-, -\" \"-, -\" \"-, 0.000\"")
+    );
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::QUIET;
 use super::format::Line;
 use super::lane::Lane;
 use super::output::Output;
-use super::QUIET;
 use crate::stats::Counter;
 
 /// What workers and the thread share.
@@ -25,20 +25,32 @@ pub(super) struct Shared {
 /// What the thread is asked for.
 #[derive(Debug, Default)]
 struct Wanted {
-    /// Some lane has lines: write within [`QUIET`].
-    lines: bool,
-    /// Some lane has many: write now.
-    now: bool,
+    lines: Lines,
     reopen: bool,
-    close: bool,
-    /// The thread's answer to `close`.
-    closed: bool,
+    life: Life,
 }
 
-/// What the thread does next.
-struct Round {
-    reopen: bool,
-    close: bool,
+/// Whether there are lines to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Lines {
+    /// None.
+    #[default]
+    None,
+    /// Some lane has lines: write within [`QUIET`].
+    Some,
+    /// Some lane has many: write now.
+    Many,
+}
+
+/// How far the thread's life has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Life {
+    #[default]
+    Open,
+    /// It is asked to write all and end.
+    Closing,
+    /// It has.
+    Closed,
 }
 
 impl Shared {
@@ -62,25 +74,28 @@ impl Shared {
 
     /// A lane that was empty has a line.
     pub(super) fn pending(&self) {
-        self.ask(|wanted| &mut wanted.lines);
+        self.ask(|wanted| wanted.lines = wanted.lines.max(Lines::Some));
     }
 
     /// A lane has enough lines to be written at once.
     pub(super) fn urgent(&self) {
-        self.ask(|wanted| &mut wanted.now);
+        self.ask(|wanted| wanted.lines = Lines::Many);
     }
 
     /// The file is to be opened again.
     pub(super) fn reopen(&self) {
-        self.ask(|wanted| &mut wanted.reopen);
+        self.ask(|wanted| wanted.reopen = true);
     }
 
     /// All is to be written, and the thread to end. Waits for that at most `limit`.
     pub(super) fn close(&self, limit: Duration) -> bool {
-        self.ask(|wanted| &mut wanted.close);
+        self.ask(|wanted| match wanted.life {
+            Life::Open => wanted.life = Life::Closing,
+            Life::Closing | Life::Closed => {}
+        });
         let mut wanted = self.wanted.lock();
-        self.closed.wait_while_for(&mut wanted, |wanted| !wanted.closed, limit);
-        wanted.closed
+        self.closed.wait_while_for(&mut wanted, |wanted| wanted.life != Life::Closed, limit);
+        wanted.life == Life::Closed
     }
 
     /// The thread's life.
@@ -98,31 +113,35 @@ impl Shared {
             if round.reopen {
                 output.reopen();
             }
-            if round.close {
-                self.wanted.lock().closed = true;
-                self.closed.notify_all();
-                return;
+            match round.life {
+                Life::Open => {}
+                Life::Closing | Life::Closed => {
+                    self.wanted.lock().life = Life::Closed;
+                    self.closed.notify_all();
+                    return;
+                }
             }
         }
     }
 
     /// Waits until there is something to do; lines wait for more lines first.
-    fn next_round(&self) -> Round {
+    fn next_round(&self) -> Wanted {
         let mut wanted = self.wanted.lock();
-        let at_once = |wanted: &Wanted| wanted.now || wanted.reopen || wanted.close;
-        self.wake.wait_while(&mut wanted, |wanted| !wanted.lines && !at_once(wanted));
-        self.wake.wait_while_for(&mut wanted, |wanted| !at_once(wanted), QUIET);
-        let round = Round { reopen: wanted.reopen, close: wanted.close };
-        *wanted = Wanted::default();
-        round
+        self.wake.wait_while(&mut wanted, |wanted| wanted.lines == Lines::None && !wanted.is_pressing());
+        self.wake.wait_while_for(&mut wanted, |wanted| !wanted.is_pressing(), QUIET);
+        let next = Wanted { life: wanted.life, ..Wanted::default() };
+        std::mem::replace(&mut wanted, next)
     }
 
-    fn ask(&self, what: impl FnOnce(&mut Wanted) -> &mut bool) {
-        let mut wanted = self.wanted.lock();
-        let asked = std::mem::replace(what(&mut wanted), true);
-        drop(wanted);
-        if !asked {
-            self.wake.notify_one();
-        }
+    fn ask(&self, what: impl FnOnce(&mut Wanted)) {
+        what(&mut self.wanted.lock());
+        self.wake.notify_one();
+    }
+}
+
+impl Wanted {
+    /// Whether there is something that does not wait for company.
+    fn is_pressing(&self) -> bool {
+        self.lines == Lines::Many || self.reopen || self.life != Life::Open
     }
 }

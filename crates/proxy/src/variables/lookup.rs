@@ -120,9 +120,13 @@ mod tests {
 
     #[test]
     fn arguments() {
-        for (query, value) in
-            [("q=1&Q=2", Some("1")), ("xq=1&Q=2", Some("2")), ("q", None), ("q=", Some("")), ("a=b&q=c=d%20", Some("c=d%20"))]
-        {
+        for (query, value) in [
+            ("q=1&Q=2", Some("1")),
+            ("xq=1&Q=2", Some("2")),
+            ("q", None),
+            ("q=", Some("")),
+            ("a=b&q=c=d%20", Some("c=d%20")),
+        ] {
             assert_eq!(argument(query, "q"), value, "{query}");
         }
     }

@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use config::template::{Part, Variable};
 use config::Template;
+use config::template::{Part, Variable};
 use http::{HeaderMap, Version, header};
 
 use crate::record::{Record, RequestId, Scheme};
@@ -20,8 +20,8 @@ mod upstream;
 mod uri;
 
 pub use lookup::{argument, cookie, cookie_value};
-pub(crate) use number::{push_number, push_seconds};
-pub(crate) use time::{push_error_log_time, push_rfc3339_utc};
+use number::{push_number, push_seconds};
+pub(crate) use time::rfc3339_utc;
 pub use uri::normalise;
 pub(crate) use uri::percent_decode;
 
@@ -48,11 +48,7 @@ pub(crate) enum Presence {
 impl<'a> View<'a> {
     /// A finished request with the headers it kept.
     pub fn finished(record: &'a Record) -> Self {
-        Self {
-            record,
-            upstream_headers: record.upstream_headers.as_ref(),
-            sent_headers: record.sent_headers.as_ref(),
-        }
+        Self { record, upstream_headers: record.upstream_headers.as_ref(), sent_headers: record.sent_headers.as_ref() }
     }
 }
 
@@ -89,7 +85,7 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::Scheme => push(out, scheme(record)),
         Variable::RemoteAddr => push_ip(out, record.client),
         Variable::RemotePort => return push_port(out, record.client_port),
-        Variable::RemoteUser => return push_some(out, lookup::basic_user(&record.headers)),
+        Variable::RemoteUser => return push_some(out, lookup::basic_user(&record.headers).as_deref()),
         Variable::RealipRemoteAddr => push_ip(out, record.downstream.peer.ip()),
         Variable::RealipRemotePort => return push_port(out, record.downstream.peer.port()),
         Variable::ServerAddr => push_ip(out, record.downstream.local.ip()),
@@ -187,8 +183,8 @@ fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn push_some(out: &mut Vec<u8>, value: Option<impl AsRef<[u8]>>) -> Presence {
-    if let Some(value) = &value {
+fn push_some<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, value: Option<&T>) -> Presence {
+    if let Some(value) = value {
         out.extend_from_slice(value.as_ref());
     }
     value.is_some().into()

@@ -24,7 +24,7 @@ fn value(template: &str, record: &Record) -> String {
 fn attempt(position: usize, status: Option<u16>, times: [Option<u64>; 3]) -> Attempt {
     let [response, connect, header] = times.map(|time| time.map(Duration::from_millis));
     let end = AttemptEnd::Relayed;
-    Attempt { status, response, connect, header, end, ..Attempt::begin(position, testing::record().started) }
+    Attempt { connect, header, response, status, end, ..Attempt::begin(position, testing::record().started) }
 }
 
 #[test]
@@ -33,10 +33,7 @@ fn lists_as_a_real_nginx_prints_them() {
     for (what, attempts, expected) in [
         (
             "one refused, then fine",
-            vec![
-                attempt(0, Some(502), [Some(1), None, None]),
-                attempt(1, Some(200), [Some(2), Some(0), Some(2)]),
-            ],
+            vec![attempt(0, Some(502), [Some(1), None, None]), attempt(1, Some(200), [Some(2), Some(0), Some(2)])],
             "127.0.0.1:1, 127.0.0.1:2|502, 200|0.001, 0.002|-, 0.000|-, 0.002",
         ),
         (
@@ -147,7 +144,10 @@ fn headers_of_responses() {
     upstream.append("vary", HeaderValue::from_static("accept"));
     upstream.append("vary", HeaderValue::from_static("cookie"));
     let view = View { record: &record, upstream_headers: Some(&upstream), sent_headers: Some(&upstream) };
-    assert_eq!(text("$upstream_cookie_sid|$upstream_http_vary|$sent_http_vary", &view), "x y|accept, cookie|accept, cookie");
+    assert_eq!(
+        text("$upstream_cookie_sid|$upstream_http_vary|$sent_http_vary", &view),
+        "x y|accept, cookie|accept, cookie"
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::number::{push_duration, push_number, push_status};
 use super::Presence;
+use super::number::{push_duration, push_number, push_status};
 use crate::record::{Attempt, Record};
 
 /// `$upstream_addr`: the server's address, or the group's name when no server was eligible.

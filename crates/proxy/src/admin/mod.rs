@@ -1,0 +1,78 @@
+//! The admin interface: health, readiness, metrics and the live picture as JSON, over HTTP/1.1.
+//!
+//! It runs on the control runtime, so a scrape never delays a request; readiness alone asks the workers, because it must test
+//! what it vouches for. It only reads. It has no authentication: bind it where only those may connect who may know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+use crate::reloads::Reloads;
+
+mod groups;
+mod pages;
+mod source;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use pages::Pages;
+pub use source::Source;
+
+/// Connections served at a time; more wait to be accepted.
+const CONNECTIONS: usize = 64;
+/// How long a client may take to send a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `accept` rests after it failed, most often for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+type Response = http::Response<Full<Bytes>>;
+
+/// Serves the admin interface. Never returns but for an error in the metrics' definition.
+///
+/// # Errors
+/// When two metrics have one name, which a test excludes.
+pub async fn serve<S: Source>(
+    listener: TcpListener,
+    source: Arc<S>,
+    reloads: Arc<Reloads>,
+) -> Result<std::convert::Infallible, prometheus::Error> {
+    let metrics = Metrics::new(source.clone(), reloads.clone())?;
+    let pages = Arc::new(Pages { source, reloads, metrics });
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let permit = connections.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::error!(target: "forebay::admin", "accept() failed ({error})");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let pages = pages.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let pages = pages.clone();
+                async move { Ok::<_, std::convert::Infallible>(pages.answer(&request).await) }
+            });
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            // A client that breaks off here harms only itself.
+            let _ = serving.await;
+            drop(permit);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use std::sync::atomic::Ordering::Relaxed;
+
+use balance::{Inputs, Outcome, Rng};
+use config::{Code, Diagnostic, Severity};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::testing::Fixed;
+use super::*;
+use crate::record::{Attempt, AttemptEnd, FailureReason};
+use crate::reloads::{self, Reload};
+use crate::snapshot::GroupView;
+use crate::{stats, testing as values};
+
+struct First;
+
+impl Rng for First {
+    fn below(&mut self, _bound: u64) -> u64 {
+        0
+    }
+}
+
+fn pages(source: &Arc<Fixed>) -> Pages<Fixed> {
+    let reloads = Arc::new(Reloads::default());
+    Pages { metrics: Metrics::new(source.clone(), reloads.clone()).unwrap(), source: source.clone(), reloads }
+}
+
+async fn request(pages: &Pages<Fixed>, method: Method, path: &str) -> (StatusCode, String) {
+    let request = Request::builder().method(method).uri(path).body(()).unwrap();
+    let (head, body) = pages.answer(&request).await.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (head.status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn get(pages: &Pages<Fixed>, path: &str) -> (StatusCode, String) {
+    request(pages, Method::GET, path).await
+}
+
+async fn get_json(pages: &Pages<Fixed>, path: &str) -> Value {
+    let (status, body) = get(pages, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Two servers of which the first has just been ejected.
+fn ejected() -> Arc<GroupView> {
+    let mut record = values::record();
+    let group = record.group.clone().unwrap();
+    let now = record.started.now();
+    let mut balance = group.cell.balance.lock();
+    let mut request = balance::Request::new(&group.plan, &Inputs::default());
+    let peer = balance.select(&group.plan, &mut request, now, &mut First).unwrap();
+    assert!(balance.release(&group.plan, peer, Outcome::Failed, now).disabled);
+    drop(balance);
+    let end = AttemptEnd::Failed(FailureReason::Status(503));
+    record.attempts.push(Attempt { end, disabled: true, ..Attempt::begin(peer.position, record.started) });
+    stats::account(&record, &stats::ProcessStats::default());
+    group
+}
+
+#[tokio::test]
+async fn health_is_the_process_and_readiness_the_workers() {
+    let source = Arc::new(Fixed::default());
+    let pages = pages(&source);
+    assert_eq!(get(&pages, "/healthz").await.0, StatusCode::OK);
+    let unready = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    assert_eq!(get(&pages, "/readyz").await, unready("no configuration yet"));
+    source.apply([]);
+    assert_eq!(get(&pages, "/readyz").await, (StatusCode::OK, "ok\n".into()));
+    source.stuck.store(true, Relaxed);
+    assert_eq!(get(&pages, "/readyz").await, unready("worker 1 does not answer"));
+    source.leaving.store(true, Relaxed);
+    assert_eq!(get(&pages, "/readyz").await, unready("draining"));
+}
+
+#[tokio::test]
+async fn groups_show_every_server_live() {
+    let pages = pages(&Fixed::new([ejected(), values::group("a/first", &["127.0.0.1:3"])]));
+    let all = get_json(&pages, "/api/v1/groups").await;
+    let names: Vec<_> = all["groups"].as_array().unwrap().iter().map(|group| &group["name"]).collect();
+    assert_eq!(names, ["first", "app"]);
+
+    let group = get_json(&pages, "/api/v1/groups/shop/app").await;
+    assert_eq!(group, all["groups"][1]);
+    assert_eq!(group["active_tier"], "Primary");
+    assert_eq!((&group["method"], &group["requests"]), (&json!("RoundRobin"), &json!(1)));
+    let server = &group["servers"][0];
+    assert_eq!((&server["name"], &server["address"]), (&json!("a"), &json!("127.0.0.1:1")));
+    assert_eq!((&server["state"], &server["tier"]), (&json!("Ejected"), &json!("Primary")));
+    assert_eq!(server["ejected_until"], "2026-11-22T10:00:11Z", "more than 10 s, in whole seconds");
+    assert_eq!((&server["fails"], &server["failures"], &server["ejections"]), (&json!(1), &json!(1), &json!(1)));
+    let failure = json!({"reason": "status", "status": 503, "time": "2026-11-22T10:00:00Z"});
+    assert_eq!(server["last_failure"], failure);
+    assert_eq!(group["servers"][1]["state"], "Up");
+    assert_eq!(group["servers"][1]["last_failure"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_configuration_and_what_became_of_the_last_reload() {
+    let pages = pages(&Fixed::new([ejected()]));
+    let config = get_json(&pages, "/api/v1/config").await;
+    assert_eq!((&config["last_reload"], &config["problems"]), (&Value::Null, &json!([])));
+    assert_eq!((&config["source"], &config["age_seconds"]), (&json!("examples/quickstart"), &json!(5)));
+    assert_eq!(config["revision"].as_str().unwrap().len(), 32);
+
+    let code: Code = "FB2001";
+    let problems = vec![Diagnostic::new(code, Severity::Error, "unknown field \"wieght\"")];
+    let at = pages.source.now();
+    pages.reloads.record(Reload { outcome: reloads::Outcome::Refused, at, problems });
+    let config = get_json(&pages, "/api/v1/config").await;
+    assert_eq!(config["last_reload"], json!({"result": "refused", "time": "2026-11-22T10:00:05Z"}));
+    assert_eq!(config["problems"][0]["code"], code);
+}
+
+#[tokio::test]
+async fn before_the_first_configuration_nothing_is_in_force() {
+    let pages = pages(&Arc::new(Fixed::default()));
+    assert_eq!(get_json(&pages, "/api/v1/groups").await["groups"], json!([]));
+    assert_eq!(get_json(&pages, "/api/v1/config").await["revision"], Value::Null);
+    assert_eq!(get(&pages, "/metrics").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_and_what_may_not_be_done() {
+    let pages = pages(&Fixed::new([values::group("shop/app:http", &["127.0.0.1:3"])]));
+    for path in ["/api", "/api/v1/groups/", "/api/v1/groups/shop", "/api/v1/groups/shop/none", "/metrics/"] {
+        assert_eq!(get(&pages, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(get_json(&pages, "/api/v1/groups/shop/app%3Ahttp").await["name"], "app:http");
+    for path in ["/", "/readyz", "/api/v1/config"] {
+        let (status, _) = request(&pages, Method::POST, path).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+    let post = Request::builder().method(Method::DELETE).uri("/").body(()).unwrap();
+    assert_eq!(pages.answer(&post).await.headers()[header::ALLOW], "GET, HEAD");
+    let index = get(&pages, "/").await.1;
+    assert!(index.contains("/metrics") && index.contains("/readyz"));
+}
+
+#[tokio::test]
+async fn speaks_http_on_a_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let two = "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(two.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, health) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(health.starts_with("HTTP/1.1 200 OK") && health.ends_with("ok\n"), "no body after HEAD: {health}");
+    serving.abort();
+}

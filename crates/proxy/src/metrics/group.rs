@@ -1,0 +1,116 @@
+//! The series of one group and its servers.
+
+use balance::Tier;
+
+use super::MAX_SERVERS;
+use super::families as family;
+use super::sheet::{Label, Sheet, float};
+use crate::clock::Moment;
+use crate::picture::{GroupPicture, ServerPicture, State, method_name, tier_name};
+use crate::record::FailureReason;
+use crate::snapshot::GroupView;
+use crate::stats::{CodeClass, RetryReason};
+
+/// The numbers of one server, or the sums of several.
+#[derive(Default)]
+struct Numbers {
+    requests: [u64; CodeClass::ALL.len()],
+    failures: [u64; FailureReason::ALL.len()],
+    ejections: u64,
+    ejected: u64,
+    weight: u64,
+    effective_weight: u64,
+    active: u64,
+    response_micros: u64,
+    responses: u64,
+}
+
+pub(super) fn collect(sheet: &mut Sheet, view: &GroupView, now: Moment) {
+    let picture = GroupPicture::take(view, now);
+    let group = [("namespace", view.id.namespace()), ("group", view.id.name())];
+    collect_group(sheet, &picture, &group);
+
+    let (shown, others) = picture.servers.split_at(picture.servers.len().min(MAX_SERVERS));
+    for server in shown {
+        let address = server.address();
+        let pod = server.pod.map_or("", |pod| &pod.name);
+        let zone = server.pod.and_then(|pod| pod.zone.as_deref()).unwrap_or_default();
+        let own = [("server", &*server.view.name), ("address", &address), ("pod", pod), ("zone", zone)];
+        let tier = [("tier", tier_name(Some(server.peer.tier)))];
+        sheet.gauge(&family::SERVER_INFO, &[&group, &own, &tier], 1.0);
+        let mut numbers = Numbers::default();
+        numbers.add(server);
+        numbers.collect(sheet, &[&group, &own]);
+    }
+    if !others.is_empty() {
+        let mut numbers = Numbers::default();
+        for server in others {
+            numbers.add(server);
+        }
+        numbers.collect(sheet, &[&group, &[("server", "other")]]);
+    }
+}
+
+fn collect_group(sheet: &mut Sheet, picture: &GroupPicture<'_>, group: &[Label<'_>]) {
+    let stats = &picture.view.cell.stats;
+    sheet.gauge(&family::GROUP_INFO, &[group, &[("method", method_name(&picture.view.config.method))]], 1.0);
+    for class in CodeClass::ALL {
+        let count = stats.requests[class.index()].value();
+        sheet.counter(&family::GROUP_REQUESTS, &[group, &[("code_class", class.label())]], count);
+    }
+    sheet.histogram(&family::GROUP_DURATION, &[group], &stats.duration);
+    for reason in RetryReason::ALL {
+        let count = stats.retries[reason.index()].value();
+        sheet.counter(&family::GROUP_RETRIES, &[group, &[("reason", reason.label())]], count);
+    }
+    sheet.counter(&family::GROUP_NO_LIVE, &[group], stats.no_live.value());
+    let active = picture.active_tier();
+    for tier in [Some(Tier::Primary), Some(Tier::Backup), None] {
+        let value = f64::from(u8::from(tier == active));
+        sheet.gauge(&family::GROUP_ACTIVE_TIER, &[group, &[("tier", tier_name(tier))]], value);
+    }
+    for state in State::NAMES {
+        let count = picture.servers.iter().filter(|server| server.state.name() == state).count();
+        sheet.gauge(&family::GROUP_SERVERS, &[group, &[("state", state)]], float(count as u64));
+    }
+}
+
+impl Numbers {
+    fn add(&mut self, server: &ServerPicture<'_>) {
+        let stats = &server.view.stats;
+        let positive = |weight: i64| u64::try_from(weight).unwrap_or(0);
+        for (sum, counter) in self.requests.iter_mut().zip(&stats.requests) {
+            *sum += counter.value();
+        }
+        for (sum, counter) in self.failures.iter_mut().zip(&stats.failures) {
+            *sum += counter.value();
+        }
+        self.ejections += stats.ejections.value();
+        self.ejected += u64::from(matches!(server.state, State::Ejected { .. }));
+        self.weight += positive(server.peer.weight);
+        self.effective_weight += positive(server.peer.effective_weight);
+        self.active += u64::from(server.peer.conns);
+        self.response_micros += stats.response_micros.value();
+        self.responses += stats.responses.value();
+    }
+
+    fn collect(&self, sheet: &mut Sheet, labels: &[&[Label<'_>]; 2]) {
+        let [group, own] = *labels;
+        for (class, count) in CodeClass::ALL.iter().zip(self.requests) {
+            sheet.counter(&family::SERVER_REQUESTS, &[group, own, &[("code_class", class.label())]], count);
+        }
+        for (reason, count) in FailureReason::ALL.iter().zip(self.failures) {
+            sheet.counter(&family::SERVER_FAILURES, &[group, own, &[("kind", reason.name())]], count);
+        }
+        sheet.counter(&family::SERVER_EJECTIONS, labels, self.ejections);
+        for (family, value) in [
+            (&family::SERVER_EJECTED, self.ejected),
+            (&family::SERVER_WEIGHT, self.weight),
+            (&family::SERVER_EFFECTIVE_WEIGHT, self.effective_weight),
+            (&family::SERVER_ACTIVE_REQUESTS, self.active),
+        ] {
+            sheet.gauge(family, labels, float(value));
+        }
+        sheet.summary(&family::SERVER_RESPONSE, labels, self.response_micros, self.responses);
+    }
+}

@@ -1,0 +1,86 @@
+//! What Prometheus scrapes: text format 0.0.4, computed from the live objects at each scrape.
+//!
+//! Nothing is registered per group or server, so the series of a server leave with it. Their number is bounded: per group at
+//! most [`MAX_SERVERS`] servers are shown one by one, the others together as `other`. Labels are what was configured, never
+//! what a client sent.
+
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Registry, TextEncoder};
+
+use crate::admin::Source;
+use crate::reloads::Reloads;
+
+mod families;
+mod group;
+mod process;
+mod sheet;
+
+pub use families::{ALL, Family, Kind};
+use sheet::Sheet;
+
+/// Servers of a group that have series of their own, in configuration order.
+pub const MAX_SERVERS: usize = 256;
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything that can be scraped.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+}
+
+/// Collects from the live objects.
+struct Live<S> {
+    source: Arc<S>,
+    reloads: Arc<Reloads>,
+    descriptions: Vec<Desc>,
+}
+
+impl Metrics {
+    /// The metrics of a data plane.
+    ///
+    /// # Errors
+    /// Never, as long as [`ALL`] names every family once, which a test proves.
+    pub fn new<S: Source>(source: Arc<S>, reloads: Arc<Reloads>) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let descriptions = ALL.iter().map(Family::description).collect::<Result<_, _>>()?;
+        registry.register(Box::new(Live { source, reloads, descriptions }))?;
+        Ok(Self { registry })
+    }
+
+    /// The text of a scrape.
+    ///
+    /// # Errors
+    /// Never with the families of this crate: the encoder refuses only a family without series, and none is collected.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl<S: Source> Collector for Live<S> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut sheet = Sheet::default();
+        let (snapshot, now) = (self.source.snapshot(), self.source.now());
+        process::collect(&mut sheet, &*self.source);
+        process::collect_config(&mut sheet, snapshot.as_deref(), &self.reloads, now);
+        if let Some(snapshot) = &snapshot {
+            for group in snapshot.groups.values() {
+                group::collect(&mut sheet, group, now);
+            }
+        }
+        sheet.into_families()
+    }
+}
+
+#[cfg(test)]
+mod tests;
