@@ -70,6 +70,16 @@ impl Client {
         Self { wire: Wire::new(stream.unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))) }
     }
 
+    /// Speaks over a connection made elsewhere.
+    pub fn over(stream: tokio::net::TcpStream) -> Self {
+        Self { wire: Wire::new(Stream::Tcp(stream)) }
+    }
+
+    /// Whether no byte is waiting to be taken: after a failed response, that none of it had come.
+    pub fn nothing_received(&self) -> bool {
+        self.wire.buffer.is_empty()
+    }
+
     /// Sends a request on a new connection and reads the response.
     pub async fn once(address: impl Into<Address>, request: impl AsRef<[u8]>) -> Response {
         let mut client = Self::connect(address).await;

@@ -1,0 +1,143 @@
+//! Bounds on what a client may send: 413, 431, 414, 400, and that a refused request harms no other.
+
+use testkit::{Client, Rig, client::End, rig::Builder};
+
+fn builder() -> Builder {
+    Rig::of(env!("CARGO_BIN_EXE_forebay"))
+}
+
+/// The status of the answer to `request`, and that nothing of it reached the server.
+async fn refused(rig: &Rig, request: impl AsRef<[u8]>) -> u16 {
+    let before = rig.upstreams[0].requests().len();
+    let mut client = rig.client().await;
+    // The rest may find the connection closed already.
+    let _ = client.try_send(request).await;
+    let response = client.response().await;
+    assert_eq!(rig.upstreams[0].requests().len(), before, "it was passed on");
+    response.status
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_413() {
+    let rig = builder().args(["--client-max-body-size", "1000"]).start().await;
+    assert_eq!(refused(&rig, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\n\r\n").await, 413);
+    let exact = format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000));
+    assert_eq!(rig.send(exact).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_default_limit_is_nginxs() {
+    let rig = builder().start().await;
+    assert_eq!(refused(&rig, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1048577\r\n\r\n").await, 413);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_refused_before_it_sends() {
+    let rig = builder().args(["--client-max-body-size", "10"]).start().await;
+    let request = "POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n";
+    assert_eq!(refused(&rig, request).await, 413);
+}
+
+#[tokio::test]
+async fn chunks_beyond_the_limit_are_413() {
+    let rig = builder().args(["--client-max-body-size", "1000"]).start().await;
+    let chunk = format!("3e8\r\n{}\r\n", "x".repeat(1000));
+    let request = format!("PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n");
+    let mut client = rig.client().await;
+    let _ = client.try_send(request).await;
+    let response = client.response().await;
+    assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    let received = rig.upstreams[0].requests();
+    assert!(received.is_empty(), "an incomplete request is not a complete one: {received:?}");
+    assert_eq!(rig.get("/").await.status, 200, "and the server is not to blame");
+}
+
+#[tokio::test]
+async fn a_header_beyond_the_limit_is_431() {
+    let rig = builder().start().await;
+    let long = "x".repeat(40_000);
+    assert_eq!(refused(&rig, format!("GET / HTTP/1.1\r\nHost: t\r\nX-Long: {long}\r\n\r\n")).await, 431);
+    let many: String = (0..150).map(|n| format!("X-{n}: 1\r\n")).collect();
+    assert_eq!(refused(&rig, format!("GET / HTTP/1.1\r\nHost: t\r\n{many}\r\n")).await, 431);
+}
+
+#[tokio::test]
+async fn a_header_within_the_limits_passes() {
+    let rig = builder().args(["--client-max-header-size", "64Ki", "--client-max-headers", "200"]).start().await;
+    let many: String = (0..150).map(|n| format!("X-{n}: {}\r\n", "x".repeat(200))).collect();
+    assert_eq!(rig.send(format!("GET / HTTP/1.1\r\nHost: t\r\n{many}\r\n")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_endless_target_is_refused() {
+    let rig = builder().start().await;
+    let status = refused(&rig, format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(100_000))).await;
+    assert!(matches!(status, 414 | 431), "{status}");
+}
+
+#[tokio::test]
+async fn malformed_requests_are_400() {
+    let rig = builder().start().await;
+    for request in [
+        "GET\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\nno colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\nX-Space : 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\n: empty\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: t\r\n\r\n",
+        "G@T / HTTP/1.1\r\nHost: t\r\n\r\n",
+        "GET / HTTP/one\r\nHost: t\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: t\r\nX-Nul: a\0b\r\n\r\n",
+    ] {
+        assert_eq!(refused(&rig, request).await, 400, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_versions_are_refused() {
+    let rig = builder().start().await;
+    for (request, expected) in [("GET / HTTP/3.0\r\nHost: t\r\n\r\n", [400, 505]), ("GET /\r\n\r\n", [400, 505])] {
+        let status = refused(&rig, request).await;
+        assert!(expected.contains(&status), "{request:?}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn tunnels_are_not_opened_for_strangers() {
+    let rig = builder().start().await;
+    let status = refused(&rig, "CONNECT db.internal:5432 HTTP/1.1\r\nHost: db.internal:5432\r\n\r\n").await;
+    assert!(matches!(status, 400 | 405), "{status}");
+}
+
+#[tokio::test]
+async fn a_connection_carries_so_many_requests() {
+    let rig = builder().args(["--client-keepalive-requests", "2"]).start().await;
+    let mut client = rig.client().await;
+    for expected in [None, Some("close")] {
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        assert_eq!(client.response().await.header("connection"), expected);
+    }
+    assert_eq!(client.end().await, End::Closed);
+}
+
+#[tokio::test]
+async fn refused_requests_take_no_worker_with_them() {
+    let rig = builder().args(["--client-max-body-size", "10"]).start().await;
+    for n in 0..200 {
+        let request = match n % 4 {
+            0 => "BROKEN\r\n\r\n".to_owned(),
+            1 => "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 99\r\n\r\n".to_owned(),
+            2 => format!("GET / HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(50_000)),
+            _ => "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n".to_owned(),
+        };
+        let mut client: Client = rig.client().await;
+        // Whatever becomes of it; the next honest request is what counts.
+        let _ = client.try_send(request).await;
+        if n % 3 == 0 {
+            client.reset();
+        }
+    }
+    assert_eq!(rig.get("/").await.status, 200);
+}

@@ -1,0 +1,135 @@
+//! Requests that two parsers could read differently. Whatever the answer, a server must never see a request that the proxy
+//! did not count.
+
+use testkit::{Client, Rig};
+
+/// Sends `attack`, then an honest request on a new connection, and returns the targets that the server saw.
+async fn targets_after(attack: &[u8]) -> (Option<u16>, Vec<String>) {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let mut client = rig.client().await;
+    let _ = client.try_send(attack).await;
+    // A parser that waits for more is told that there is none.
+    client.half_close().await;
+    let status = client.try_response_to("GET").await.ok().map(|response| response.status);
+    let honest = Client::get(rig.forebay.http(0), "/honest").await;
+    assert_eq!((honest.status, honest.text().as_str()), (200, "a"), "the next client gets its own answer");
+    let targets = rig.upstreams[0].requests().iter().map(|request| request.target().to_owned()).collect();
+    (status, targets)
+}
+
+/// An attack that must be refused outright: nothing of it reaches the server.
+async fn refused(attack: &str) {
+    let (status, targets) = targets_after(attack.as_bytes()).await;
+    assert_eq!(targets, ["/honest"], "{attack:?}");
+    assert!(matches!(status, Some(400 | 501) | None), "{attack:?}: {status:?}");
+}
+
+#[tokio::test]
+async fn both_lengths_are_refused() {
+    refused(
+        "POST /cl-te HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    )
+    .await;
+    refused(
+        "POST /te-cl HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n\
+         5c\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n0\r\n\r\n",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn differing_lengths_are_refused() {
+    refused("POST /cl-cl HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!").await;
+    refused("POST /list HTTP/1.1\r\nHost: t\r\nContent-Length: 5, 6\r\n\r\nhello!").await;
+}
+
+#[tokio::test]
+async fn lengths_that_are_no_numbers_are_refused() {
+    for length in ["+5", "-1", "0x5", "5 5", "five", "", "99999999999999999999"] {
+        refused(&format!("POST /cl HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\nhello")).await;
+    }
+}
+
+#[tokio::test]
+async fn unknown_codings_are_refused() {
+    for coding in
+        ["xchunked", "chunked, identity", "identity", "gzip, chunked, gzip", "chunked\r\nTransfer-Encoding: x"]
+    {
+        let attack = format!(
+            "POST /te HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n"
+        );
+        refused(&attack).await;
+    }
+}
+
+#[tokio::test]
+async fn disguised_header_names_are_refused() {
+    for line in ["Transfer-Encoding : chunked", " Transfer-Encoding: chunked", "Transfer-Encoding\t: chunked"] {
+        let attack = format!("POST /d HTTP/1.1\r\nHost: t\r\n{line}\r\nContent-Length: 5\r\n\r\n0\r\n\r\n");
+        refused(&attack).await;
+    }
+}
+
+#[tokio::test]
+async fn folded_lines_are_refused() {
+    refused("POST /fold HTTP/1.1\r\nHost: t\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n").await;
+    refused("GET /fold HTTP/1.1\r\nHost: t\r\nX-A: 1\r\n X-B: 2\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn control_bytes_are_refused() {
+    refused("GET /nul HTTP/1.1\r\nHost: t\r\nX-A: a\0b\r\n\r\n").await;
+    refused("GET /n\0ul HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    refused("GET /cr HTTP/1.1\r\nHost: t\r\nX-A: a\rX-B: b\r\n\r\n").await;
+}
+
+/// Chunk framing that a lenient parser might accept. The header may already be on its way to the server, which then must be
+/// told that the request is broken: it must not count as received.
+#[tokio::test]
+async fn broken_chunks_are_never_completed() {
+    for chunks in [
+        "zz\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "5 5\r\nhello\r\n0\r\n\r\n",
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        "5;\n0\r\nGET /smuggled HTTP/1.1\r\nHost: t\r\n\r\n",
+    ] {
+        let attack = format!("POST /chunks HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        refused(&attack).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_of_an_old_client_is_refused() {
+    refused("POST /old HTTP/1.0\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await;
+}
+
+/// What follows a request is a request of its own and is counted, or is not passed on: never part of another's.
+#[tokio::test]
+async fn a_body_that_nobody_announced_is_the_next_request() {
+    let attack = "GET /first HTTP/1.1\r\nHost: t\r\n\r\nGET /second HTTP/1.1\r\nHost: t\r\n\r\n";
+    let (status, targets) = targets_after(attack.as_bytes()).await;
+    assert_eq!(status, Some(200));
+    assert_eq!(targets[0], "/first");
+    assert!(targets.ends_with(&["/honest".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_cut_body_never_reaches_the_server_as_a_whole_one() {
+    let (_, targets) = targets_after(b"POST /cut HTTP/1.1\r\nHost: t\r\nContent-Length: 50\r\n\r\nshort").await;
+    assert_eq!(targets, ["/honest"]);
+    let cut = b"POST /cut HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    assert_eq!(targets_after(cut).await.1, ["/honest"]);
+}
+
+#[tokio::test]
+async fn hosts_that_are_not_hosts_are_refused() {
+    for host in ["a@b", "a/b", "t\t", "a,b", "evil.example\\"] {
+        let (status, targets) = targets_after(format!("GET /h HTTP/1.1\r\nHost: {host} x\r\n\r\n").as_bytes()).await;
+        assert_eq!((status, targets), (Some(400), vec!["/honest".to_owned()]), "{host:?}");
+    }
+}
