@@ -11,6 +11,7 @@
 
 mod group;
 mod index;
+pub mod learn;
 mod method;
 mod peer;
 mod plan;

@@ -1,6 +1,9 @@
 //! What the tests of this crate share: a seeded source of numbers and short ways to write groups down.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+pub mod lab;
+pub mod model;
+
 use std::sync::Arc;
 
 use balance::{GroupSpec, Method, PeerKey, Rng, ServerSpec, Tier};

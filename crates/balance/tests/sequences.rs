@@ -1,0 +1,207 @@
+//! The sequences and check values that the reference gives for weights, addresses and ids, all seen from a real nginx.
+
+mod support;
+
+use std::net::IpAddr;
+
+use balance::{Availability, GroupSpec, Inputs, Method, Outcome, Plan, Request, ServerSpec, SpecError, Tier};
+use support::{lab::Lab, lab::letter, server, weighted};
+
+/// `ngx_http_upstream_round_robin.c`, `ngx_http_upstream_get_peer`; and `least_conn` of an idle group is the same.
+#[test]
+fn smooth_weighting_gives_nginx_sequences() {
+    let table: [(&[u32], &str); 12] = [
+        (&[1, 1, 1], "abc"),
+        (&[5, 1, 1], "aabacaa"),
+        (&[3, 2, 1], "abacba"),
+        (&[2, 1], "aba"),
+        (&[1, 2], "bab"),
+        (&[3, 1], "aaba"),
+        (&[1, 3], "babb"),
+        (&[2, 2, 1], "abcab"),
+        (&[1, 1, 5], "ccacbcc"),
+        (&[4, 3, 2, 1], "abcabdacba"),
+        (&[1, 2, 7], "cbccaccbcc"),
+        (&[10, 1], "aaaaabaaaaa"),
+    ];
+    for method in [Method::RoundRobin, Method::LeastConn] {
+        for (weights, sequence) in table {
+            let mut lab = Lab::new(&weighted(method, weights));
+            for _ in 0..3 {
+                assert_eq!(lab.letters(sequence.len()), sequence, "{weights:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_current_weights_of_5_1_1() {
+    let mut lab = Lab::new(&weighted(Method::RoundRobin, &[5, 1, 1]));
+    let trace: [(char, [i64; 3]); 7] = [
+        ('a', [-2, 1, 1]),
+        ('a', [-4, 2, 2]),
+        ('b', [1, -4, 3]),
+        ('a', [-1, -3, 4]),
+        ('c', [4, -2, -2]),
+        ('a', [2, -1, -1]),
+        ('a', [0, 0, 0]),
+    ];
+    for (picked, weights) in trace {
+        assert_eq!(lab.ok().map(letter), Some(picked));
+        assert_eq!(lab.current(), weights);
+    }
+}
+
+/// Vector `rr-weight-penalty`: 10/3/1, max_fails=2, one refused connect at the second request, which is retried.
+#[test]
+fn a_failure_lowers_the_effective_weight_and_rounds_restore_it() {
+    let mut spec = weighted(Method::RoundRobin, &[10, 3, 1]);
+    spec.servers.iter_mut().for_each(|server| server.max_fails = 2);
+    let mut lab = Lab::new(&spec);
+    let mut sequence = String::new();
+    for number in 0..17 {
+        if number == 1 {
+            let mut request = lab.request();
+            let failed = lab.select(&mut request).expect("a peer");
+            lab.release(failed, Outcome::Failed);
+            let next = lab.select(&mut request).expect("another peer");
+            lab.release(next, Outcome::Done(None));
+            sequence.extend([letter(failed.position), '>', letter(next.position)]);
+        } else {
+            sequence.extend(lab.ok().map(letter));
+        }
+    }
+    assert_eq!(sequence, "aa>bbcabaaabaaabaac");
+}
+
+/// `ngx_http_upstream_ip_hash_module.c`: the index among three equal peers, and where a rehash leads.
+#[test]
+fn addresses_hash_to_nginx_peers() {
+    let table = [
+        ("127.0.0.1", 2, 2),
+        ("10.0.0.1", 0, 1),
+        ("10.0.1.9", 1, 2),
+        ("192.168.1.77", 1, 2),
+        ("203.0.113.200", 0, 2),
+        ("::1", 2, 0),
+        ("2001:db8::1", 2, 2),
+        ("::ffff:10.0.0.1", 1, 1),
+    ];
+    let spec = weighted(Method::IpHash, &[1, 1, 1]);
+    for (client, first, second) in table {
+        let client: Option<IpAddr> = client.parse().ok();
+        let inputs = Inputs { client, ..Inputs::default() };
+        assert_eq!(Lab::new(&spec).with(&inputs, Outcome::Done(None)), Some(first), "{client:?}");
+        if first != second {
+            let mut down = spec.clone();
+            down.servers[first].availability = Availability::Down;
+            assert_eq!(Lab::new(&down).with(&inputs, Outcome::Done(None)), Some(second), "{client:?} rehashed");
+        }
+    }
+}
+
+/// `sticky`: the id of a server is its route, else the MD5 of its printable address.
+#[test]
+fn server_ids() {
+    let mut spec = GroupSpec { servers: vec![server("127.0.0.1:18101"), server("b")], ..GroupSpec::default() };
+    spec.servers[1].route = Some("rb".into());
+    let lab = Lab::new(&spec);
+    assert_eq!(lab.plan.sid(0), "a44db3549e461fcd8a5ae22f73f91140");
+    assert_eq!(lab.plan.sid(1), "rb");
+}
+
+/// Points of one value: the server configured earlier keeps it, whatever the order of the rest (ledger `ring-ties`).
+#[test]
+fn equal_points_belong_to_the_earlier_server() {
+    let twice = |texts: [&str; 2]| {
+        let servers = texts.iter().enumerate().map(|(nth, text)| {
+            let mut server = server(text);
+            server.key.nth = u16::try_from(nth).expect("few");
+            server
+        });
+        Lab::new(&GroupSpec { method: Method::ConsistentHash, servers: servers.collect(), sticky: false })
+    };
+    // "unix:X" and "X" have the same host and no port: every point of one is a point of the other.
+    for (texts, key) in [(["unix:app", "app"], "/a"), (["app", "unix:app"], "/b")] {
+        let mut lab = twice(texts);
+        let inputs = Inputs { hash_key: key.as_bytes(), ..Inputs::default() };
+        for _ in 0..4 {
+            assert_eq!(lab.with(&inputs, Outcome::Done(None)), Some(0), "{texts:?}");
+        }
+    }
+}
+
+/// A repeated text shares its points: its peers take turns (`ngx_http_upstream_get_chash_peer`).
+#[test]
+fn peers_of_one_server_text_take_turns_on_the_ring() {
+    let peer = |address: &str| ServerSpec { server: "app.example:80".into(), ..server(address) };
+    let servers = vec![peer("10.0.0.1:80"), peer("10.0.0.2:80"), peer("10.0.0.3:80")];
+    let mut lab = Lab::new(&GroupSpec { method: Method::ConsistentHash, servers, sticky: false });
+    let inputs = Inputs { hash_key: b"/same", ..Inputs::default() };
+    let turns: Vec<_> = (0..6).filter_map(|_| lab.with(&inputs, Outcome::Done(None))).collect();
+    assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+}
+
+/// Ledger `ring-size`.
+#[test]
+fn a_ring_has_a_bound_that_says_how_to_mend_it() {
+    let error = Plan::build(&weighted(Method::ConsistentHash, &[26_214, 1])).expect_err("one too many");
+    assert_eq!(error, SpecError::RingTooLarge { total_weight: 26_215, limit: 26_214 });
+    assert!(error.to_string().contains("lower the weights"));
+    assert!(Plan::build(&weighted(Method::Hash, &[26_214, 1])).is_ok());
+}
+
+#[test]
+fn a_contradictory_group_is_refused() {
+    assert!(matches!(Plan::build(&weighted(Method::RoundRobin, &[1, 0])), Err(SpecError::ZeroWeight(_))));
+    let twice = GroupSpec { servers: vec![server("a"), server("a")], ..GroupSpec::default() };
+    assert!(matches!(Plan::build(&twice), Err(SpecError::DuplicateKey(_))));
+}
+
+/// The greatest weights there are, 10,000 of them, do not overflow.
+#[test]
+fn the_greatest_weights_are_computed_exactly() {
+    for method in [Method::RoundRobin, Method::LeastConn] {
+        let mut lab = Lab::new(&weighted(method, &vec![u32::MAX; 10_000]));
+        for expected in (0..10_000).chain(0..3) {
+            assert_eq!(
+                lab.group
+                    .select(&lab.plan, &mut Request::new(&lab.plan, &Inputs::default()), lab.now(), &mut lab.rng)
+                    .map(|peer| {
+                        lab.group.release(&lab.plan, peer, Outcome::Done(None), lab.now());
+                        peer.position
+                    }),
+                Ok(expected)
+            );
+        }
+    }
+}
+
+/// `ngx_http_upstream_hash_module.c`: a list of one, an empty key or more than 20 misses is round robin's.
+#[test]
+fn hash_methods_fall_back_to_round_robin() {
+    for method in [Method::Hash, Method::ConsistentHash] {
+        let mut lab = Lab::new(&weighted(method, &[2, 1, 1]));
+        assert_eq!(lab.letters(4), "abca", "an empty key");
+    }
+    for method in [Method::IpHash, Method::Hash, Method::ConsistentHash, Method::Random, Method::RandomTwo] {
+        let mut spec = weighted(method, &[1, 1, 1]);
+        spec.servers[0].availability = Availability::Down;
+        spec.servers[1].tier = Tier::Backup;
+        spec.servers[2].tier = Tier::Backup;
+        let inputs = Inputs { hash_key: b"/", ..Inputs::default() };
+        let mut lab = Lab::new(&spec);
+        let picks: Vec<_> = (0..4).filter_map(|_| lab.with(&inputs, Outcome::Done(None))).collect();
+        assert_eq!(picks, [1, 2, 1, 2], "{method:?}: the backups behind a hash are round robin's");
+    }
+}
+
+/// Ledger `ring-without-primaries`.
+#[test]
+fn a_consistent_group_without_primaries_uses_its_backups() {
+    let mut spec = weighted(Method::ConsistentHash, &[1, 1]);
+    spec.servers.iter_mut().for_each(|server| server.tier = Tier::Backup);
+    let mut lab = Lab::new(&spec);
+    let inputs = Inputs { hash_key: b"/", ..Inputs::default() };
+    assert_eq!(lab.with(&inputs, Outcome::Done(None)), Some(0));
+}
