@@ -1,5 +1,5 @@
 //! Whatever stands in a file, reading it ends, panics nowhere and points only at places that exist. The seeds are the files of
-//! `tests/documents/`; what once failed is kept in `proptest-regressions/`. `PROPTEST_CASES=100000` makes a longer run of it.
+//! `tests/documents/`; what once failed is kept beside this file. `PROPTEST_CASES=100000` makes a longer run of it.
 
 use std::fs;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
 
 fn holds(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let lines = text.split('\n').count();
+    let lines = text.split(['\r', '\n']).count();
     let documents = read(&[SourceFile { name: "fuzz.yaml".into(), text }]);
     for diagnostic in &documents.diagnostics {
         let at = diagnostic.location.as_ref().expect("every problem of a file has a place");

@@ -70,11 +70,17 @@ impl SourceMap {
 
 impl Text {
     pub(super) fn new(file: &SourceFile) -> Self {
-        let starts = file.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let bytes = file.text.as_bytes();
+        // The line breaks of YAML 1.2: LF, CR LF, CR.
+        let breaks = (0..bytes.len()).filter(|at| match bytes[*at] {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
         Self {
             name: file.name.clone(),
             content: file.text.as_str().into(),
-            lines: std::iter::once(0).chain(starts).collect(),
+            lines: std::iter::once(0).chain(breaks.map(|at| at + 1)).collect(),
         }
     }
 
@@ -86,13 +92,18 @@ impl Text {
         Location { file: self.name.clone(), line: at.line, column: at.column, snippet: self.snippet(at) }
     }
 
+    /// The whole line of `at`, without its end.
+    pub(super) fn line(&self, at: Mark) -> &str {
+        let start_of = |line: usize| self.lines.get(line).copied().unwrap_or(self.content.len());
+        let index = (at.line as usize).saturating_sub(1);
+        self.content.get(start_of(index)..start_of(index + 1)).unwrap_or_default().trim_end()
+    }
+
     /// The line of `at`: one character per column, so that a caret below it points right, and nothing a terminal obeys.
     fn snippet(&self, at: Mark) -> Arc<str> {
-        let index = (at.line as usize).saturating_sub(1);
-        let start = self.lines.get(index).copied().unwrap_or(self.content.len());
-        let line = self.content.get(start..).unwrap_or_default().split('\n').next().unwrap_or_default();
+        let line = self.line(at);
         let length = (at.column as usize + SNIPPET_TAIL).min(MAX_SNIPPET);
-        let shown = line.trim_end().chars().take(length);
+        let shown = line.chars().take(length);
         shown.map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into()
     }
 }

@@ -112,7 +112,7 @@ fn mark(marker: Marker) -> Mark {
 }
 
 fn syntax_hint(text: &Text, at: Mark) -> Option<&'static str> {
-    let line = text.as_str().lines().nth((at.line as usize).saturating_sub(1))?;
+    let line = text.line(at);
     let indent = &line[..line.len() - line.trim_start().len()];
     indent.contains('\t').then_some("YAML is indented with spaces, not tabs")
 }
