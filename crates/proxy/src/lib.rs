@@ -30,7 +30,6 @@ pub mod options;
 pub mod picture;
 pub mod proxy;
 pub mod record;
-pub mod reloads;
 pub mod route;
 pub mod snapshot;
 pub mod spec;

@@ -15,14 +15,15 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
-use crate::reloads::Reloads;
 
+mod config_status;
 mod groups;
 mod pages;
 mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use config_status::{ConfigStatus, Reload, ReloadResult};
 use pages::Pages;
 pub use source::Source;
 
@@ -35,17 +36,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type Response = http::Response<Full<Bytes>>;
 
-/// Serves the admin interface. Never returns but for an error in the metrics' definition.
-///
-/// # Errors
-/// When two metrics have one name, which a test excludes.
-pub async fn serve<S: Source>(
-    listener: TcpListener,
-    source: Arc<S>,
-    reloads: Arc<Reloads>,
-) -> Result<std::convert::Infallible, prometheus::Error> {
-    let metrics = Metrics::new(source.clone(), reloads.clone())?;
-    let pages = Arc::new(Pages { source, reloads, metrics });
+/// Serves the admin interface for as long as it is polled.
+pub async fn serve<S: Source>(listener: TcpListener, source: Arc<S>, status: Arc<ConfigStatus>) {
+    let metrics = match Metrics::new(source.clone(), status.clone()) {
+        Ok(metrics) => metrics,
+        // Two metrics of one name: the tests exclude it.
+        Err(error) => return tracing::error!(target: "forebay::admin", "no admin interface: {error}"),
+    };
+    let pages = Arc::new(Pages { source, status, metrics });
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let permit = connections.clone().acquire_owned().await.expect("the semaphore is never closed");

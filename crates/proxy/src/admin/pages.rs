@@ -6,15 +6,14 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Response, Source, groups};
+use super::{ConfigStatus, Response, Source, groups};
 use crate::metrics::{self, Metrics};
-use crate::reloads::Reloads;
 use crate::variables::{percent_decode, rfc3339_utc};
 
 /// What the pages are made from.
 pub(super) struct Pages<S> {
     pub(super) source: Arc<S>,
-    pub(super) reloads: Arc<Reloads>,
+    pub(super) status: Arc<ConfigStatus>,
     pub(super) metrics: Metrics,
 }
 
@@ -124,7 +123,7 @@ impl<S: Source> Pages<S> {
     }
 
     fn config(&self) -> Value {
-        let (now, last) = (self.source.now(), self.reloads.last());
+        let (now, last) = (self.source.now(), self.status.last());
         let snapshot = self.source.snapshot();
         let snapshot = snapshot.as_deref();
         json!({
@@ -134,7 +133,7 @@ impl<S: Source> Pages<S> {
             "age_seconds": snapshot.map(|snapshot| now.since(snapshot.applied).as_secs()),
             "groups": snapshot.map(|snapshot| snapshot.groups.len()),
             "last_reload": last.as_ref().map(|last| json!({
-                "result": last.outcome.name(),
+                "result": last.result.name(),
                 "time": rfc3339_utc(last.at),
             })),
             "problems": last.as_ref().map_or(&[][..], |last| &last.problems),

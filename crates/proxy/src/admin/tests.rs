@@ -11,7 +11,6 @@ use tokio::net::TcpStream;
 use super::testing::Fixed;
 use super::*;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
-use crate::reloads::{self, Reload};
 use crate::snapshot::GroupView;
 use crate::{stats, testing as values};
 
@@ -24,8 +23,8 @@ impl Rng for First {
 }
 
 fn pages(source: &Arc<Fixed>) -> Pages<Fixed> {
-    let reloads = Arc::new(Reloads::default());
-    Pages { metrics: Metrics::new(source.clone(), reloads.clone()).unwrap(), source: source.clone(), reloads }
+    let status = Arc::new(ConfigStatus::new());
+    Pages { metrics: Metrics::new(source.clone(), status.clone()).unwrap(), source: source.clone(), status }
 }
 
 async fn request(pages: &Pages<Fixed>, method: Method, path: &str) -> (StatusCode, String) {
@@ -108,8 +107,7 @@ async fn the_configuration_and_what_became_of_the_last_reload() {
 
     let code: Code = "FB2001";
     let problems = vec![Diagnostic::new(code, Severity::Error, "unknown field \"wieght\"")];
-    let at = pages.source.now();
-    pages.reloads.record(Reload { outcome: reloads::Outcome::Refused, at, problems });
+    pages.status.refused(problems, pages.source.now());
     let config = get_json(&pages, "/api/v1/config").await;
     assert_eq!(config["last_reload"], json!({"result": "refused", "time": "2026-11-22T10:00:05Z"}));
     assert_eq!(config["problems"][0]["code"], code);

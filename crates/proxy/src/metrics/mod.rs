@@ -11,8 +11,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
-use crate::admin::Source;
-use crate::reloads::Reloads;
+use crate::admin::{ConfigStatus, Source};
 
 mod families;
 mod group;
@@ -37,7 +36,7 @@ pub struct Metrics {
 /// Collects from the live objects.
 struct Live<S> {
     source: Arc<S>,
-    reloads: Arc<Reloads>,
+    status: Arc<ConfigStatus>,
     descriptions: Vec<Desc>,
 }
 
@@ -46,11 +45,11 @@ impl Metrics {
     ///
     /// # Errors
     /// Never, as long as [`ALL`] names every family once, which a test proves.
-    pub fn new<S: Source>(source: Arc<S>, reloads: Arc<Reloads>) -> Result<Self, prometheus::Error> {
+    pub fn new<S: Source>(source: Arc<S>, status: Arc<ConfigStatus>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let descriptions = ALL.iter().map(Family::description).collect::<Result<_, _>>()?;
-        registry.register(Box::new(Live { source, reloads, descriptions }))?;
+        registry.register(Box::new(Live { source, status, descriptions }))?;
         Ok(Self { registry })
     }
 
@@ -72,7 +71,7 @@ impl<S: Source> Collector for Live<S> {
         let mut sheet = Sheet::default();
         let (snapshot, now) = (self.source.snapshot(), self.source.now());
         process::collect(&mut sheet, &*self.source);
-        process::collect_config(&mut sheet, snapshot.as_deref(), &self.reloads, now);
+        process::collect_config(&mut sheet, snapshot.as_deref(), &self.status, now);
         if let Some(snapshot) = &snapshot {
             for group in snapshot.groups.values() {
                 group::collect(&mut sheet, group, now);

@@ -2,9 +2,8 @@
 
 use super::families as family;
 use super::sheet::{Sheet, seconds};
-use crate::admin::Source;
+use crate::admin::{ConfigStatus, ReloadResult, Source};
 use crate::clock::Moment;
-use crate::reloads::{Outcome, Reloads};
 use crate::snapshot::Snapshot;
 use crate::stats::CodeClass;
 
@@ -41,17 +40,17 @@ pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
     sheet.counter(&family::LOST_LINES, &[], source.lost_log_lines());
 }
 
-pub(super) fn collect_config(sheet: &mut Sheet, snapshot: Option<&Snapshot>, reloads: &Reloads, now: Moment) {
+pub(super) fn collect_config(sheet: &mut Sheet, snapshot: Option<&Snapshot>, status: &ConfigStatus, now: Moment) {
     if let Some(snapshot) = snapshot {
         sheet.gauge(&family::CONFIG_INFO, &[&[("revision", &snapshot.revision.to_string())]], 1.0);
         sheet.gauge(&family::CONFIG_APPLIED, &[], seconds(snapshot.applied.micros()));
         sheet.gauge(&family::CONFIG_AGE, &[], now.since(snapshot.applied).as_secs_f64());
     }
-    for outcome in Outcome::ALL {
-        sheet.counter(&family::CONFIG_RELOADS, &[&[("result", outcome.name())]], reloads.count(outcome));
+    for result in ReloadResult::ALL {
+        sheet.counter(&family::CONFIG_RELOADS, &[&[("result", result.name())]], status.count(result));
     }
-    if let Some(last) = reloads.last() {
-        let successful = last.outcome == Outcome::Applied;
+    if let Some(last) = status.last() {
+        let successful = last.result == ReloadResult::Applied;
         sheet.gauge(&family::CONFIG_LAST_SUCCESSFUL, &[], f64::from(u8::from(successful)));
     }
 }

@@ -6,14 +6,13 @@ use config::{Group, Pod};
 use super::*;
 use crate::admin::testing::Fixed;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
-use crate::reloads::{Outcome, Reload};
 use crate::snapshot::GroupView;
 use crate::{stats, testing};
 
 fn scrape(source: &Arc<Fixed>) -> String {
-    let reloads = Arc::new(Reloads::default());
-    reloads.record(Reload { outcome: Outcome::Refused, at: source.now(), problems: Vec::new() });
-    Metrics::new(source.clone(), reloads).unwrap().render().unwrap()
+    let status = Arc::new(ConfigStatus::new());
+    status.refused(Vec::new(), source.now());
+    Metrics::new(source.clone(), status).unwrap().render().unwrap()
 }
 
 /// Every sample line, parsed as the text format has it: name, labels, value.
@@ -71,8 +70,7 @@ fn what_was_counted_is_shown() {
 #[test]
 fn the_series_of_a_server_leave_with_it() {
     let source = Fixed::new([testing::group("shop/app", &["127.0.0.1:1", "127.0.0.1:2"])]);
-    let reloads = Arc::new(Reloads::default());
-    let metrics = Metrics::new(source.clone(), reloads).unwrap();
+    let metrics = Metrics::new(source.clone(), Arc::default()).unwrap();
     assert!(metrics.render().unwrap().contains("127.0.0.1:2"));
     source.apply([testing::group("shop/app", &["127.0.0.1:1"])]);
     let text = metrics.render().unwrap();
