@@ -4,26 +4,26 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use serde_json::json;
 use testkit::{Client, Mode, Rig};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 /// Clients that ask as fast as they are answered, until told to stop.
 struct Load {
     running: JoinSet<Vec<String>>,
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    answered: Arc<watch::Sender<usize>>,
 }
 
 const CLIENTS: usize = 8;
 
 impl Load {
     fn start(address: SocketAddr) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(watch::Sender::new(0)));
         let mut running = JoinSet::new();
         for n in 0..CLIENTS {
             running.spawn(client(address, n, stop.clone(), answered.clone()));
@@ -33,13 +33,11 @@ impl Load {
 
     /// Returns once `count` more requests have been answered.
     async fn answers(&self, count: usize) {
-        let goal = self.answered.load(Ordering::Relaxed) + count;
-        testkit::patiently(&format!("{count} answers under load"), async {
-            while self.answered.load(Ordering::Relaxed) < goal {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        let mut answered = self.answered.subscribe();
+        let goal = *answered.borrow() + count;
+        // The sender lives in `self`, so the channel cannot close.
+        let reached = answered.wait_for(|answered| *answered >= goal);
+        let _ = testkit::patiently(&format!("{count} answers under load"), reached).await;
     }
 
     /// Stops, and fails the test if a request did.
@@ -47,12 +45,17 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         let failures: Vec<String> = self.running.join_all().await.concat();
         assert!(failures.is_empty(), "{} requests failed: {:#?}", failures.len(), &failures[..failures.len().min(10)]);
-        self.answered.load(Ordering::Relaxed)
+        *self.answered.borrow()
     }
 }
 
 /// Requests on a connection that is kept for as long as the proxy keeps it. What failed, in words.
-async fn client(address: SocketAddr, number: usize, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Vec<String> {
+async fn client(
+    address: SocketAddr,
+    number: usize,
+    stop: Arc<AtomicBool>,
+    answered: Arc<watch::Sender<usize>>,
+) -> Vec<String> {
     let mut failures = Vec::new();
     'connections: while !stop.load(Ordering::Relaxed) {
         let Ok(stream) = tokio::net::TcpStream::connect(address).await else {
@@ -72,7 +75,7 @@ async fn client(address: SocketAddr, number: usize, stop: Arc<AtomicBool>, answe
             };
             match outcome {
                 Ok(response) if response.status == 200 && response.complete => {
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    answered.send_modify(|answered| *answered += 1);
                     let last = response.head.headers.has_token("connection", "close");
                     if last || stop.load(Ordering::Relaxed) {
                         continue 'connections;
@@ -100,7 +103,7 @@ async fn configuration_changes_lose_nothing() {
         let method = ["RoundRobin", "LeastConn", "IPHash", "Random"][round % 4];
         match round % 2 {
             0 => rig.reconfigure(json!({"method": {"type": method}, "keepalive": {"connections": round}})).await,
-            _ => rig.keep_servers(&[[0, 1].as_slice(), &[1, 2, 3], &[0, 2]][round % 3].to_vec()).await,
+            _ => rig.keep_servers([[0, 1].as_slice(), &[1, 2, 3], &[0, 2]][round % 3]).await,
         }
     }
     load.answers(200).await;
