@@ -173,3 +173,32 @@ fn off_is_nothing() {
     log.reopen();
     assert!(log.close(Duration::ZERO) && log.lost_lines() == 0 && !log.wants_upstream_headers());
 }
+
+proptest::proptest! {
+    /// Whatever a client sends, a text line is one line of printable ASCII and a JSON line one object.
+    #[test]
+    fn nothing_a_client_sends_breaks_a_line(
+        path in "/[!-~é]{0,40}",
+        agent in proptest::collection::vec(0x20..=0xff_u8, 0..40),
+        cookie in "[ -~]{0,40}",
+    ) {
+        let mut record = testing::record();
+        if let Ok(uri) = path.parse() {
+            record.uri = uri;
+        }
+        for (name, value) in [("user-agent", &agent[..]), ("cookie", cookie.as_bytes()), ("authorization", &agent)] {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                record.headers.insert(name, value);
+            }
+        }
+        let custom = template("$uri|$args|$arg_a|$cookie_a|$cookie_b|$http_user_agent|$remote_user|$request|$request_length");
+        for format in [Format::Combined, custom] {
+            let text = line(&format, &record);
+            proptest::prop_assert!(text.ends_with('\n'));
+            proptest::prop_assert!(text[..text.len() - 1].bytes().all(|byte| matches!(byte, b' '..=b'~')), "{text}");
+        }
+        let json: Value = serde_json::from_str(&line(&Format::Json, &record)).unwrap();
+        let uri = record.uri.path_and_query().unwrap().as_str();
+        proptest::prop_assert_eq!(json["request_uri"].as_str(), Some(uri));
+    }
+}
