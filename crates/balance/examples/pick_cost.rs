@@ -69,7 +69,6 @@ fn counted(group: &mut Group, plan: &BoundPlan, now: Now, in_progress: &mut VecD
     measured(group, plan, now, in_progress, picks);
 }
 
-#[inline(always)]
 fn measured(group: &mut Group, plan: &BoundPlan, now: Now, in_progress: &mut VecDeque<Peer>, picks: u32) {
     for _ in 0..picks {
         in_progress.push_back(pick(group, plan, now));

@@ -9,6 +9,7 @@
 //!
 //! Intended differences from nginx are listed, each with its reason and its test, in `specs/nginx/ledger.toml`.
 
+mod attempt;
 mod group;
 mod index;
 pub mod learn;
@@ -24,12 +25,15 @@ mod sticky;
 mod time;
 mod tried;
 mod turn;
+mod view;
 mod weight;
 
-pub use group::{Group, NoLivePeers, Obstacle, Outcome, Peer, PeerView, Released, Times};
+pub use attempt::{NoLivePeers, Outcome, Peer, Released, Times};
+pub use group::Group;
 pub use plan::{BoundPlan, Plan};
 pub use request::{Inputs, Request};
 pub use rng::Rng;
 pub use slots::Slot;
 pub use spec::{Availability, GroupSpec, Measure, Method, PeerKey, ServerSpec, SpecError, Tier};
 pub use time::Now;
+pub use view::{Obstacle, PeerView};

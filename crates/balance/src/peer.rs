@@ -111,10 +111,9 @@ impl PeerState {
         self.fails = self.fails.saturating_add(1);
         self.accessed = now.secs();
         self.checked = now.secs();
-        if server.max_fails > 0 {
-            // Whole weights are divided, as nginx does, and only then scaled: W=1 max_fails=3 loses nothing.
-            let penalty = i64::from(server.weight / server.max_fails) * UNIT;
-            self.effective = (self.effective.min(server.full_weight()) - penalty).max(0);
+        // Whole weights are divided, as nginx does, and only then scaled: W=1 max_fails=3 loses nothing.
+        if let Some(penalty) = server.weight.checked_div(server.max_fails) {
+            self.effective = (self.effective.min(server.full_weight()) - i64::from(penalty) * UNIT).max(0);
         }
         self.failed_enough(server)
     }

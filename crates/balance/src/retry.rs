@@ -85,6 +85,7 @@ pub enum Failure {
 
 /// What is known about the attempt that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four facts that do not depend on each other")]
 pub struct Facts {
     /// The request's method is POST, LOCK or PATCH.
     pub non_idempotent: bool,

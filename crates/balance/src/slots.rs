@@ -181,8 +181,8 @@ impl Entry {
             self.state.effective = if full { identity.weight } else { self.state.effective.min(identity.weight) };
         } else {
             // The attempts of the earlier holder are still in progress at this address; its current weight is its turn.
-            let (conns, current) = (self.state.conns, self.state.current);
-            self.state = PeerState { conns, current, ..PeerState::new(identity.weight) };
+            let (current, conns) = (self.state.current, self.state.conns);
+            self.state = PeerState { current, conns, ..PeerState::new(identity.weight) };
             self.epoch = self.epoch.wrapping_add(1);
         }
         let incarnation = identity.incarnation.clone().or_else(|| held.incarnation.take());

@@ -25,7 +25,7 @@ fn fail_first(lab: &mut Lab) -> Released {
     }
 }
 
-/// `now - checked <= fail_timeout` keeps it out: 2 s of fail_timeout, failure at second 10, back in second 13.
+/// `now - checked <= fail_timeout` keeps it out: 2 s of `fail_timeout`, failure at second 10, back in second 13.
 #[test]
 fn an_ejection_ends_in_the_second_after_fail_timeout() {
     let mut lab = Lab::new(&pair(1, 2));
@@ -69,7 +69,7 @@ fn one_failed_probe_ejects_again_whatever_max_fails_is() {
     assert_eq!(lab.letters(4), "bbbb");
 }
 
-/// Failures add up as long as none is followed by a gap longer than fail_timeout: no sliding window.
+/// Failures add up as long as none is followed by a gap longer than `fail_timeout`: no sliding window.
 #[test]
 fn failures_add_up_without_a_window() {
     let mut lab = Lab::new(&pair(3, 2));
@@ -80,7 +80,7 @@ fn failures_add_up_without_a_window() {
     assert_eq!(lab.letters(3), "bbb");
 }
 
-/// `accessed < checked`: a success clears the count only after a pick later than fail_timeout.
+/// `accessed < checked`: a success clears the count only after a pick later than `fail_timeout`.
 #[test]
 fn a_success_clears_only_in_a_newer_window() {
     let mut lab = Lab::new(&pair(3, 2));
@@ -120,7 +120,7 @@ fn zero_max_fails_never_ejects_and_zero_fail_timeout_ejects_for_the_rest_of_the_
     assert!(lab.letters(3).contains('a'));
 }
 
-/// W=1 max_fails=1 loses all, W=1 max_fails=3 nothing, W=10 max_fails=2 five per failure.
+/// W=1 `max_fails=1` loses all, W=1 `max_fails=3` nothing, W=10 `max_fails=2` five per failure.
 #[test]
 fn the_penalty_is_divided_in_whole_weights() {
     for (weight, max_fails, left) in [(1, 1, 0), (1, 3, 1), (10, 2, 5), (10, 3, 7)] {

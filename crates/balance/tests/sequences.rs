@@ -52,7 +52,7 @@ fn the_current_weights_of_5_1_1() {
     }
 }
 
-/// Vector `rr-weight-penalty`: 10/3/1, max_fails=2, one refused connect at the second request, which is retried.
+/// Vector `rr-weight-penalty`: 10/3/1, `max_fails=2`, one refused connect at the second request, which is retried.
 #[test]
 fn a_failure_lowers_the_effective_weight_and_rounds_restore_it() {
     let mut spec = weighted(Method::RoundRobin, &[10, 3, 1]);

@@ -75,7 +75,7 @@ impl World {
             draws: 0,
             now: 1_000_000_000,
             groups: [Group::new(), Group::scanning()],
-            spec: GroupSpec { method, servers: Vec::new(), sticky: seed % 3 == 0 },
+            spec: GroupSpec { method, servers: Vec::new(), sticky: seed.is_multiple_of(3) },
             plans: VecDeque::new(),
             leases: Vec::new(),
             probes: HashMap::new(),
@@ -178,7 +178,7 @@ impl World {
         let picked = &before[ranked.position];
         match picked.tier {
             Tier::Primary => {
-                assert!(!moved && primary_eligible, "only a request that has not moved on picks primaries")
+                assert!(!moved && primary_eligible, "only a request that has not moved on picks primaries");
             }
             Tier::Backup => assert!(moved || !primary_eligible, "a backup was picked while a primary was eligible"),
         }

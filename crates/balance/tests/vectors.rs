@@ -53,7 +53,7 @@ fn compare(name: &str, observed: &Value, got: &[Answer], wrong: &mut Vec<String>
         let mut same = expected["tried"] == Value::from(got.tried.clone());
         if let Some(up) = expected.get("up") {
             same &= *up == Value::from(got.up.clone());
-            same &= expected["status"] == Value::from(got.status);
+            same &= expected["status"] == got.status;
             same &= expected.get("from").and_then(Value::as_str) == got.from.as_deref();
         }
         if !same {

@@ -1,5 +1,5 @@
 //! By a key, modulo the weights (`ngx_http_upstream_hash_module.c`, `ngx_http_upstream_get_hash_peer`): the rule of
-//! Cache::Memcached with its rehash prefix.
+//! `Cache::Memcached` with its rehash prefix.
 
 use crc32fast::Hasher;
 
@@ -35,10 +35,7 @@ impl TextHash {
 pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request) -> Option<u32> {
     let plan = turn.plan;
     let list = plan.list(request.tier);
-    if request.gave_up() || list.len() < 2 {
-        return round_robin::pick(turn, request);
-    }
-    if !matches!(request.key, Key::Text(_)) {
+    if request.gave_up() || list.len() < 2 || !matches!(request.key, Key::Text(_)) {
         return round_robin::pick(turn, request);
     }
     if let Some(pinned) = sticky::pinned(turn, request) {

@@ -6,8 +6,11 @@ use crate::{Request, Rng, method::round_robin, sticky, turn::Turn};
 
 /// Draws until the drawn peer is eligible.
 pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request, rng: &mut impl Rng) -> Option<u32> {
-    if let Some(answer) = before_drawing(turn, request) {
-        return answer;
+    if !worth_drawing(turn, request) {
+        return round_robin::pick(turn, request);
+    }
+    if let Some(pinned) = sticky::pinned(turn, request) {
+        return Some(pinned);
     }
     loop {
         let position = draw(turn, request, rng);
@@ -24,8 +27,11 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request, rng: &mut impl Rn
 /// Draws two different eligible peers and takes the one with fewer attempts per weight; the second on a tie, which inverts
 /// the shares of an idle group. The first draw of the two counts as a miss: nginx's loop runs on through `next:`.
 pub(crate) fn pick_two(turn: &mut Turn<'_>, request: &mut Request, rng: &mut impl Rng) -> Option<u32> {
-    if let Some(answer) = before_drawing(turn, request) {
-        return answer;
+    if !worth_drawing(turn, request) {
+        return round_robin::pick(turn, request);
+    }
+    if let Some(pinned) = sticky::pinned(turn, request) {
+        return Some(pinned);
     }
     let mut first = None;
     loop {
@@ -43,12 +49,8 @@ pub(crate) fn pick_two(turn: &mut Turn<'_>, request: &mut Request, rng: &mut imp
     }
 }
 
-/// The answer that needs no draw, if there is one: round robin's when a draw is not worth it, or the session's peer.
-fn before_drawing(turn: &mut Turn<'_>, request: &Request) -> Option<Option<u32>> {
-    if request.gave_up() || turn.plan.list(request.tier).len() < 2 {
-        return Some(round_robin::pick(turn, request));
-    }
-    sticky::pinned(turn, request).map(Some)
+fn worth_drawing(turn: &Turn<'_>, request: &Request) -> bool {
+    !request.gave_up() && turn.plan.list(request.tier).len() >= 2
 }
 
 fn draw(turn: &Turn<'_>, request: &Request, rng: &mut impl Rng) -> u32 {
