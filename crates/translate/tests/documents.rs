@@ -1,5 +1,5 @@
 //! Every file of `tests/documents/`: the good ones give their objects without an error, the bad ones exactly the diagnostics
-//! of their snapshot.
+//! of their snapshot, and those that surprise both.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -51,6 +51,15 @@ fn bad_documents_are_told_everything_at_once() {
     for file in files("bad") {
         let documents = read(std::slice::from_ref(&file));
         assert!(documents.diagnostics.iter().any(|d| d.severity == Severity::Error), "{}", file.name);
+        insta::assert_snapshot!(&*file.name.clone(), summary(&documents));
+    }
+}
+
+#[test]
+fn surprising_documents_are_used_and_warned_of() {
+    for file in files("warned") {
+        let documents = read(std::slice::from_ref(&file));
+        assert!(documents.diagnostics.iter().all(|d| d.severity == Severity::Warning), "{}", summary(&documents));
         insta::assert_snapshot!(&*file.name.clone(), summary(&documents));
     }
 }

@@ -44,3 +44,5 @@ pub const UNREADABLE: Code = "FB2013";
 pub const RULE: Code = "FB3001";
 /// The CEL rules were not evaluated, because the object has other errors.
 pub const RULES_NOT_CHECKED: Code = "FB3002";
+/// Routes that lead no session to its server.
+pub const ROUTE: Code = "FB3003";

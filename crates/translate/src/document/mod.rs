@@ -5,6 +5,7 @@
 //! [`Documents::diagnostics`] with its place, and in nobody else's way. What objects mean, and whether a reference leads
 //! anywhere, is not known here.
 
+mod advice;
 mod builtin;
 pub mod codes;
 mod encoding;

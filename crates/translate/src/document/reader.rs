@@ -12,7 +12,7 @@ use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
 use super::yaml::{self, Document};
-use super::{Documents, Located, SourceFile, SourceMap, codes, hints, names};
+use super::{Documents, Located, SourceFile, SourceMap, advice, codes, hints, names};
 
 /// Reads files one after the other.
 #[derive(Default)]
@@ -142,29 +142,36 @@ impl Reader {
         self.documents.diagnostics.extend(faults);
     }
 
-    /// Files the object with those of its kind, or says why it cannot be.
-    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>) -> Option<Diagnostic> {
+    /// Files the object with those of its kind, or says why it cannot be; says, too, what will surprise.
+    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>) -> Vec<Diagnostic> {
         let objects = &mut self.documents.objects;
         match kind {
-            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source),
-            Kind::Ingress => push(&mut objects.ingresses, json, source),
-            Kind::IngressClass => push(&mut objects.ingress_classes, json, source),
-            Kind::Secret => push(&mut objects.secrets, json, source),
-            Kind::Service => push(&mut objects.services, json, source),
-            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source),
+            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source, advice::routes),
+            Kind::Ingress => push(&mut objects.ingresses, json, source, advice::none),
+            Kind::IngressClass => push(&mut objects.ingress_classes, json, source, advice::none),
+            Kind::Secret => push(&mut objects.secrets, json, source, advice::none),
+            Kind::Service => push(&mut objects.services, json, source, advice::none),
+            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, advice::none),
         }
     }
 }
 
-fn push<T: DeserializeOwned>(list: &mut Vec<Located<T>>, json: Json, source: &Arc<SourceMap>) -> Option<Diagnostic> {
+/// Files an object; `advise` says what will surprise about it.
+fn push<T: DeserializeOwned>(
+    list: &mut Vec<Located<T>>,
+    json: Json,
+    source: &Arc<SourceMap>,
+    advise: fn(&T, &SourceMap) -> Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
     match serde_json::from_value(json) {
         Ok(object) => {
+            let advice = advise(&object, source);
             list.push(Located { object, source: Some(Arc::clone(source)) });
-            None
+            advice
         }
         Err(error) => {
             let message = format!("the object cannot be read: {error}");
-            Some(Diagnostic::new(codes::UNREADABLE, Severity::Error, message).at(source.locate("")))
+            vec![Diagnostic::new(codes::UNREADABLE, Severity::Error, message).at(source.locate(""))]
         }
     }
 }
