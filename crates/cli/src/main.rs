@@ -1,1 +1,45 @@
-fn main() {}
+//! `forebay`: nginx's upstream load balancing as a Kubernetes API, without reloads. One binary, a command per use.
+
+mod backends;
+mod check;
+mod crd;
+mod demo;
+mod documents;
+mod explain;
+mod logging;
+mod options;
+mod run;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// nginx's upstream load balancing as a Kubernetes API, without reloads.
+///
+/// Try it: `forebay demo`. Serve files: `forebay run --config PATH`. Check them first: `forebay check PATH`.
+#[derive(Debug, Parser)]
+#[command(name = "forebay", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    Crd(crd::CrdArgs),
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Crd(args) => crd::run(&args),
+        Command::Demo(args) => demo::run(args),
+    }
+}

@@ -47,13 +47,20 @@ pub(crate) fn next_snapshot(
     let mut next = Vec::with_capacity(config.groups.len());
     for (id, group) in &config.groups {
         let view = last.and_then(|last| last.groups.get(id));
-        next.push((id, match view {
-            Some(view) if view.config == *group => Next::Same(view),
-            _ => {
-                let plan = Plan::build(&group_spec(group));
-                Next::New { group, last: view, plan: plan.map_err(|error| ApplyError { group: id.clone(), error })? }
-            }
-        }));
+        next.push((
+            id,
+            match view {
+                Some(view) if view.config == *group => Next::Same(view),
+                _ => {
+                    let plan = Plan::build(&group_spec(group));
+                    Next::New {
+                        group,
+                        last: view,
+                        plan: plan.map_err(|error| ApplyError { group: id.clone(), error })?,
+                    }
+                }
+            },
+        ));
     }
     let groups = next.into_iter().map(|(id, next)| {
         let view = match next {
@@ -82,8 +89,11 @@ fn bind(id: &GroupId, group: &Arc<config::Group>, last: Option<&GroupView>, plan
             stats: GroupStats::default(),
         }),
     };
-    if let Some(Sticky::Learn(learn)) = &group.sticky {
-        cell.sessions.lock().configure(learn.max_sessions, learn.timeout.0);
+    // A table of another size or age is another table; else sessions outlive the change, as in nginx.
+    let table = learn_table(group);
+    if table != last.and_then(|view| learn_table(&view.config)) {
+        let (capacity, timeout) = table.unwrap_or_default();
+        *cell.sessions.lock() = Sessions::new(capacity, timeout);
     }
     let plan = cell.balance.lock().reconcile(plan, at.now());
     let known: HashMap<_, _> =
@@ -108,5 +118,13 @@ fn bind(id: &GroupId, group: &Arc<config::Group>, last: Option<&GroupView>, plan
         plan,
         servers,
         cell,
+    }
+}
+
+/// Size and age, milliseconds, of the table of `sticky learn`.
+fn learn_table(group: &config::Group) -> Option<(usize, u64)> {
+    match &group.sticky {
+        Some(Sticky::Learn(learn)) => Some((learn.max_sessions as usize, learn.timeout.0)),
+        Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
     }
 }

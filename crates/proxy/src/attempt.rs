@@ -116,7 +116,11 @@ async fn attempt(
                     ConnectError::TimedOut => FailureReason::ConnectTimeout,
                 };
                 error_log::attempt_failed(&exchange.record, reason, Action::Connecting, &error);
-                return Answer::Failed { reason, action: Action::Connecting, facts: facts(exchange, body, false, false) };
+                return Answer::Failed {
+                    reason,
+                    action: Action::Connecting,
+                    facts: facts(exchange, body, false, false),
+                };
             }
         };
         let reused = connection.is_reused();
@@ -132,7 +136,11 @@ async fn attempt(
             Ok(response) if is_unusable(&response, upgrade) => {
                 let reason = FailureReason::InvalidHeader;
                 error_log::attempt_failed(&exchange.record, reason, Action::ReadingHeader, &"bad framing");
-                return Answer::Failed { reason, action: Action::ReadingHeader, facts: facts(exchange, body, true, reused) };
+                return Answer::Failed {
+                    reason,
+                    action: Action::ReadingHeader,
+                    facts: facts(exchange, body, true, reused),
+                };
             }
             Ok(response) => return Answer::Header(response, connection),
             Err(error) => error,
@@ -227,8 +235,7 @@ async fn await_header(
 
 /// A response that nginx would refuse as an invalid header, or that changes the protocol unasked.
 fn is_unusable(response: &Response<Incoming>, upgrade: bool) -> bool {
-    headers::is_framed_twice(response.headers())
-        || (response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade)
+    headers::is_framed_twice(response.headers()) || (response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade)
 }
 
 /// Passes the response on. The server is released with its last byte.

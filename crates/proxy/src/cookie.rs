@@ -67,7 +67,15 @@ mod tests {
             "srv=abc; expires=Thu, 01-Jan-70 01:00:00 GMT; max-age=3600; domain=.example.com; httponly; secure; \
              samesite=lax; path=/"
         );
-        let bare = StickyCookie { expires: Some(CookieLifetime::Max), domain: None, path: None, http_only: false, secure: false, same_site: None, ..cookie };
+        let bare = StickyCookie {
+            expires: Some(CookieLifetime::Max),
+            domain: None,
+            path: None,
+            http_only: false,
+            secure: false,
+            same_site: None,
+            ..cookie
+        };
         assert_eq!(sticky(&bare, "abc", 0), format!("srv=abc{MAX}"));
     }
 }

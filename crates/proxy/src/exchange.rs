@@ -71,7 +71,7 @@ impl Drop for Exchange {
         }
         self.worker.shared.stats.requests_active.dec();
         stats::account(&self.record, &self.worker.shared.stats);
-        self.worker.log.lock().log(&self.record);
+        self.worker.log.log(&self.record);
     }
 }
 
@@ -170,5 +170,5 @@ pub(crate) fn learned_session(group: &GroupView, record: &Record, response: &Hea
 
 /// Ties a session to the server at `position`.
 pub(crate) fn remember(group: &GroupView, position: usize, session: &[u8], now: Moment) {
-    group.cell.sessions.lock().insert(session, group.plan.sid(position), now.now());
+    group.cell.sessions.lock().insert(session, &group.plan.sid(position).into(), now.now());
 }

@@ -89,10 +89,13 @@ fn forward(record: &Record, headers: &mut HeaderMap) {
     set(X_FORWARDED_PROTO, Some(scheme));
     set(X_FORWARDED_HOST, given(&X_FORWARDED_HOST).or_else(|| record.headers.get(header::HOST).cloned()));
     set(X_FORWARDED_PORT, given(&X_FORWARDED_PORT).or_else(|| Some(record.downstream.local.port().into())));
-    set(X_REQUEST_ID, match &record.request_id {
-        RequestId::Given(_) => record.headers.get(&X_REQUEST_ID).cloned(),
-        RequestId::Random(_) => text_value(&record.request_id.to_string()),
-    });
+    set(
+        X_REQUEST_ID,
+        match &record.request_id {
+            RequestId::Given(_) => record.headers.get(&X_REQUEST_ID).cloned(),
+            RequestId::Random(_) => text_value(&record.request_id.to_string()),
+        },
+    );
 }
 
 fn text_value(text: &str) -> Option<HeaderValue> {

@@ -24,7 +24,11 @@ pub(crate) fn with_headers(
     if closes(status) {
         fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }
-    headers::close_when_worn_out(&exchange.record, exchange.worker.shared.options.limits.keepalive_requests, &mut fields);
+    headers::close_when_worn_out(
+        &exchange.record,
+        exchange.worker.shared.options.limits.keepalive_requests,
+        &mut fields,
+    );
     exchange.record.status = status.as_u16();
     exchange.record.header_bytes_sent = headers::wire_size(&fields);
     exchange.record.complete = true;

@@ -55,7 +55,8 @@ pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: Soc
         }
     };
     if let Err(error) = result {
-        error_log::client_connection(&downstream, &error);
+        // nginx logs the client's faults at info: anyone can cause them.
+        tracing::info!(target: error_log::TARGET, connection = serial, "{error}, client: {peer}, server: {local}");
         if error.is_parse() {
             worker.shared.stats.bad_requests.inc();
         }
@@ -85,8 +86,8 @@ async fn handle(
     group: Option<GroupId>,
     mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let upgrade = headers::asks_for_upgrade(request.version(), request.headers())
-        .then(|| hyper::upgrade::on(&mut request));
+    let upgrade =
+        headers::asks_for_upgrade(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
     let (parts, incoming) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
     let fault = fault(&parts);
@@ -109,7 +110,7 @@ async fn handle(
     if !incoming.is_end_stream() {
         let announced = incoming.size_hint().lower();
         if limits.body_bytes > 0 && announced > limits.body_bytes {
-            error_log::too_large_body(&exchange.record, announced);
+            error_log::body_too_large(&exchange.record, announced);
             return respond::page(exchange, StatusCode::PAYLOAD_TOO_LARGE);
         }
         let keep = group.config.replay_max_bytes;
@@ -195,14 +196,14 @@ fn find_group(
             match matched.target {
                 Target::Group(id) => id,
                 Target::Unavailable { reason } => {
-                    error_log::unavailable(record, reason);
+                    error_log::no_backend(record, reason);
                     return Err(StatusCode::SERVICE_UNAVAILABLE);
                 }
             }
         }
     };
     snapshot.groups.get(id).cloned().ok_or_else(|| {
-        error_log::unavailable(record, "the group is not configured");
+        error_log::no_backend(record, "the group is not configured");
         StatusCode::SERVICE_UNAVAILABLE
     })
 }

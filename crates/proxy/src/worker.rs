@@ -49,7 +49,7 @@ pub(crate) struct Shared {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Mutex<Pool>,
-    pub(crate) log: Mutex<LogWriter>,
+    pub(crate) log: LogWriter,
     tasks: TaskTracker,
 }
 
@@ -122,7 +122,6 @@ impl Worker {
                 applied = Some(snapshot.applied);
                 self.pool.lock().retain(snapshot);
             }
-            self.log.lock().flush();
         }
     }
 
@@ -142,7 +141,7 @@ pub(crate) fn run(
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let worker = Arc::new(Worker {
-        log: Mutex::new(shared.access_log.writer()),
+        log: shared.access_log.writer(),
         pool: Mutex::default(),
         tasks: TaskTracker::new(),
         shared: shared.clone(),
@@ -164,7 +163,6 @@ pub(crate) fn run(
     })?;
     // Dropping the runtime drops what was cut; each request still in it is logged by its own drop.
     drop(runtime);
-    worker.log.lock().flush();
     Ok(())
 }
 

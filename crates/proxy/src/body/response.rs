@@ -49,12 +49,7 @@ impl Relay {
             let exchange = relaying.complete();
             return ResponseBody::Own { page: None, exchange };
         }
-        ResponseBody::Relay(Box::new(Self {
-            incoming,
-            relaying: Some(relaying),
-            read_timeout,
-            waiting: None,
-        }))
+        ResponseBody::Relay(Box::new(Self { incoming, relaying: Some(relaying), read_timeout, waiting: None }))
     }
 
     fn complete(&mut self) {

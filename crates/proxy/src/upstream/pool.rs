@@ -101,12 +101,7 @@ impl Pool {
         if idle.len() >= keepalive.connections as usize {
             idle.drain(..=idle.len() - keepalive.connections as usize);
         }
-        idle.push(Idle {
-            address: address.clone(),
-            connection,
-            since: now,
-            timeout: keepalive.timeout.as_duration(),
-        });
+        idle.push(Idle { address: address.clone(), connection, since: now, timeout: keepalive.timeout.as_duration() });
     }
 
     /// Closes what has been idle for too long or was closed by its server.

@@ -1,0 +1,120 @@
+//! The terminal: a picture redrawn in place where there is one, plain lines where there is not.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use balance::Tier;
+
+use super::picture::{Picture, Row, State};
+use super::traffic::Tally;
+
+/// Events kept in sight.
+const MEMORY: usize = 8;
+const BAR: usize = 30;
+
+/// Where the demo is shown.
+pub struct Screen {
+    live: bool,
+    head: String,
+    events: VecDeque<String>,
+    last_line: Option<u64>,
+}
+
+impl Screen {
+    /// `live` redraws in place; else plain lines are printed.
+    pub fn new(live: bool, address: SocketAddr, path: &Path) -> Self {
+        let head = format!(
+            "forebay demo   try:   curl http://{address}/\n               edit:  {}   (picked up at once)\n",
+            path.display()
+        );
+        let screen = Self { live, head, events: VecDeque::new(), last_line: None };
+        if live {
+            // The alternate screen, cursor hidden: the shell's own lines come back at the end.
+            print!("\x1b[?1049h\x1b[?25l");
+        } else {
+            print!("{}", screen.head);
+        }
+        screen
+    }
+
+    /// Tells what happened.
+    pub fn say(&mut self, at: Duration, event: &str) {
+        let line = format!("{:5.1}s  {event}", at.as_secs_f64());
+        if self.live {
+            self.events.push_back(line);
+            if self.events.len() > MEMORY {
+                self.events.pop_front();
+            }
+        } else {
+            println!("{line}");
+        }
+    }
+
+    /// Shows the group: redrawn when live, else once a second.
+    pub fn show(&mut self, at: Duration, picture: &Picture, tally: &Tally) {
+        if self.live {
+            let frame = self.frame(picture, tally);
+            print!("\x1b[H\x1b[2J{frame}");
+            // A terminal that went away is no reason to stop: the loop ends by signal or time.
+            let _ = std::io::stdout().flush();
+        } else if self.last_line != Some(at.as_secs()) {
+            self.last_line = Some(at.as_secs());
+            let rows = picture.rows.iter().map(|row| format!("{} {} {}", row.name, row.picks, word(row)));
+            println!("{:5.1}s  {}", at.as_secs_f64(), rows.collect::<Vec<_>>().join("   "));
+        }
+    }
+
+    /// Gives the terminal back.
+    pub fn close(&mut self) {
+        if self.live {
+            print!("\x1b[?25h\x1b[?1049l");
+            let _ = std::io::stdout().flush();
+        }
+    }
+
+    fn frame(&self, picture: &Picture, tally: &Tally) -> String {
+        let mut text = format!("{}\n", self.head);
+        let _ = writeln!(
+            text,
+            "  {:<10} {:<20} {:<8} {:>6} {:>6} {:>6} {:>8}  state",
+            "server", "address", "tier", "weight", "picks", "fails", "ejected"
+        );
+        let most = picture.rows.iter().map(|row| row.picks).max().unwrap_or(0).max(1);
+        for row in &picture.rows {
+            let bar = "█".repeat(usize::try_from(row.picks * BAR as u64 / most).unwrap_or(0));
+            let tier = match row.tier {
+                Tier::Primary => "primary",
+                Tier::Backup => "backup",
+            };
+            let _ = writeln!(
+                text,
+                "  {:<10} {:<20} {tier:<8} {:>6} {:>6} {:>6} {:>8}  {:<16} {bar}",
+                row.name,
+                row.address,
+                row.weight,
+                row.picks,
+                row.failures,
+                row.ejections,
+                word(row)
+            );
+        }
+        let answered: u64 = tally.served.values().sum();
+        let _ = writeln!(text, "\n  {answered} requests answered, {} lost\n", tally.lost);
+        for event in &self.events {
+            let _ = writeln!(text, "  {event}");
+        }
+        text
+    }
+}
+
+fn word(row: &Row) -> String {
+    match row.state {
+        State::Up => "up".to_owned(),
+        State::Ejected(secs) => format!("out, {secs} s left"),
+        State::Out => "out".to_owned(),
+    }
+}

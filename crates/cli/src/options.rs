@@ -1,0 +1,194 @@
+//! The flags of a data plane: each also `FOREBAY_...` in the environment, nginx's defaults where nginx has one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use config::{GroupId, Phase, Template, parse_duration, parse_size};
+use ipnet::IpNet;
+use proxy::access_log;
+use proxy::{Limits, Listener};
+
+/// Where and how a data plane serves.
+#[derive(Clone, Debug, Args)]
+pub struct DataPlaneArgs {
+    /// Listen for HTTP here; repeatable. ADDR=NAMESPACE/GROUP binds the listener to one group, without routes
+    #[arg(long = "http", env = "FOREBAY_HTTP", value_name = "ADDR[=NAMESPACE/GROUP]", value_delimiter = ',')]
+    #[arg(default_value = "0.0.0.0:8080", value_parser = parse_listener)]
+    pub http: Vec<Listener>,
+
+    /// Health, metrics and the live picture of every group
+    #[arg(long, env = "FOREBAY_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9901")]
+    pub admin: SocketAddr,
+
+    /// Worker threads [default: the CPUs this process may use, cgroup quota included]
+    #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+
+    /// Where requests are logged: a file, `-` for standard output, `off`
+    #[arg(long, env = "FOREBAY_ACCESS_LOG", value_name = "PATH|-|off", default_value = "-")]
+    pub access_log: AccessLogTarget,
+
+    /// How requests are logged: `text` (nginx's combined form plus upstream fields), `json`, or a text with $variables
+    #[arg(long, env = "FOREBAY_ACCESS_LOG_FORMAT", value_name = "text|json|TEMPLATE", default_value = "text")]
+    #[arg(value_parser = parse_access_log_format)]
+    pub access_log_format: access_log::Format,
+
+    /// The least severe event that is logged on standard error
+    #[arg(long, env = "FOREBAY_ERROR_LOG_LEVEL", value_name = "LEVEL", default_value = "notice")]
+    pub error_log_level: crate::logging::Level,
+
+    /// Peers whose X-Forwarded-For, X-Forwarded-Proto and X-Request-ID are believed
+    #[arg(long, env = "FOREBAY_TRUSTED_PROXIES", value_name = "CIDR,...", value_delimiter = ',', value_parser = parse_net)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// After SIGTERM: how long new connections are still accepted while the news spreads
+    #[arg(long, env = "FOREBAY_DRAIN_DELAY", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    pub drain_delay: Duration,
+
+    /// Then: how long requests in flight may take to finish
+    #[arg(long, env = "FOREBAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub drain_timeout: Duration,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Bounds on what a client may send.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits on clients")]
+pub struct LimitArgs {
+    /// Request line and header together; beyond it 431
+    #[arg(long, env = "FOREBAY_CLIENT_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "32Ki", value_parser = size)]
+    pub client_max_header_size: u64,
+
+    /// Header lines; beyond it 431
+    #[arg(long, env = "FOREBAY_CLIENT_MAX_HEADERS", value_name = "N", default_value_t = 100)]
+    pub client_max_headers: u16,
+
+    /// Request body; beyond it 413; 0 is no limit
+    #[arg(long, env = "FOREBAY_CLIENT_MAX_BODY_SIZE", value_name = "SIZE", default_value = "1Mi", value_parser = size)]
+    pub client_max_body_size: u64,
+
+    /// Until the header is complete; closes idle connections too
+    #[arg(long, env = "FOREBAY_CLIENT_HEADER_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub client_header_timeout: Duration,
+
+    /// Between two reads of the body; beyond it 408
+    #[arg(long, env = "FOREBAY_CLIENT_BODY_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub client_body_timeout: Duration,
+
+    /// Requests one client connection may carry; 0 is no limit
+    #[arg(long, env = "FOREBAY_CLIENT_KEEPALIVE_REQUESTS", value_name = "N", default_value_t = 1000)]
+    pub client_keepalive_requests: u64,
+
+    /// A server's response header; beyond it the attempt failed with an invalid header
+    #[arg(long, env = "FOREBAY_UPSTREAM_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "64Ki", value_parser = size)]
+    pub upstream_max_header_size: u64,
+}
+
+/// Where requests are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogTarget {
+    Off,
+    Stdout,
+    File(PathBuf),
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl DataPlaneArgs {
+    /// The worker threads to start.
+    pub fn worker_count(&self) -> usize {
+        // The standard library reads the affinity mask and the cgroup's CPU quota.
+        self.workers.map_or_else(|| available_parallelism().map_or(1, usize::from), usize::from)
+    }
+
+    /// What the data plane is started with.
+    pub fn into_options(self) -> proxy::Options {
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        proxy::Options {
+            workers: self.worker_count(),
+            listeners: self.http,
+            trusted_proxies: self.trusted_proxies,
+            limits: Limits {
+                header_bytes: bytes(self.limits.client_max_header_size),
+                headers: usize::from(self.limits.client_max_headers),
+                header_timeout: self.limits.client_header_timeout,
+                body_timeout: self.limits.client_body_timeout,
+                body_bytes: self.limits.client_max_body_size,
+                keepalive_requests: self.limits.client_keepalive_requests,
+                upstream_header_bytes: bytes(self.limits.upstream_max_header_size),
+            },
+            access_log: access_log::Options {
+                target: match self.access_log {
+                    AccessLogTarget::Off => access_log::Target::Off,
+                    AccessLogTarget::Stdout => access_log::Target::Stdout,
+                    AccessLogTarget::File(path) => access_log::Target::File(path),
+                },
+                format: self.access_log_format,
+            },
+            drain_delay: self.drain_delay,
+            drain_timeout: self.drain_timeout,
+        }
+    }
+}
+
+impl FromStr for AccessLogTarget {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "off" => Self::Off,
+            "-" => Self::Stdout,
+            path => Self::File(path.into()),
+        })
+    }
+}
+
+fn parse_listener(text: &str) -> Result<Listener, String> {
+    let (address, group) = match text.split_once('=') {
+        Some((address, group)) => (address, Some(group.parse::<GroupId>().map_err(|error| error.to_string())?)),
+        None => (text, None),
+    };
+    let address = address
+        .parse()
+        .map_err(|_| format!("\"{address}\" is not an address; write IP:PORT, for example 0.0.0.0:8080"))?;
+    Ok(Listener { address, group })
+}
+
+fn parse_access_log_format(text: &str) -> Result<access_log::Format, String> {
+    match text {
+        "text" => Ok(access_log::Format::Combined),
+        "json" => Ok(access_log::Format::Json),
+        template if template.contains('$') => {
+            Template::parse(template, Phase::Log).map(access_log::Format::Template).map_err(|error| error.to_string())
+        }
+        other => Err(format!("\"{other}\" is neither text nor json nor a template; a template has $variables")),
+    }
+}
+
+fn parse_net(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("\"{text}\" is not a network; write 10.0.0.0/8 or an address"))
+}
+
+/// A duration flag, as nginx spells times.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map(config::Millis::as_duration).map_err(|error| error.to_string())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|error| error.to_string())
+}
