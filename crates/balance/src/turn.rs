@@ -14,24 +14,20 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// nginx's four tests: not tried, not down, not ejected, not full.
-    pub(crate) fn eligible(&self, request: &Request, position: u32) -> bool {
-        !request.tried.contains(position) && self.obstacle(position).is_none()
+    /// Line and state of the server at `position`, if it passes nginx's four tests: not tried, not down, not ejected, not
+    /// full.
+    pub(crate) fn eligible(&mut self, request: &Request, position: u32) -> Option<(&Server, &mut PeerState)> {
+        if request.tried.contains(position) {
+            return None;
+        }
+        let server = self.plan.server(position);
+        let peer = self.slots.live_mut(self.plan.slot_at(position))?;
+        (server.availability == Availability::Up && peer.obstacle(server, self.now).is_none()).then_some((server, peer))
     }
 
-    /// Why nobody can pick the server at `position` now.
-    pub(crate) fn obstacle(&self, position: u32) -> Option<Obstacle> {
-        obstacle(self.plan, self.slots, position, self.now)
-    }
-
-    /// Line and state of an eligible peer.
+    /// Line and state of the server at `position`, eligible or not.
     pub(crate) fn peer(&self, position: u32) -> Option<(&Server, &PeerState)> {
         Some((self.plan.server(position), self.slots.live(self.plan.slot_at(position))?))
-    }
-
-    /// As [`Self::peer`], to be changed.
-    pub(crate) fn peer_mut(&mut self, position: u32) -> Option<(&Server, &mut PeerState)> {
-        Some((self.plan.server(position), self.slots.live_mut(self.plan.slot_at(position))?))
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request) -> Option<u32> {
     loop {
         let Key::Text(text) = &mut request.key else { return round_robin::pick(turn, request) };
         let position = list.at_weight(text.next() % list.total_weight());
-        if turn.eligible(request, position) {
+        if turn.eligible(request, position).is_some() {
             return Some(position);
         }
         request.miss();

@@ -52,7 +52,7 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request) -> Option<u32> {
     }
     loop {
         let position = list.at_weight(client.rehash() % list.total_weight());
-        if turn.eligible(request, position) {
+        if turn.eligible(request, position).is_some() {
             request.key = Key::Client(client);
             return Some(position);
         }

@@ -3,7 +3,9 @@
 //! Ties are broken by smooth weighted round robin among the tied, so an idle group is exactly round robin; a lone winner
 //! moves no weight. Ratios are compared by cross multiplication, with the configured weight, not the effective one.
 
-use crate::{Request, method::round_robin, sticky, turn::Turn};
+use smallvec::SmallVec;
+
+use crate::{Request, method::round_robin, peer::PeerState, plan::Server, sticky, turn::Turn};
 
 pub(crate) fn pick(turn: &mut Turn<'_>, request: &Request) -> Option<u32> {
     if let Some(pinned) = sticky::pinned(turn, request) {
@@ -12,27 +14,21 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &Request) -> Option<u32> {
     if let Some(index) = turn.index.as_deref_mut() {
         return index.pick(turn.plan, turn.slots, request, None, turn.now);
     }
-    let now = turn.now;
-    let load = |turn: &Turn<'_>, position| {
-        turn.peer(position).map(|(server, peer)| (u64::from(peer.conns), peer.weight(server, now)))
-    };
-    least(turn, request, load)
+    least(turn, request, |_, peer| u64::from(peer.conns))
 }
 
 /// The eligible peer with the least `figure / weight`; several with the same are settled by one round-robin step among them.
 pub(crate) fn least(
     turn: &mut Turn<'_>,
     request: &Request,
-    figure: impl Fn(&Turn<'_>, u32) -> Option<(u64, i64)>,
+    figure: impl Fn(&Server, &mut PeerState) -> u64,
 ) -> Option<u32> {
-    let plan = turn.plan;
+    let (plan, now) = (turn.plan, turn.now);
     let mut best: Option<(u64, i64)> = None;
-    let mut tied: Vec<u32> = Vec::new();
+    let mut tied: SmallVec<[u32; 32]> = SmallVec::new();
     for &position in &plan.list(request.tier).positions {
-        if !turn.eligible(request, position) {
-            continue;
-        }
-        let Some(ratio) = figure(turn, position) else { continue };
+        let Some((server, peer)) = turn.eligible(request, position) else { continue };
+        let ratio = (figure(server, peer), peer.weight(server, now));
         let order = best.map_or(std::cmp::Ordering::Less, |best| compare(ratio, best));
         if order.is_lt() {
             best = Some(ratio);

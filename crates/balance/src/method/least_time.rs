@@ -62,20 +62,13 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &Request, measure: Measure, inf
     if let Some(pinned) = sticky::pinned(turn, request) {
         return Some(pinned);
     }
-    let (plan, now) = (turn.plan, turn.now);
-    if inflight {
-        for &position in &plan.list(request.tier).positions {
-            if turn.eligible(request, position)
-                && let Some((_, peer)) = turn.peer_mut(position)
-            {
-                peer.averages.look(now);
-            }
+    let now = turn.now;
+    least_conn::least(turn, request, |server, peer| {
+        if inflight {
+            peer.averages.look(now);
         }
-    }
-    let figure = |turn: &Turn<'_>, position| {
-        turn.peer(position).map(|(server, peer)| (eta(server, peer, measure, now), peer.weight(server, now)))
-    };
-    least_conn::least(turn, request, figure)
+        eta(server, peer, measure, now)
+    })
 }
 
 /// The end of an attempt (`ngx_http_upstream_free_least_time_peer`).

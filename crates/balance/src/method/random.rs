@@ -14,7 +14,7 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request, rng: &mut impl Rn
     }
     loop {
         let position = draw(turn, request, rng);
-        if turn.eligible(request, position) {
+        if turn.eligible(request, position).is_some() {
             return Some(position);
         }
         request.miss();
@@ -36,7 +36,7 @@ pub(crate) fn pick_two(turn: &mut Turn<'_>, request: &mut Request, rng: &mut imp
     let mut first = None;
     loop {
         let position = draw(turn, request, rng);
-        if first != Some(position) && turn.eligible(request, position) {
+        if first != Some(position) && turn.eligible(request, position).is_some() {
             if let Some(first) = first {
                 return Some(less_loaded(turn, first, position));
             }

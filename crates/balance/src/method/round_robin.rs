@@ -26,17 +26,14 @@ pub(crate) fn step(turn: &mut Turn<'_>, request: &Request, candidates: &[u32], p
     let mut total = 0;
     let mut best: Option<(i64, u32)> = None;
     for &position in candidates {
-        if !turn.eligible(request, position) {
-            continue;
-        }
-        let Some((server, peer)) = turn.peer_mut(position) else { continue };
+        let Some((server, peer)) = turn.eligible(request, position) else { continue };
         total += peer.gain(server, now);
         if best.is_none_or(|(most, _)| peer.current > most) {
             best = Some((peer.current, position));
         }
     }
     let chosen = pinned.or(best.map(|(_, position)| position))?;
-    if let Some((_, peer)) = turn.peer_mut(chosen) {
+    if let Some(peer) = turn.slots.live_mut(turn.plan.slot_at(chosen)) {
         peer.current -= total;
     }
     Some(chosen)
