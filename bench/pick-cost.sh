@@ -8,7 +8,7 @@ cargo build --quiet --release -p forebay-balance --example pick_cost
 binary="${CARGO_TARGET_DIR:-target}/release/examples/pick_cost"
 out="$(mktemp)"
 trap 'rm -f "$out"' EXIT
-picks=20000
+picks=5000
 
 # instructions METHOD SERVERS SHAPE HELD
 instructions() {
@@ -34,10 +34,10 @@ for method in rr lc; do
     row "$method" unequal 300
     row "$method" ejected 0
 done
-picks=200
+picks=20
 row rr-scan equal 0
 row lc-scan equal 0
-picks=20000
+picks=5000
 
 for method in rr lc; do
     small="$(instructions "$method" 3 equal 0)"

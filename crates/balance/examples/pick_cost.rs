@@ -20,11 +20,11 @@ impl Rng for NoDraw {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, method, servers, shape, held, picks] = arguments.as_slice() else {
+    let [_, method_name, servers, shape, held, picks] = arguments.as_slice() else {
         panic!("usage: pick_cost METHOD SERVERS SHAPE HELD PICKS");
     };
     let number = |text: &String| text.parse::<u32>().expect("a number");
-    let (method, mut group) = match method.as_str() {
+    let (method, mut group) = match method_name.as_str() {
         "rr" => (Method::RoundRobin, Group::new()),
         "lc" => (Method::LeastConn, Group::new()),
         "rr-scan" => (Method::RoundRobin, Group::scanning()),
@@ -42,8 +42,9 @@ fn main() {
         let peer = pick(&mut group, &plan, now);
         group.release(&plan, peer, Outcome::Failed, now);
     }
-    // Once round, so that every peer has been picked and the ranking exists.
-    measured(&mut group, &plan, now, &mut in_progress, number(servers).max(1000) * 2);
+    // Once round, so that every peer has been picked and the ranking exists; scanning needs no such start.
+    let warm_up = if method_name.ends_with("-scan") { 10 } else { number(servers).max(1000) };
+    measured(&mut group, &plan, now, &mut in_progress, warm_up);
     counted(&mut group, &plan, now, &mut in_progress, number(picks));
 }
 

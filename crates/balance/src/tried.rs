@@ -28,11 +28,10 @@ impl Tried {
         }
     }
 
+    /// Mostly asked of a fresh request, once per peer of a scan.
+    #[inline]
     pub(crate) fn contains(&self, position: u32) -> bool {
-        if self.bits.is_empty() {
-            return self.order.contains(&position);
-        }
-        self.bits.get(position as usize / 64).is_some_and(|word| word & (1 << (position % 64)) != 0)
+        !self.order.is_empty() && self.search(position)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -42,6 +41,13 @@ impl Tried {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.order.iter().copied()
+    }
+
+    fn search(&self, position: u32) -> bool {
+        if self.bits.is_empty() {
+            return self.order.contains(&position);
+        }
+        self.bits.get(position as usize / 64).is_some_and(|word| word & (1 << (position % 64)) != 0)
     }
 
     fn mark(&mut self, position: u32) {
