@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-/// Print the CustomResourceDefinitions, to be piped to `kubectl apply -f -`
+/// Print the CRDs, to be piped to `kubectl apply -f -`
 #[derive(Debug, Args)]
 pub struct CrdArgs {}
 
