@@ -15,11 +15,12 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::body::{ClientFault, Relay, RequestBody, ResponseBody, Source};
 use crate::error_log::{self, Action};
-use crate::exchange::{Exchange, Relaying, learned_session, remember};
-use crate::inputs;
+use crate::exchange::{Exchange, Relaying};
+use crate::inputs::{self, Asked};
 use crate::lease::Lease;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::serve::Counted;
+use crate::sessions::Sessions;
 use crate::snapshot::GroupView;
 use crate::upstream::{ConnectError, Connection, dial, ready};
 use crate::{headers, respond, tunnel};
@@ -42,7 +43,7 @@ pub(crate) async fn proxy(
 ) -> Response<ResponseBody> {
     let clock = exchange.worker.shared.clock;
     let body = exchange.body.clone();
-    let mut request = inputs::request(&exchange.record, &group, clock.now().now());
+    let Asked { mut request, session } = inputs::ask(&exchange.record, &group, clock.now().now());
     let mut tries = Tries::new(&group.plan, &group.policy, clock.now().now());
     loop {
         let lease = match Lease::select(&group, &mut request, clock) {
@@ -63,7 +64,7 @@ pub(crate) async fn proxy(
                 }
                 match tries.after_header(&group.policy, status.as_u16(), facts, now.now()) {
                     HeaderVerdict::Relay => {
-                        return relay(exchange, group, lease, response, connection, upgrade);
+                        return relay(exchange, group, lease, session, response, connection, upgrade);
                     }
                     HeaderVerdict::RetryFailed => {
                         let reason = FailureReason::Status(status.as_u16());
@@ -243,18 +244,16 @@ fn relay(
     mut exchange: Box<Exchange>,
     group: Arc<GroupView>,
     lease: Lease,
+    session: Option<Vec<u8>>,
     mut response: Response<Incoming>,
     connection: Connection,
     upgrade: Option<OnUpgrade>,
 ) -> Response<ResponseBody> {
     let status = response.status();
     let shared = exchange.worker.shared.clone();
-    let mut learned = learned_session(&group, &exchange.record, response.headers());
-    if let Some(Sticky::Learn(learn)) = &group.config.sticky
-        && learn.on_header
-        && let Some(session) = learned.take()
-    {
-        remember(&group, lease.position(), &session, exchange.now());
+    let mut sessions = Sessions::of(&group, &exchange.record, session, response.headers());
+    if sessions.begin_with_header(&group) {
+        sessions.tie(&group, lease.position(), exchange.now());
     }
     if shared.access_log.wants_upstream_headers() {
         exchange.record.upstream_headers = Some(response.headers().clone());
@@ -278,7 +277,7 @@ fn relay(
 
     let timeouts = group.config.timeouts;
     let worker = exchange.worker.clone();
-    let relaying = Relaying::new(exchange, group, lease, connection, reusable, learned);
+    let relaying = Relaying::new(exchange, group, lease, connection, reusable, sessions);
     let body = match (upgrade, server_upgrade) {
         (Some(client), Some(server)) => {
             let tunnelling = worker.clone();

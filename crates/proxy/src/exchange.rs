@@ -6,18 +6,16 @@
 use std::sync::Arc;
 
 use balance::{Outcome, Times};
-use config::Sticky;
-use http::HeaderMap;
 
 use crate::body::{BrokenOff, Source};
 use crate::clock::Moment;
 use crate::error_log;
 use crate::lease::Lease;
 use crate::record::{AttemptEnd, FailureReason, Record};
+use crate::sessions::Sessions;
 use crate::snapshot::GroupView;
 use crate::stats;
 use crate::upstream::Connection;
-use crate::variables::{self, View};
 use crate::worker::Worker;
 
 /// A request in progress.
@@ -38,8 +36,8 @@ pub(crate) struct Relaying {
     connection: Option<Connection>,
     /// Whether the connection may carry another request: HTTP/1.1 and still HTTP.
     reusable: bool,
-    /// The session to remember once the response is complete.
-    learned: Option<Vec<u8>>,
+    /// The sessions that stay with this server once the response is complete.
+    sessions: Sessions,
 }
 
 impl Exchange {
@@ -82,9 +80,9 @@ impl Relaying {
         lease: Lease,
         connection: Connection,
         reusable: bool,
-        learned: Option<Vec<u8>>,
+        sessions: Sessions,
     ) -> Self {
-        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, learned }
+        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, sessions }
     }
 
     /// Counts bytes of body on their way to the client.
@@ -104,9 +102,7 @@ impl Relaying {
         exchange.record.complete = true;
         let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
         if let Some(lease) = self.lease.take() {
-            if let Some(session) = self.learned.take() {
-                remember(&self.group, lease.position(), &session, now);
-            }
+            self.sessions.tie(&self.group, lease.position(), now);
             lease.finish(Outcome::Done(header));
         }
         if let Some(connection) = self.connection.take()
@@ -155,20 +151,4 @@ impl Drop for Relaying {
             self.end_attempt(&mut exchange, AttemptEnd::Abandoned, now);
         }
     }
-}
-
-/// The session that `sticky learn` is to remember of a response, if any.
-pub(crate) fn learned_session(group: &GroupView, record: &Record, response: &HeaderMap) -> Option<Vec<u8>> {
-    let Some(Sticky::Learn(learn)) = &group.config.sticky else { return None };
-    let view = View { record, upstream_headers: Some(response), sent_headers: None };
-    learn.create.iter().find_map(|template| {
-        let mut session = Vec::new();
-        variables::render(template, &view, &mut session);
-        (!session.is_empty()).then_some(session)
-    })
-}
-
-/// Ties a session to the server at `position`.
-pub(crate) fn remember(group: &GroupView, position: usize, session: &[u8], now: Moment) {
-    group.cell.sessions.lock().insert(session, &group.plan.sid(position).into(), now.now());
 }

@@ -1,5 +1,7 @@
 //! What the balancer looks at, evaluated once per request: the hash key, the client's address, the session's server.
 
+use std::sync::Arc;
+
 use balance::{Inputs, Now, Request};
 use config::{Method, Sticky, Template};
 
@@ -7,31 +9,42 @@ use crate::record::Record;
 use crate::snapshot::GroupView;
 use crate::variables::{self, View};
 
-/// The balancer's state for a request that has tried nobody yet.
-pub(crate) fn request(record: &Record, group: &GroupView, now: Now) -> Request {
+/// What a request brings to the balancer.
+pub(crate) struct Asked {
+    /// The balancer's state for a request that has tried nobody yet.
+    pub(crate) request: Request,
+    /// The session of `sticky learn` that the request belongs to, if it is known: whoever answers keeps it.
+    pub(crate) session: Option<Vec<u8>>,
+}
+
+/// Evaluates what `group` balances by.
+pub(crate) fn ask(record: &Record, group: &GroupView, now: Now) -> Asked {
     let view = View { record, upstream_headers: None, sent_headers: None };
     let mut hash_key = Vec::new();
     if let Method::Hash { key, .. } = &group.config.method {
         variables::render(key, &view, &mut hash_key);
     }
-    let sid = group.config.sticky.as_ref().and_then(|sticky| server_id(sticky, group, &view, now));
-    Request::new(&group.plan, &Inputs { hash_key: &hash_key, client: Some(record.client), sid: sid.as_deref() })
+    let (sid, session) = match &group.config.sticky {
+        None => (None, None),
+        Some(Sticky::Cookie(cookie)) => (variables::cookie(&record.headers, &cookie.name).map(Into::into), None),
+        Some(Sticky::Route(route)) => {
+            (first(&route.keys, &view).and_then(|sid| Some(std::str::from_utf8(&sid).ok()?.into())), None)
+        }
+        Some(Sticky::Learn(learn)) => known_session(&learn.lookup, group, &view, now).unzip(),
+    };
+    let inputs = Inputs { hash_key: &hash_key, client: Some(record.client), sid: sid.as_deref() };
+    Asked { request: Request::new(&group.plan, &inputs), session }
 }
 
-/// The server id that the request asks for, if it does.
-fn server_id(sticky: &Sticky, group: &GroupView, view: &View<'_>, now: Now) -> Option<String> {
-    match sticky {
-        Sticky::Cookie(cookie) => variables::cookie(&view.record.headers, &cookie.name).map(ToOwned::to_owned),
-        Sticky::Route(route) => String::from_utf8(first(&route.keys, view)?).ok(),
-        Sticky::Learn(learn) => {
-            let session = first(&learn.lookup, view)?;
-            group.cell.sessions.lock().lookup(&session, now).map(|sid| sid.to_string())
-        }
-    }
+/// The server id of the request's session, and the session.
+fn known_session(lookup: &[Template], group: &GroupView, view: &View<'_>, now: Now) -> Option<(Arc<str>, Vec<u8>)> {
+    let session = first(lookup, view)?;
+    let sid = group.cell.sessions.lock().lookup(&session, now)?;
+    Some((sid, session))
 }
 
 /// The first value that is not empty.
-fn first(templates: &[Template], view: &View<'_>) -> Option<Vec<u8>> {
+pub(crate) fn first(templates: &[Template], view: &View<'_>) -> Option<Vec<u8>> {
     templates.iter().find_map(|template| {
         let mut value = Vec::new();
         variables::render(template, view, &mut value);

@@ -17,6 +17,7 @@ mod lease;
 mod listen;
 mod respond;
 mod serve;
+mod sessions;
 mod tunnel;
 mod upstream;
 mod worker;

@@ -4,12 +4,11 @@
 /// Escapes `out[from..]` as nginx's `escape=default` (`ngx_http_log_escape`): `"`, `\`, control bytes and all from 0x7f on as
 /// `\xXX`.
 pub(super) fn default(out: &mut Vec<u8>, from: usize) {
-    let special = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..);
-    if !out[from..].iter().any(|byte| special(*byte)) {
+    if is_plain(&out[from..]) {
         return;
     }
     for byte in out.split_off(from) {
-        if special(byte) {
+        if is_special(byte) {
             out.extend_from_slice(b"\\x");
             push_hex(out, byte, b"0123456789ABCDEF");
         } else {
@@ -21,7 +20,7 @@ pub(super) fn default(out: &mut Vec<u8>, from: usize) {
 /// Escapes `out[from..]` as the inside of a JSON string (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD: JSON has
 /// no way to say them.
 pub(super) fn json(out: &mut Vec<u8>, from: usize) {
-    if !out[from..].iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..)) {
+    if is_plain(&out[from..]) {
         return;
     }
     let tail = out.split_off(from);
@@ -44,6 +43,15 @@ pub(super) fn json(out: &mut Vec<u8>, from: usize) {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// Whether nothing in `text` needs an escape, in either form. Looks at blocks, so that the compiler compares many bytes at once.
+fn is_plain(text: &[u8]) -> bool {
+    !text.chunks(16).any(|block| block.iter().fold(false, |found, byte| found | is_special(*byte)))
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..)
 }
 
 fn push_hex(out: &mut Vec<u8>, byte: u8, digits: &[u8; 16]) {

@@ -2,6 +2,7 @@
 
 use config::template::{Part, Variable};
 use config::{Phase, Template};
+use http::HeaderName;
 
 use super::{Format, escape};
 use crate::record::Record;
@@ -19,6 +20,8 @@ pub(super) struct Line {
 enum Piece {
     Text(Box<[u8]>),
     Value(Variable, Form),
+    /// `$http_NAME`, looked up without parsing the name each time.
+    Header(HeaderName, Form),
 }
 
 /// How a value is written.
@@ -26,8 +29,12 @@ enum Piece {
 enum Form {
     /// nginx `escape=default`; `-` when there is none.
     Text,
+    /// As `Text`, of a value that never needs an escape.
+    PlainText,
     /// Inside a JSON string; empty when there is none, as nginx's `escape=json`.
     JsonText,
+    /// As `JsonText`, of a value that never needs an escape.
+    PlainJsonText,
     /// A JSON number.
     JsonNumber,
 }
@@ -76,8 +83,8 @@ impl Format {
 impl Line {
     pub(super) fn new(format: &Format) -> Self {
         let mut pieces = match format {
-            Format::Combined => compile(&own(Format::COMBINED), |_| Form::Text),
-            Format::Template(template) => compile(template, |_| Form::Text),
+            Format::Combined => compile(&own(Format::COMBINED), text_form),
+            Format::Template(template) => compile(template, text_form),
             Format::Json => json(),
         };
         pieces.push(Piece::Text(b"\n"[..].into()));
@@ -107,23 +114,28 @@ impl Line {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
-                Piece::Value(variable, form) => write_value(variable, *form, &view, out),
+                Piece::Value(variable, form) => form.write(out, |out| variables::append(variable, &view, out)),
+                Piece::Header(name, form) => form.write(out, |out| variables::push_header(&record.headers, name, out)),
             }
         }
     }
 }
 
-fn write_value(variable: &Variable, form: Form, view: &View<'_>, out: &mut Vec<u8>) {
-    let from = out.len();
-    let presence = variables::append(variable, view, out);
-    match (form, presence) {
-        (Form::Text, Presence::Missing) => out.push(b'-'),
-        (Form::Text, Presence::Found) => escape::default(out, from),
-        (Form::JsonText, _) => escape::json(out, from),
-        (Form::JsonNumber, _) => {
-            // `$status` has at least three digits; a JSON number has no leading zero.
-            let zeros = out[from..].windows(2).take_while(|pair| pair[0] == b'0' && pair[1].is_ascii_digit()).count();
-            out.drain(from..from + zeros);
+impl Form {
+    fn write(self, out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>) -> Presence) {
+        let from = out.len();
+        let presence = append(out);
+        match (self, presence) {
+            (Self::Text | Self::PlainText, Presence::Missing) => out.push(b'-'),
+            (Self::PlainText, Presence::Found) | (Self::PlainJsonText, _) => {}
+            (Self::Text, Presence::Found) => escape::default(out, from),
+            (Self::JsonText, _) => escape::json(out, from),
+            (Self::JsonNumber, _) => {
+                // `$status` has at least three digits; a JSON number has no leading zero.
+                let zeros = out[from..].windows(2).take_while(|pair| pair[0] == b'0' && pair[1].is_ascii_digit());
+                let zeros = zeros.count();
+                out.drain(from..from + zeros);
+            }
         }
     }
 }
@@ -131,7 +143,10 @@ fn write_value(variable: &Variable, form: Form, view: &View<'_>, out: &mut Vec<u
 fn compile(template: &Template, form: impl Fn(&Variable) -> Form) -> Vec<Piece> {
     let piece = |part: &Part| match part {
         Part::Text(text) => Piece::Text(text.as_bytes().into()),
-        Part::Variable(variable) => Piece::Value(variable.clone(), form(variable)),
+        Part::Variable(variable) => match variable {
+            Variable::Http(name) if let Ok(header) = name.parse() => Piece::Header(header, form(variable)),
+            _ => Piece::Value(variable.clone(), form(variable)),
+        },
     };
     template.parts().iter().map(piece).collect()
 }
@@ -143,7 +158,29 @@ fn json() -> Vec<Piece> {
     };
     let fields: Vec<_> = Format::JSON.iter().map(field).collect();
     let object = own(&format!("{{{}}}", fields.join(",")));
-    compile(&object, |variable| if always_number(variable) { Form::JsonNumber } else { Form::JsonText })
+    compile(&object, |variable| match text_form(variable) {
+        _ if always_number(variable) => Form::JsonNumber,
+        Form::PlainText => Form::PlainJsonText,
+        _ => Form::JsonText,
+    })
+}
+
+/// How a variable is written in a line of text.
+fn text_form(variable: &Variable) -> Form {
+    let plain = matches!(
+        variable,
+        Variable::RemoteAddr
+            | Variable::TimeLocal
+            | Variable::TimeIso8601
+            | Variable::Scheme
+            | Variable::ServerProtocol
+            | Variable::RequestCompletion
+            | Variable::UpstreamStatus
+            | Variable::UpstreamConnectTime
+            | Variable::UpstreamHeaderTime
+            | Variable::UpstreamResponseTime
+    );
+    if plain || always_number(variable) { Form::PlainText } else { Form::Text }
 }
 
 fn is_number(template: &Template) -> bool {

@@ -11,6 +11,9 @@ use super::lane::Lane;
 use super::output::Output;
 use crate::stats::Counter;
 
+/// Bytes of a buffer that stay allocated.
+const KEPT: usize = 256 << 10;
+
 /// What workers and the thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -109,6 +112,8 @@ impl Shared {
                 lane.lock().take(&mut chunk);
                 self.lost.add(output.write(&chunk));
                 chunk.clear();
+                // What a hesitating disk has made grow is not kept.
+                chunk.shrink_to(KEPT);
             }
             if round.reopen {
                 output.reopen();

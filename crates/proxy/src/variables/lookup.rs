@@ -1,6 +1,7 @@
 //! Values inside headers and queries, found as nginx finds them.
 
-use http::{HeaderMap, header};
+use http::header::{self, GetAll, HeaderName};
+use http::{HeaderMap, HeaderValue};
 
 use super::Presence;
 
@@ -52,10 +53,19 @@ pub(super) fn basic_user(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// Appends every line of a header, joined as its grammar allows: cookies with `; `, all others with `, `.
-pub(super) fn push_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) -> Presence {
+pub(crate) fn push_header(headers: &HeaderMap, name: &HeaderName, out: &mut Vec<u8>) -> Presence {
+    push_lines(headers.get_all(name), name.as_str(), out)
+}
+
+/// As [`push_header`], by a name as templates hold it.
+pub(super) fn push_named_header(headers: Option<&HeaderMap>, name: &str, out: &mut Vec<u8>) -> Presence {
+    headers.map_or(Presence::Missing, |headers| push_lines(headers.get_all(name), name, out))
+}
+
+fn push_lines(lines: GetAll<'_, HeaderValue>, name: &str, out: &mut Vec<u8>) -> Presence {
     let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
     let mut found = Presence::Missing;
-    for value in headers.get_all(name) {
+    for value in lines {
         if found == Presence::Found {
             out.extend_from_slice(separator);
         }
@@ -63,11 +73,6 @@ pub(super) fn push_header(headers: &HeaderMap, name: &str, out: &mut Vec<u8>) ->
         found = Presence::Found;
     }
     found
-}
-
-/// As [`push_header`], of a header that may not be known.
-pub(super) fn push_optional_header(headers: Option<&HeaderMap>, name: &str, out: &mut Vec<u8>) -> Presence {
-    headers.map_or(Presence::Missing, |headers| push_header(headers, name, out))
 }
 
 /// What stands behind `NAME =` at the beginning of a text, up to a semicolon.
@@ -110,8 +115,6 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -19,6 +19,7 @@ mod time;
 mod upstream;
 mod uri;
 
+pub(crate) use lookup::push_header;
 pub use lookup::{argument, cookie, cookie_value};
 use number::{push_number, push_seconds};
 pub(crate) use time::rfc3339_utc;
@@ -93,10 +94,10 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::ServerName => push(out, &record.server_name),
         Variable::ServerProtocol => push(out, protocol(record)),
         Variable::RequestId => push_request_id(out, &record.request_id),
-        Variable::ContentLength => return lookup::push_header(&record.headers, header::CONTENT_LENGTH.as_str(), out),
-        Variable::ContentType => return lookup::push_header(&record.headers, header::CONTENT_TYPE.as_str(), out),
+        Variable::ContentLength => return push_header(&record.headers, &header::CONTENT_LENGTH, out),
+        Variable::ContentType => return push_header(&record.headers, &header::CONTENT_TYPE, out),
         Variable::ProxyAddXForwardedFor => {
-            if lookup::push_header(&record.headers, "x-forwarded-for", out) == Presence::Found {
+            if lookup::push_named_header(Some(&record.headers), "x-forwarded-for", out) == Presence::Found {
                 push(out, ", ");
             }
             push_ip(out, record.client);
@@ -127,12 +128,12 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::RequestCompletion => push(out, if record.complete { "OK" } else { "" }),
         Variable::Arg(name) => return push_some(out, query(record).and_then(|query| argument(query, name))),
         Variable::Cookie(name) => return push_some(out, cookie_value(&record.headers, name)),
-        Variable::Http(name) => return lookup::push_header(&record.headers, name, out),
-        Variable::UpstreamHttp(name) => return lookup::push_optional_header(view.upstream_headers, name, out),
+        Variable::Http(name) => return lookup::push_named_header(Some(&record.headers), name, out),
+        Variable::UpstreamHttp(name) => return lookup::push_named_header(view.upstream_headers, name, out),
         Variable::UpstreamCookie(name) => {
             return push_some(out, view.upstream_headers.and_then(|headers| lookup::set_cookie(headers, name)));
         }
-        Variable::SentHttp(name) => return lookup::push_optional_header(view.sent_headers, name, out),
+        Variable::SentHttp(name) => return lookup::push_named_header(view.sent_headers, name, out),
     }
     Presence::Found
 }

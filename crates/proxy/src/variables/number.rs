@@ -22,20 +22,26 @@ pub(crate) fn push_number(out: &mut Vec<u8>, number: impl Into<u64>) {
 
 /// Appends milliseconds as seconds with three decimals, nginx's `%T.%03M`.
 pub(crate) fn push_seconds(out: &mut Vec<u8>, millis: u64) {
-    push_number(out, millis / 1000);
-    let fraction = millis % 1000;
-    out.extend_from_slice(&[b'.', digit(fraction / 100), digit(fraction / 10 % 10), digit(fraction % 10)]);
+    let (seconds, fraction) = (millis / 1000, millis % 1000);
+    let fraction = [b'.', digit(fraction / 100), digit(fraction / 10 % 10), digit(fraction % 10)];
+    if seconds < 10 {
+        out.extend_from_slice(&[digit(seconds), fraction[0], fraction[1], fraction[2], fraction[3]]);
+    } else {
+        push_number(out, seconds);
+        out.extend_from_slice(&fraction);
+    }
 }
 
 /// Appends a duration as seconds with three decimals, rounded down.
 pub(super) fn push_duration(out: &mut Vec<u8>, duration: Duration) {
-    push_seconds(out, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    push_seconds(out, duration.as_secs().saturating_mul(1000) + u64::from(duration.subsec_millis()));
 }
 
 /// Appends a status with at least three digits, nginx's `%03ui`.
 pub(super) fn push_status(out: &mut Vec<u8>, status: u16) {
-    if status < 100 {
-        out.extend_from_slice(&[b'0', digit(u64::from(status / 10)), digit(u64::from(status % 10))]);
+    if status < 1000 {
+        let number = u64::from(status);
+        out.extend_from_slice(&[digit(number / 100), digit(number / 10 % 10), digit(number % 10)]);
     } else {
         push_number(out, status);
     }
@@ -44,9 +50,11 @@ pub(super) fn push_status(out: &mut Vec<u8>, status: u16) {
 /// Appends 32 hexadecimal digits.
 pub(super) fn push_hex(out: &mut Vec<u8>, bits: u128) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bits.to_be_bytes() {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
+    out.extend_from_slice(&text);
 }
 
 /// Appends whatever can be displayed.

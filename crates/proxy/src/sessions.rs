@@ -1,0 +1,52 @@
+//! `sticky learn`: which sessions an answer ties to the server that gave it.
+//!
+//! nginx ties the session that the response creates, and ties anew the one that the request was found to belong to: after a
+//! retry it stays with the server that answered (`ngx_http_upstream_sticky_module.c`).
+
+use config::{Sticky, StickyLearn};
+use http::HeaderMap;
+
+use crate::clock::Moment;
+use crate::inputs::first;
+use crate::record::Record;
+use crate::snapshot::GroupView;
+use crate::variables::View;
+
+/// The sessions of one response; empty for groups that do not learn.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    found: Option<Vec<u8>>,
+    created: Option<Vec<u8>>,
+}
+
+impl Sessions {
+    /// The sessions of a response with this header, to a request that was found to belong to `found`.
+    pub(crate) fn of(group: &GroupView, record: &Record, found: Option<Vec<u8>>, response: &HeaderMap) -> Self {
+        let view = View { record, upstream_headers: Some(response), sent_headers: None };
+        Self { found, created: learn(group).and_then(|learn| first(&learn.create, &view)) }
+    }
+
+    /// Whether they are tied as soon as the header was read, rather than at the end of the response.
+    pub(crate) fn begin_with_header(&self, group: &GroupView) -> bool {
+        learn(group).is_some_and(|learn| learn.on_header)
+    }
+
+    /// Ties them to the server at `position`; once.
+    pub(crate) fn tie(&mut self, group: &GroupView, position: usize, now: Moment) {
+        if self.found.is_none() && self.created.is_none() {
+            return;
+        }
+        let sid = group.plan.sid(position).into();
+        let mut table = group.cell.sessions.lock();
+        for session in [self.found.take(), self.created.take()].into_iter().flatten() {
+            table.insert(&session, &sid, now.now());
+        }
+    }
+}
+
+fn learn(group: &GroupView) -> Option<&StickyLearn> {
+    match &group.config.sticky {
+        Some(Sticky::Learn(learn)) => Some(learn),
+        Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
+    }
+}
