@@ -2,7 +2,8 @@
 //! still follow an older one. Two groups live it in step, one that ranks its peers and one that scans them as nginx does:
 //! they must make the same picks and show the same state, and after every step the invariants must hold.
 //!
-//! `FOREBAY_SEED=17 cargo test -p forebay-balance --test simulation` replays one seed.
+//! `FOREBAY_SEED=17 cargo test -p forebay-balance --test simulation` replays one seed;
+//! `FOREBAY_SEEDS=5000` lives so many lives.
 
 mod support;
 
@@ -23,9 +24,10 @@ const STEPS: u64 = 250;
 
 #[test]
 fn ranking_and_scanning_live_the_same_life() {
-    let seeds = match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => vec![seed.parse().expect("FOREBAY_SEED is a number")],
-        Err(_) => (0..SEEDS).collect(),
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seeds = match number("FOREBAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FOREBAY_SEEDS").unwrap_or(SEEDS),
     };
     for seed in seeds {
         // The seed of a panic is named by the thread that panics.

@@ -19,12 +19,15 @@ fn every_vector_replays_pick_by_pick() {
     let mut replayed = 0;
     let mut wrong = Vec::new();
     for (name, vector) in vectors() {
-        let mut replay = Replay::new(&vector);
-        let got = replay.run(&vector);
         match vector.get("kind").and_then(Value::as_str) {
             Some("statistical") => compare_shares(&name, &vector, &mut wrong),
             Some(kind) => panic!("{name}: unknown kind {kind}"),
-            None => compare(&name, &vector["observed"], &got, &mut wrong),
+            None => {
+                for group in [Group::new(), Group::scanning()] {
+                    let got = Replay::new(&vector, group).run(&vector);
+                    compare(&name, &vector["observed"], &got, &mut wrong);
+                }
+            }
         }
         replayed += 1;
     }
@@ -67,7 +70,7 @@ fn compare(name: &str, observed: &Value, got: &[Answer], wrong: &mut Vec<String>
 fn compare_shares(name: &str, vector: &Value, wrong: &mut Vec<String>) {
     const ROUNDS: u32 = 50;
     let tolerance = vector["tolerance"].as_f64().expect("a tolerance");
-    let mut replay = Replay::new(vector);
+    let mut replay = Replay::new(vector, Group::new());
     let mut counts: HashMap<String, u32> = HashMap::new();
     let mut all = 0;
     for answer in (0..ROUNDS).flat_map(|_| replay.run(vector)) {
@@ -115,12 +118,11 @@ enum Session {
 }
 
 impl Replay {
-    fn new(vector: &Value) -> Self {
+    fn new(vector: &Value, mut group: Group) -> Self {
         let servers = vector["servers"].as_array().expect("servers");
         let (method, hash_key) = method(vector.get("method").and_then(Value::as_str).unwrap_or_default());
         let session = lines(vector, "upstream_lines").find_map(|line| session(&line));
         let spec = GroupSpec { method, servers: servers.iter().map(server).collect(), sticky: session.is_some() };
-        let mut group = Group::new();
         let plan = group.reconcile(Plan::build(&spec).expect("a plan"), Now::from_secs(ORIGIN));
         let mut replay = Self {
             group,

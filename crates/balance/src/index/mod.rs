@@ -13,7 +13,10 @@
 //! That it is the same is proven, not argued: `tests/simulation.rs` and `tests/properties.rs` compare every pick and every
 //! weight with those of the plain scan.
 
+mod bucket;
 mod ranking;
+
+use std::cmp::Reverse;
 
 use ranking::{Least, Rank, Ranking};
 
@@ -92,15 +95,17 @@ impl Index {
     /// Ranks the peers of `plan`, the newest one.
     pub(crate) fn build(plan: &BoundPlan, slots: &Slots, load: Load) -> Self {
         let mut rankings = [Ranking::default(), Ranking::default()];
-        let mut seat = |position| {
+        let mut seats: Vec<_> =
+            plan.positions().map(|position| Seat { tier: plan.server(position).tier, place: Place::Parked }).collect();
+        let mut peers: Vec<_> =
+            plan.positions().filter_map(|position| Some((position, slots.live(plan.slot_at(position))?))).collect();
+        // Best first, so that each goes to the back of its queue.
+        peers.sort_by_key(|(_, peer)| Reverse(peer.current));
+        for (position, peer) in peers {
             let server = plan.server(position);
-            let peer = slots.live(plan.slot_at(position));
-            let class = peer.map_or(Class::Parked, |peer| classify(server, peer, load));
-            let current = peer.map_or(0, |peer| peer.current);
-            Seat { tier: server.tier, place: rankings[server.tier as usize].load(class, position, current) }
-        };
-        let seats = plan.positions().map(&mut seat).collect();
-        rankings.iter_mut().for_each(Ranking::sort);
+            let ranking = &mut rankings[server.tier as usize];
+            seats[position as usize].place = ranking.seat(classify(server, peer, load), position, peer.current);
+        }
         Self { load, seats, rankings }
     }
 
@@ -142,7 +147,7 @@ impl Index {
         let least = match self.load {
             // Everybody ties, and a round over nobody finds nobody.
             Load::Ignored => Least::Tied((0, 1)),
-            Load::Conns => ranking.least(&look),
+            Load::Conns => ranking.least(&self.seats, &look),
         };
         let chosen = match least {
             Least::Nobody => pinned,
@@ -153,7 +158,7 @@ impl Index {
                 if let Some(position) = payer
                     && let Some(peer) = look.slots.live_mut(plan.slot_at(position))
                 {
-                    ranking.lift(&mut self.seats[position as usize].place, position, peer);
+                    ranking.lift(&mut self.seats, position, peer);
                     peer.current -= total;
                 }
                 payer
@@ -167,26 +172,18 @@ impl Index {
 
     /// Puts a peer where its changed state belongs. One that is being scanned is left to the next pick.
     pub(crate) fn refresh(&mut self, position: u32, server: &Server, peer: &mut PeerState) {
-        let seat = &mut self.seats[position as usize];
-        let ranking = &mut self.rankings[seat.tier as usize];
         let class = classify(server, peer, self.load);
-        match (seat.place, class) {
+        match (self.seats[position as usize].place, class) {
             (Place::Scanned, _) | (Place::Parked, Class::Parked) => {}
             (Place::Ranked { rank, .. }, Class::Regular(same)) if rank == same => {}
-            (Place::Parked | Place::Lifted | Place::Ranked { .. }, _) => {
-                ranking.lift(&mut seat.place, position, peer);
-                seat.place = ranking.seat(class, position, peer.current);
-            }
+            (Place::Parked | Place::Lifted | Place::Ranked { .. }, _) => self.seat(class, position, peer),
         }
     }
 
     /// Has a peer looked at one by one, whatever its state: it was tried, is pinned, or changed under an older plan.
     pub(crate) fn demote(&mut self, position: u32, peer: &mut PeerState) {
-        let seat = &mut self.seats[position as usize];
-        if seat.place != Place::Scanned {
-            let ranking = &mut self.rankings[seat.tier as usize];
-            ranking.lift(&mut seat.place, position, peer);
-            seat.place = ranking.seat(Class::Irregular, position, peer.current);
+        if self.seats[position as usize].place != Place::Scanned {
+            self.seat(Class::Irregular, position, peer);
         }
     }
 
@@ -209,6 +206,13 @@ impl Index {
             }
         }
         assert_eq!(seated, plan.len(), "every peer has one place");
+    }
+
+    /// Moves a peer that is not among the scanned.
+    fn seat(&mut self, class: Class, position: u32, peer: &mut PeerState) {
+        let ranking = &mut self.rankings[self.seats[position as usize].tier as usize];
+        ranking.lift(&mut self.seats, position, peer);
+        self.seats[position as usize].place = ranking.seat(class, position, peer.current);
     }
 
     /// Takes out of the scanned whoever has become regular or cannot be eligible.
