@@ -1,0 +1,174 @@
+//! `forebay explain`: the real balancer on a virtual clock. Who gets which request and why, with failures from a script.
+//!
+//! Nothing here decides anything: servers are picked by `balance`, keys are evaluated by the data plane's own variables and
+//! retries judged by the group's own policy. What is added is a clock that only moves when told, and words.
+
+mod client;
+mod script;
+mod simulation;
+mod table;
+mod trace;
+mod why;
+
+use std::io::{IsTerminal, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use config::{Config, Group, GroupId, Severity, edit_distance, parse_duration};
+
+use crate::watch;
+use script::{FailRule, PaceRule, Script};
+
+/// Show who would get which request and why, on a virtual clock
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The group
+    #[arg(value_name = "NAMESPACE/GROUP")]
+    group: GroupId,
+
+    /// Files or directories of documents, as for `forebay run`; repeatable
+    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, num_args = 1.., value_delimiter = ',')]
+    config: Vec<PathBuf>,
+
+    /// How many requests arrive
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    requests: u32,
+
+    /// Time between two requests
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = millis)]
+    interval: u64,
+
+    /// How long a server takes for a request; of one server with SERVER=TIME. Matters to least_conn, least_time and maxConns
+    #[arg(long, value_name = "[SERVER=]TIME")]
+    duration: Vec<PaceRule>,
+
+    /// The client's address; with several the requests come from each in turn
+    #[arg(long, value_name = "IP", default_value = "192.0.2.1", value_delimiter = ',')]
+    client: Vec<IpAddr>,
+
+    /// Path and query; with several each in turn. {n} stands for the number of the request
+    #[arg(long, value_name = "URI", default_value = "/")]
+    uri: Vec<String>,
+
+    /// The request method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    method: http::Method,
+
+    /// The Host header
+    #[arg(long, value_name = "HOST", default_value = "localhost")]
+    host: String,
+
+    /// A header of every request; repeatable. {n} stands for the number of the request
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+
+    /// A cookie of every request; repeatable. {n} stands for the number of the request
+    #[arg(long, value_name = "NAME=VALUE")]
+    cookie: Vec<String>,
+
+    /// A server fails: by its name (all its endpoints) or address, from when to when, and how: error (the connection is
+    /// refused, the default), timeout (of timeouts.connect), invalid_header, or a status such as 503; repeatable
+    #[arg(long, value_name = "SERVER[@FROM..TO][=HOW]")]
+    fail: Vec<FailRule>,
+
+    /// Where the random numbers of method Random begin
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// How it is shown
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// A command line that names what does not exist, or a group that cannot be run.
+#[derive(Debug, thiserror::Error)]
+enum ExplainError {
+    #[error(transparent)]
+    Plan(#[from] balance::SpecError),
+    #[error("the group has no server \"{name}\"; it has {has}")]
+    NoServer { name: String, has: String },
+    #[error("\"{0}\" is not a header; write NAME: VALUE")]
+    Header(String),
+    #[error("\"{0}\" is not a cookie; write NAME=VALUE")]
+    Cookie(String),
+    #[error("\"{0}\" is not a path with a query; write /path?query")]
+    Uri(String),
+}
+
+/// The command.
+pub fn run(args: &ExplainArgs) -> ExitCode {
+    let load = watch::load(&args.config, &translate::Options::for_files());
+    for diagnostic in load.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Note) {
+        eprintln!("{diagnostic}");
+    }
+    if load.is_refused() {
+        eprintln!("forebay explain: the configuration has {} problem(s)", load.errors());
+        return ExitCode::FAILURE;
+    }
+    let Some(group) = load.config.groups.get(&args.group) else {
+        eprintln!("forebay explain: {}", unknown_group(&load.config, &args.group));
+        return ExitCode::FAILURE;
+    };
+    let trace = match explain(args, group) {
+        Ok(trace) => trace,
+        Err(error) => {
+            eprintln!("forebay explain: {error}");
+            return if matches!(error, ExplainError::Plan(_)) { ExitCode::FAILURE } else { ExitCode::from(2) };
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    let written = match args.output {
+        Output::Table => {
+            let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            out.write_all(
+                table::render(&trace, if colour { table::Ink::Coloured } else { table::Ink::Plain }).as_bytes(),
+            )
+        }
+        Output::Json => serde_json::to_writer_pretty(&mut out, &trace)
+            .map_err(std::io::Error::from)
+            .and_then(|()| out.write_all(b"\n")),
+    };
+    match written {
+        // A reader such as `head` has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("forebay explain: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+fn explain(args: &ExplainArgs, group: &Arc<Group>) -> Result<trace::Trace, ExplainError> {
+    let script = Script::new(group, &args.fail, &args.duration)?;
+    let clients = client::Clients::new(args)?;
+    Ok(simulation::run(&args.group, group, script, clients, args)?)
+}
+
+fn unknown_group(config: &Config, wanted: &GroupId) -> String {
+    let near = (config.groups.keys())
+        .map(|id| (edit_distance(&wanted.to_string(), &id.to_string()), id))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    match near {
+        Some((_, near)) => format!("there is no group {wanted}; did you mean {near}?"),
+        None if config.groups.is_empty() => format!("there is no group {wanted}; the documents define none"),
+        None => {
+            let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();
+            format!("there is no group {wanted}; there are {}", names.join(", "))
+        }
+    }
+}
+
+fn millis(text: &str) -> Result<u64, config::DurationError> {
+    parse_duration(text).map(|duration| duration.0)
+}

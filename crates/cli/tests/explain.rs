@@ -1,0 +1,134 @@
+//! `forebay explain` as an operator sees it: pages and JSON for fixed seeds, and exit codes.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn forebay(args: &[&str]) -> Output {
+    let groups = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/explain/groups.yaml");
+    Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .arg("explain")
+        .args(args)
+        .args(["--config".as_ref(), groups.as_os_str()])
+        .output()
+        .expect("the binary runs")
+}
+
+fn page(args: &[&str]) -> String {
+    let output = forebay(args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn refusal(args: &[&str]) -> (Option<i32>, String) {
+    let output = forebay(args);
+    assert!(output.stdout.is_empty());
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+#[test]
+fn weights_take_turns() {
+    insta::assert_snapshot!(page(&["shop/weighted", "--requests", "7"]));
+}
+
+#[test]
+fn a_server_fails_is_left_alone_and_comes_back() {
+    insta::assert_snapshot!(page(&["shop/weighted", "--requests", "24", "--fail", "two@0s..10s"]));
+}
+
+#[test]
+fn the_backup_steps_in() {
+    let fails = ["--fail", "one@1s..4s", "--fail", "two@1s..4s", "--fail", "127.0.0.1:9003@1s..4s"];
+    insta::assert_snapshot!(page(&[&["shop/weighted", "--requests", "15"][..], &fails].concat()));
+}
+
+#[test]
+fn a_timeout_keeps_its_request_waiting() {
+    insta::assert_snapshot!(page(&["shop/weighted", "--requests", "4", "--fail", "one@0s..2s=timeout"]));
+}
+
+#[test]
+fn least_conn_sees_who_is_slow() {
+    let paces = ["--interval", "100ms", "--duration", "150ms", "--duration", "slow=600ms"];
+    insta::assert_snapshot!(page(&[&["shop/busy", "--requests", "8"][..], &paces].concat()));
+}
+
+#[test]
+fn a_key_of_many_variables() {
+    insta::assert_snapshot!(page(&[
+        "shop/keyed",
+        "--requests",
+        "6",
+        "--uri",
+        "/a//b/../{n}?user=x{n}",
+        "--header",
+        "X-Team: red",
+        "--cookie",
+        "sid=s{n}",
+        "--client",
+        "198.51.100.7,2001:db8::7",
+    ]));
+}
+
+#[test]
+fn a_browser_keeps_its_sticky_cookie() {
+    let clients = ["--client", "198.51.100.7,198.51.100.8,198.51.100.9", "--fail", "a@6s..8s"];
+    insta::assert_snapshot!(page(&[&["shop/sessions", "--requests", "9"][..], &clients].concat()));
+}
+
+#[test]
+fn a_seed_replays_a_draw() {
+    let drawn = |seed| page(&["shop/drawn", "--requests", "12", "--seed", seed, "--fail", "a@3s..6s=503"]);
+    assert_eq!(drawn("7"), drawn("7"));
+    assert_ne!(drawn("7"), drawn("8"));
+    insta::assert_snapshot!(drawn("7"));
+}
+
+#[test]
+fn everybody_out_is_a_502() {
+    insta::assert_snapshot!(page(&["shop/drawn", "--requests", "3", "--fail", "a", "--fail", "b", "--method", "POST"]));
+}
+
+#[test]
+fn as_json() {
+    insta::assert_snapshot!(page(&["shop/weighted", "--requests", "2", "--fail", "one@0s..1s", "-o", "json"]));
+}
+
+#[test]
+fn an_unknown_group_is_answered_with_a_suggestion() {
+    let (code, text) = refusal(&["shop/wieghted"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("did you mean shop/weighted?"), "{text}");
+    let (_, text) = refusal(&["elsewhere/x"]);
+    assert!(text.contains("there are shop/busy, shop/drawn, shop/keyed"), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for wrong in [
+        &["weighted"][..],
+        &["shop/weighted", "--fail", "four@1s..2s"],
+        &["shop/weighted", "--fail", "one@2s..1s"],
+        &["shop/weighted", "--uri", "no-slash"],
+        &["shop/weighted", "--header", "nothing"],
+        &["shop/weighted", "--cookie", "nothing"],
+        &["shop/weighted", "--requests", "0"],
+    ] {
+        assert_eq!(refusal(wrong).0, Some(2), "{wrong:?}");
+    }
+    let (_, text) = refusal(&["shop/weighted", "--fail", "four"]);
+    assert!(text.contains("it has one, two, three, spare"), "{text}");
+}
+
+#[test]
+fn problems_of_the_documents_are_exit_code_1() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("bad.yaml");
+    std::fs::write(&file, "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {name: g}\nspec: {}\n")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .args(["explain".as_ref(), "default/g".as_ref(), "--config".as_ref(), file.as_os_str()])
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("spec.servers"));
+}
