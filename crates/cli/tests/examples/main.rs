@@ -62,7 +62,7 @@ async fn least_conn() {
 
 #[tokio::test]
 async fn ip_hash() {
-    let flags = ["--http", "127.0.0.1:0=default/app", "--trusted-proxies", "127.0.0.0/8"];
+    let flags = ["--http", "127.0.0.1:0=default/ip-hash", "--trusted-proxies", "127.0.0.0/8"];
     let example = Example::start_with("ip-hash", &flags).await;
     assert_eq!(example.sequence(3).await, ["three", "three", "three"]);
     for (client, name) in [("10.0.0.1", "one"), ("10.0.0.200", "one"), ("10.0.1.9", "two"), ("10.0.0.7", "one")] {
@@ -175,7 +175,7 @@ async fn headers() {
     let request = example.server("one").request(1).await;
     let expected = [
         ("X-Team", Some("team-blue")),
-        ("X-Upstream", Some("default/app")),
+        ("X-Upstream", Some("default/headers")),
         ("X-Debug", None),
         ("Host", Some("test")),
         ("X-Real-IP", Some("127.0.0.1")),
@@ -200,12 +200,12 @@ async fn sticky_cookie() {
     for attribute in ["httponly", "samesite=lax", "path=/", "max-age=3600"] {
         assert!(cookie.to_ascii_lowercase().contains(attribute), "{attribute} is not in {cookie}");
     }
+    assert_eq!(count(&example.sequence(10).await), BTreeMap::from([("one", 5), ("two", 5)]));
     for (route, name) in [("a", "one"), ("b", "two")] {
         for _ in 0..4 {
             assert_eq!(example.who_with(&format!("Cookie: route={route}\r\n")).await, name);
         }
     }
-    assert_eq!(count(&example.sequence(10).await), BTreeMap::from([("one", 5), ("two", 5)]));
 
     example.server("one").set(Mode::Refuse).await;
     let moved = example.get("/", "Cookie: route=a\r\n").await;

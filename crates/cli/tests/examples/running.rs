@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use testkit::{Address, Client, Forebay, Response, Upstream, patiently};
 
 /// A directory of `examples/`, with its servers and a Forebay in front of them.
@@ -13,7 +14,7 @@ pub struct Example {
     pub forebay: Forebay,
     /// The servers in the order of the group's lines.
     pub servers: Vec<Upstream>,
-    config: tempfile::TempDir,
+    config: TempDir,
 }
 
 pub fn directory(name: &str) -> PathBuf {
@@ -21,33 +22,14 @@ pub fn directory(name: &str) -> PathBuf {
 }
 
 impl Example {
-    /// The example with its listener bound to the group `default/app`, as its README starts it.
+    /// The example with its listener bound to its group, as its README starts it.
     pub async fn start(name: &str) -> Self {
-        Self::start_with(name, &["--http", "127.0.0.1:0=default/app"]).await
+        Self::start_with(name, &["--http", &format!("127.0.0.1:0=default/{name}")]).await
     }
 
     /// The example with these flags.
     pub async fn start_with(name: &str, flags: &[&str]) -> Self {
-        let config = tempfile::tempdir().expect("a temporary directory");
-        let mut servers = Vec::new();
-        for path in documents(name) {
-            let mut text = fs::read_to_string(&path).expect("an example can be read");
-            for (server, address) in addresses(&text) {
-                let upstream = Upstream::start(&server).await;
-                text = text.replace(&address, &upstream.address().to_string());
-                servers.push(upstream);
-            }
-            for (service, port) in slices(&text) {
-                // One socket stands for every address of the slice: they share a port.
-                let any: Address = Address::Tcp(([0, 0, 0, 0], 0).into());
-                let upstream = Upstream::at(&service, any).await;
-                let Address::Tcp(bound) = upstream.address() else { unreachable!("it was asked for TCP") };
-                text = text.replace(&format!("port: {port}\n"), &format!("port: {}\n", bound.port()));
-                servers.push(upstream);
-            }
-            fs::write(config.path().join(path.file_name().expect("a file has a name")), text)
-                .expect("a file is written");
-        }
+        let (config, servers) = lay_out(name).await;
         let forebay = Forebay::run(env!("CARGO_BIN_EXE_forebay"), config.path()).args(flags).start().await;
         Self { forebay, servers, config }
     }
@@ -104,6 +86,30 @@ impl Example {
     }
 }
 
+/// A copy of the example's documents, and the servers on free ports that it names instead of the shown ones.
+pub async fn lay_out(name: &str) -> (TempDir, Vec<Upstream>) {
+    let config = tempfile::tempdir().expect("a temporary directory");
+    let mut servers = Vec::new();
+    for path in documents(name) {
+        let mut text = fs::read_to_string(&path).expect("an example can be read");
+        for (server, address) in addresses(&text) {
+            let upstream = Upstream::start(&server).await;
+            text = text.replace(&address, &upstream.address().to_string());
+            servers.push(upstream);
+        }
+        for (service, port) in slices(&text) {
+            // One socket stands for every address of the slice: they share a port.
+            let upstream = Upstream::at(&service, Address::Tcp(([0, 0, 0, 0], 0).into())).await;
+            let Address::Tcp(bound) = upstream.address() else { unreachable!("it was asked for TCP") };
+            text = text.replace(&format!("port: {port}\n"), &format!("port: {}\n", bound.port()));
+            servers.push(upstream);
+        }
+        let copy = config.path().join(path.file_name().expect("a file has a name"));
+        fs::write(copy, text).expect("a file is written");
+    }
+    (config, servers)
+}
+
 fn documents(name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(name)).expect("an example is a directory");
     let paths = entries.map(|entry| entry.expect("an entry can be read").path());
@@ -131,7 +137,7 @@ fn slices(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for line in text.lines().map(str::trim) {
         service = line.strip_prefix("kubernetes.io/service-name: ").unwrap_or(service);
-        if let Some(port) = line.strip_prefix("port: ").filter(|port| port.len() == 4) {
+        if let Some(port) = line.strip_prefix("port: ").filter(|port| port.starts_with("900")) {
             found.push((service.to_owned(), port.to_owned()));
         }
     }
