@@ -59,7 +59,7 @@ async fn an_old_client_is_answered_and_disconnected() {
     let mut client = rig.client().await;
     client.send("GET /echo HTTP/1.0\r\nHost: old.example\r\n\r\n").await;
     let response = client.response().await;
-    assert_eq!((response.status, response.head.word(0)), (200, "HTTP/1.1"));
+    assert_eq!(response.status, 200);
     assert_eq!(client.end().await, End::Closed);
     assert!(response.json()["line"].as_str().is_some_and(|line| line.ends_with("HTTP/1.1")), "upstream speaks 1.1");
 }
@@ -222,15 +222,15 @@ async fn unusual_methods_pass() {
 }
 
 #[tokio::test]
-async fn a_client_may_close_its_sending_side() {
+async fn a_client_that_closes_its_sending_side_has_left() {
     let rig = rig().await;
     rig.upstreams[0].set(Mode::Hold).await;
     let mut client = rig.client().await;
     client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await;
     rig.upstreams[0].gate().held_count(1).await;
     client.half_close().await;
-    rig.upstreams[0].gate().release_all();
-    assert_eq!(client.response().await.text(), "a");
+    assert_eq!(client.end().await, End::Closed);
+    assert_eq!(rig.access_log(1).await[0].status, "499", "as nginx takes it (proxy_ignore_client_abort off)");
 }
 
 #[tokio::test]

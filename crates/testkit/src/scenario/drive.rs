@@ -143,14 +143,15 @@ async fn ask(
 }
 
 fn request_bytes(request: &Request, id: &str, target: &'static str) -> String {
-    let Request { method, uri, client, cookie, hold } = request;
+    let Request { method, uri, client, cookie, session, hold } = request;
+    let session = session.as_ref().map(|session| format!("X-Session: {session}\r\n")).unwrap_or_default();
     let cookie = cookie.as_ref().map(|cookie| format!("Cookie: srv={cookie}\r\n")).unwrap_or_default();
     let step = id.split_once('-').map_or("", |(_, step)| step);
     let hold = if *hold { format!("X-Hold: {target}-{step}\r\n") } else { String::new() };
     let body = if matches!(*method, "POST" | "PUT" | "PATCH") { "Content-Length: 5\r\n\r\nhello" } else { "\r\n" };
     format!(
         "{method} {uri} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nX-Step: {id}\r\n\
-         X-Forwarded-For: {client}\r\n{cookie}{hold}{body}"
+         X-Forwarded-For: {client}\r\n{cookie}{session}{hold}{body}"
     )
 }
 

@@ -33,9 +33,12 @@ pub fn document(scenario: &Scenario, addresses: &[Address]) -> Value {
         "timeouts": {"read": format!("{}ms", group.read_timeout.as_millis())},
     });
     match group.sticky {
-        None => {}
+        None | Some(Sticky::Learn) => {}
         Some(Sticky::Cookie) => spec["sticky"] = json!({"cookie": {"name": "srv", "path": "/", "httpOnly": true}}),
         Some(Sticky::Route) => spec["sticky"] = json!({"route": {"keys": ["$cookie_srv", "$arg_route"]}}),
+    }
+    if group.sticky == Some(Sticky::Learn) {
+        spec["sticky"] = json!({"learn": {"create": ["$upstream_cookie_srv"], "lookup": ["$cookie_srv"]}});
     }
     json!({
         "apiVersion": "forebay.dev/v1alpha1",

@@ -34,7 +34,8 @@ const CONDITIONS: [Condition; 10] = [
 pub fn generate(seed: u64, release: Release) -> Scenario {
     let mut rng = SplitMix(seed ^ 0xf0_7e_ba_11);
     let method = if rng.chance(40) { Method::RoundRobin } else { *rng.pick(&METHODS) };
-    let sticky = (release == Release::Baseline && rng.chance(25)).then(|| *rng.pick(&[Sticky::Cookie, Sticky::Route]));
+    let sticky = (release == Release::Baseline && rng.chance(25))
+        .then(|| *rng.pick(&[Sticky::Cookie, Sticky::Route, Sticky::Learn]));
     // A held request outlives no short read timeout, so a scenario either holds requests or lets servers hang.
     let holds = rng.chance(if method == Method::LeastConn { 75 } else { 35 });
     let group = Group {
@@ -45,7 +46,9 @@ pub fn generate(seed: u64, release: Release) -> Scenario {
         read_timeout: if holds { Duration::from_mins(1) } else { READ_TIMEOUT },
         keepalive: if rng.chance(35) { *rng.pick(&[1, 2, 8]) } else { 0 },
     };
-    let steps = Steps { rng, release, holds, count: group.servers.len(), held: Vec::new(), done: Vec::new() }.all();
+    let learns = sticky == Some(Sticky::Learn);
+    let (count, held, done) = (group.servers.len(), Vec::new(), Vec::new());
+    let steps = Steps { rng, release, holds, learns, count, held, done }.all();
     Scenario { seed, group, steps }
 }
 
@@ -97,6 +100,7 @@ struct Steps {
     rng: SplitMix,
     release: Release,
     holds: bool,
+    learns: bool,
     count: usize,
     held: Vec<usize>,
     done: Vec<Step>,
@@ -144,8 +148,10 @@ impl Steps {
         let client = format!("10.0.{}.{}", self.rng.below(4), self.rng.below(200));
         let uri = format!("/item/{}?v={}", self.rng.below(12), self.rng.below(3));
         let cookie = self.rng.chance(60).then(|| format!("r{}", self.rng.below(self.count as u64 + 1)));
+        let session = self.learns.then(|| self.rng.chance(50)).filter(|learn| *learn);
+        let session = session.map(|_| format!("r{}", self.rng.below(4)));
         let method = *self.rng.pick(&["GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
-        self.done.push(Step::Request(Request { method, uri, client, cookie, hold }));
+        self.done.push(Step::Request(Request { method, uri, client, cookie, session, hold }));
     }
 
     fn mode(&mut self, may_hang: bool) -> Mode {

@@ -76,6 +76,8 @@ pub enum Sticky {
     Cookie,
     /// `sticky route $cookie_srv $arg_route`.
     Route,
+    /// `sticky learn create=$upstream_cookie_srv lookup=$cookie_srv`; its timeout outlives every scenario.
+    Learn,
 }
 
 /// One thing that happens.
@@ -102,6 +104,8 @@ pub struct Request {
     pub client: String,
     /// The `srv` cookie.
     pub cookie: Option<String>,
+    /// The `srv` cookie that the server is asked to set.
+    pub session: Option<String>,
     /// Whether a server that would answer holds it until it is released.
     pub hold: bool,
 }

@@ -30,9 +30,12 @@ pub fn configuration(scenario: &Scenario, addresses: &[Address], release: Releas
     let line = |(server, address)| format!("    server {address} {};\n", parameters(server));
     let servers = group.servers.iter().zip(addresses).map(line).collect::<Vec<_>>().concat();
     let sticky = match group.sticky {
-        None => "",
-        Some(Sticky::Cookie) => "sticky cookie srv path=/ httponly;",
-        Some(Sticky::Route) => "sticky route $cookie_srv $arg_route;",
+        None => String::new(),
+        Some(Sticky::Cookie) => "sticky cookie srv path=/ httponly;".to_owned(),
+        Some(Sticky::Route) => "sticky route $cookie_srv $arg_route;".to_owned(),
+        Some(Sticky::Learn) => {
+            format!("sticky learn create=$upstream_cookie_srv lookup=$cookie_srv zone={name}:64k timeout=10m;")
+        }
     };
     // Nothing is kept alive before 1.29.7 unless asked for, and 1.22 refuses the word.
     let keepalive = match (group.keepalive, release) {

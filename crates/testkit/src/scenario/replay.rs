@@ -1,9 +1,10 @@
 //! A scenario answered by the pure core on a virtual clock.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use balance::{
     BoundPlan, Group, GroupSpec, Inputs, Now, Outcome, Peer, PeerKey, Plan, ServerSpec,
+    learn::Sessions,
     retry::{Facts, Failure, HeaderVerdict, Tries, Verdict},
 };
 
@@ -29,7 +30,8 @@ pub fn replay(scenario: &Scenario, addresses: &[Address]) -> BTreeMap<usize, Ans
     let plan = group.reconcile(plan, now);
     let modes = vec![Mode::Ok; scenario.group.servers.len()];
     let (rng, held, idle) = (SplitMix(scenario.seed), BTreeMap::new(), Vec::new());
-    let mut replay = Replay { scenario, plan, group, now, modes, rng, held, idle };
+    let sessions = Sessions::new(1000, 600_000);
+    let mut replay = Replay { scenario, plan, group, now, modes, rng, held, sessions, idle };
     let mut answers = BTreeMap::new();
     for (n, step) in scenario.steps.iter().enumerate() {
         match step {
@@ -46,7 +48,7 @@ pub fn replay(scenario: &Scenario, addresses: &[Address]) -> BTreeMap<usize, Ans
 
 fn spec(scenario: &Scenario, addresses: &[Address]) -> GroupSpec {
     let server = |(server, address): (&super::Server, &Address)| {
-        let address: std::sync::Arc<str> = address.to_string().into();
+        let address: Arc<str> = address.to_string().into();
         ServerSpec {
             key: PeerKey { address: address.clone(), nth: 0, incarnation: None },
             server: address,
@@ -74,7 +76,9 @@ struct Replay<'a> {
     now: Now,
     modes: Vec<Mode>,
     rng: SplitMix,
-    held: BTreeMap<usize, Peer>,
+    /// Requests in progress, with the session each ties to its server.
+    held: BTreeMap<usize, (Peer, Option<String>)>,
+    sessions: Sessions,
     /// Idle connections by server, the one stored longest ago first.
     idle: Vec<usize>,
 }
@@ -83,10 +87,17 @@ impl Replay<'_> {
     fn request(&mut self, step: usize, request: &Request) -> Answer {
         let policy = &self.scenario.group.policy;
         let sticky = self.scenario.group.sticky;
+        let cookie = request.cookie.as_deref();
+        let sid: Option<Arc<str>> = match sticky {
+            None => None,
+            Some(Sticky::Cookie | Sticky::Route) => cookie.map(Into::into),
+            Some(Sticky::Learn) => cookie.and_then(|session| self.sessions.lookup(session.as_bytes(), self.now)),
+        };
+        let found = sid.is_some().then(|| request.cookie.clone()).flatten();
         let inputs = Inputs {
             hash_key: request.uri.as_bytes(),
             client: request.client.parse::<IpAddr>().ok(),
-            sid: sticky.and(request.cookie.as_deref()),
+            sid: sid.as_deref(),
         };
         let mut state = balance::Request::new(&self.plan, &inputs);
         let mut tries = Tries::new(&self.plan, policy, self.now);
@@ -111,11 +122,14 @@ impl Replay<'_> {
                     answer.status = status;
                     let outcome = match tries.after_header(policy, status, facts, self.now) {
                         HeaderVerdict::Relay if request.hold && self.modes[peer.position] == Mode::Ok => {
-                            self.held.insert(step, peer);
+                            answer.cookie = answer.cookie.or_else(|| self.set_cookie(peer, request));
+                            self.held.insert(step, (peer, self.learned(peer, request, found)));
                             break;
                         }
                         HeaderVerdict::Relay => {
-                            self.finish(peer);
+                            answer.cookie = answer.cookie.or_else(|| self.set_cookie(peer, request));
+                            let learned = self.learned(peer, request, found);
+                            self.finish(peer, learned);
                             break;
                         }
                         HeaderVerdict::RetryFailed => Outcome::Failed,
@@ -139,16 +153,41 @@ impl Replay<'_> {
     }
 
     fn release(&mut self, step: usize) {
-        if let Some(peer) = self.held.remove(&step) {
+        if let Some((peer, session)) = self.held.remove(&step) {
             self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
             self.store_idle(peer.position);
+            self.learn(peer, session);
         }
     }
 
-    fn finish(&mut self, peer: Peer) {
+    fn finish(&mut self, peer: Peer, learned: Option<String>) {
         self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
         if self.modes[peer.position] != Mode::ShortBody {
             self.store_idle(peer.position);
+        }
+        self.learn(peer, learned);
+    }
+
+    /// The cookie that the server itself sets.
+    fn set_cookie(&self, peer: Peer, request: &Request) -> Option<String> {
+        let session = self.created(peer, request)?;
+        Some(format!("srv={session}"))
+    }
+
+    fn created<'a>(&self, peer: Peer, request: &'a Request) -> Option<&'a String> {
+        request.session.as_ref().filter(|_| self.modes[peer.position] != Mode::ShortBody)
+    }
+
+    /// nginx ties the session that the response began to the peer, or else the one that the request was found by.
+    fn learned(&self, peer: Peer, request: &Request, found: Option<String>) -> Option<String> {
+        let learns = self.scenario.group.sticky == Some(Sticky::Learn);
+        self.created(peer, request).cloned().or(found).filter(|_| learns)
+    }
+
+    fn learn(&mut self, peer: Peer, session: Option<String>) {
+        if let Some(session) = session {
+            let sid: Arc<str> = self.plan.sid(peer.position).into();
+            self.sessions.insert(session.as_bytes(), &sid, self.now);
         }
     }
 

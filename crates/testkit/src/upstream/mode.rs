@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// 200 with the upstream's name as the body. `/echo` answers what was received as JSON, `/bytes/N` N bytes. A request
-    /// with `X-Hold: ID` waits at the gate first.
+    /// with `X-Hold: ID` waits at the gate first; one with `X-Session: ID` is given a cookie `srv=ID`.
     Ok,
     /// This status, with the upstream's name as the body.
     Status(u16),

@@ -66,7 +66,8 @@ fn message(status: u16, name: &str, request: &Received, content: &[u8]) -> Vec<u
     let close = if wants_close(request) { "Connection: close\r\n" } else { "" };
     let bodiless = matches!(status, 204 | 304);
     let length = if bodiless { String::new() } else { format!("Content-Length: {}\r\n", content.len()) };
-    let head = format!("HTTP/1.1 {status} {reason}\r\nX-Server: {name}\r\n{length}{close}\r\n");
+    let cookie = request.header("x-session").map(|value| format!("Set-Cookie: srv={value}\r\n")).unwrap_or_default();
+    let head = format!("HTTP/1.1 {status} {reason}\r\nX-Server: {name}\r\n{cookie}{length}{close}\r\n");
     let mut bytes = head.into_bytes();
     if request.method() != "HEAD" && !bodiless {
         bytes.extend(content);
