@@ -25,7 +25,7 @@ use crate::documents;
 const QUIET: Duration = Duration::from_millis(50);
 /// A burst that does not end is read in its midst after this long.
 const AT_MOST: Duration = Duration::from_secs(1);
-/// Links in a row that are followed; the kernel gives up at 40 (path_resolution(7)).
+/// Links in a row that are followed; the kernel gives up at 40 (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 /// What reading the files gave.

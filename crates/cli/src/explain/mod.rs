@@ -24,6 +24,7 @@ use script::{FailRule, PaceRule, Script};
 
 /// Show who would get which request and why, on a virtual clock
 #[derive(Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "help is read on a terminal")]
 pub struct ExplainArgs {
     /// The group
     #[arg(value_name = "NAMESPACE/GROUP")]

@@ -62,14 +62,21 @@ impl Script {
     /// Gives every server its part; a rule for a server that the group has not is an error.
     pub fn new(group: &Group, fails: &[FailRule], paces: &[PaceRule]) -> Result<Self, ExplainError> {
         let mut servers = vec![Part::default(); group.servers.len()];
+        // What is said of everybody first, so that what is said of one prevails.
         for pace in paces.iter().filter(|pace| pace.server.is_none()) {
-            servers.iter_mut().for_each(|part| part.millis = pace.millis);
+            for part in &mut servers {
+                part.millis = pace.millis;
+            }
         }
         for (name, pace) in paces.iter().filter_map(|pace| Some((pace.server.as_deref()?, pace))) {
-            named(group, name)?.into_iter().for_each(|position| servers[position].millis = pace.millis);
+            for position in named(group, name)? {
+                servers[position].millis = pace.millis;
+            }
         }
         for fail in fails {
-            named(group, &fail.server)?.into_iter().for_each(|position| servers[position].fails.push(fail.clone()));
+            for position in named(group, &fail.server)? {
+                servers[position].fails.push(fail.clone());
+            }
         }
         Ok(Self { servers })
     }

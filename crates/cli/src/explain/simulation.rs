@@ -145,25 +145,22 @@ impl Simulation<'_> {
         let why = why(&self.plan, &before, &obstacles, picked.as_ref().ok(), &running.visit);
         let entry = &mut self.trace.requests[index];
         entry.attempts.push(Attempt { why, ..attempt });
-        match picked {
-            Ok(peer) => {
-                running.current = Some((peer, millis));
-                self.trace.shares[peer.position].attempts += 1;
-                let takes = match self.script.response(peer.position, millis) {
-                    Response::Status(_) => self.script.millis(peer.position),
-                    Response::Failure(Failure::Timeout) => self.group.timeouts.connect.0,
-                    Response::Failure(Failure::Error | Failure::InvalidHeader) => 0,
-                };
-                if takes == 0 {
-                    self.end(n, millis);
-                } else {
-                    self.schedule(millis + takes, Event::Ends(n));
-                }
-            }
-            Err(balance::NoLivePeers) => {
-                let status = if self.plan.is_empty() { 503 } else { 502 };
-                self.close(n, trace::Outcome::NoLiveUpstreams, status);
-            }
+        let Ok(peer) = picked else {
+            let status = if self.plan.is_empty() { 503 } else { 502 };
+            self.close(n, trace::Outcome::NoLiveUpstreams, status);
+            return;
+        };
+        running.current = Some((peer, millis));
+        self.trace.shares[peer.position].attempts += 1;
+        let takes = match self.script.response(peer.position, millis) {
+            Response::Status(_) => self.script.millis(peer.position),
+            Response::Failure(Failure::Timeout) => self.group.timeouts.connect.0,
+            Response::Failure(Failure::Error | Failure::InvalidHeader) => 0,
+        };
+        if takes == 0 {
+            self.end(n, millis);
+        } else {
+            self.schedule(millis + takes, Event::Ends(n));
         }
     }
 
@@ -212,20 +209,17 @@ impl Simulation<'_> {
                 }
             });
         }
-        match status {
-            Some(status) => {
-                if matches!(said, trace::Outcome::Answered(_)) {
-                    self.trace.shares[peer.position].answers += 1;
-                    self.clients.answered(&running.visit, self.plan.sid(peer.position), self.group);
-                }
-                self.close(n, said, status);
+        if let Some(status) = status {
+            if matches!(said, trace::Outcome::Answered(_)) {
+                self.trace.shares[peer.position].answers += 1;
+                self.clients.answered(&running.visit, self.plan.sid(peer.position), self.group);
             }
-            None => {
-                if let Some(attempt) = self.trace.requests[index].attempts.last_mut() {
-                    attempt.outcome = said;
-                }
-                self.pick(n, millis);
+            self.close(n, said, status);
+        } else {
+            if let Some(attempt) = self.trace.requests[index].attempts.last_mut() {
+                attempt.outcome = said;
             }
+            self.pick(n, millis);
         }
     }
 

@@ -29,7 +29,8 @@ pub fn objects(yaml: &str) -> Objects {
 }
 
 fn object<T: DeserializeOwned>(value: Value) -> Located<T> {
-    serde_json::from_value::<T>(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}")).into()
+    let text = value.to_string();
+    serde_json::from_value::<T>(value).unwrap_or_else(|error| panic!("{error}: {text}")).into()
 }
 
 pub fn files(yaml: &str) -> Translation {
