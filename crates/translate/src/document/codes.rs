@@ -25,8 +25,8 @@ pub const UNSUPPORTED_VALUE: Code = "FB2004";
 pub const OUT_OF_RANGE: Code = "FB2005";
 /// A text that is not of the form asked for.
 pub const MALFORMED: Code = "FB2006";
-/// A text or list that is too long or too short.
-pub const LENGTH: Code = "FB2007";
+/// A text or list that is too long.
+pub const TOO_LONG: Code = "FB2007";
 /// The same key or value twice in a list.
 pub const DUPLICATE_ITEM: Code = "FB2008";
 /// A name that Kubernetes does not allow.
@@ -39,6 +39,8 @@ pub const VERSION: Code = "FB2011";
 pub const SKIPPED_KIND: Code = "FB2012";
 /// An object that satisfies its schema and still cannot be read.
 pub const UNREADABLE: Code = "FB2013";
+/// A text or list that is too short.
+pub const TOO_SHORT: Code = "FB2014";
 
 /// A CEL rule of the CRD is broken.
 pub const RULE: Code = "FB3001";

@@ -113,7 +113,7 @@ impl Reader {
         complete(&mut json, kind);
         if kind == Kind::UpstreamGroup {
             json = api::apply_defaults(&json);
-            faults.extend(rule_faults(&json, &root, &source, &faults));
+            faults.extend(rule_faults(&json, &source, &faults));
         }
 
         let object = reference(kind, &json);
@@ -257,17 +257,20 @@ fn name_faults(kind: Kind, root: &Node, source: &SourceMap) -> Vec<Diagnostic> {
     faults
 }
 
-/// The CEL rules that are broken. Like the API server, none is evaluated while fields are missing or of another type.
-fn rule_faults(json: &Json, root: &Node, source: &SourceMap, faults: &[Diagnostic]) -> Vec<Diagnostic> {
-    if faults.iter().any(|fault| [codes::WRONG_TYPE, codes::REQUIRED, codes::LENGTH].contains(&fault.code)) {
+/// The CEL rules that are broken. Like the API server, none is evaluated while fields are missing, of
+/// another type or longer than the rules' cost was reckoned for.
+fn rule_faults(json: &Json, source: &SourceMap, faults: &[Diagnostic]) -> Vec<Diagnostic> {
+    if faults.iter().any(|fault| [codes::WRONG_TYPE, codes::REQUIRED, codes::TOO_LONG].contains(&fault.code)) {
         let message = "some validation rules were not checked because the object was invalid; correct the existing \
                        errors to complete validation";
         let note = Diagnostic::new(codes::RULES_NOT_CHECKED, Severity::Note, message);
         return vec![note.at(source.locate(""))];
     }
     let violations = api::violations(json).into_iter().map(|violation| {
-        let found = source.find(&violation.field).map_or(root.type_name(), Node::type_name);
-        let message = format!("Invalid value: \"{found}\": {}", violation.message);
+        let message = match source.find(&violation.field).map(|node| &node.value) {
+            Some(Value::Text(text)) => format!("Invalid value: {text:?}: {}", violation.message),
+            _ => format!("Invalid value: {}", violation.message),
+        };
         let at = source.locate(&violation.field);
         Diagnostic::new(codes::RULE, Severity::Error, message).field(violation.field).at(at)
     });

@@ -102,12 +102,12 @@ impl Validator<'_> {
 
     fn string(&mut self, path: &Path<'_>, at: Mark, text: &str, schema: &Schema) {
         if let Some(max) = schema.max_length.filter(|max| text.chars().count() > *max) {
-            self.fault(codes::LENGTH, path, at, format!("Too long: may not be more than {max} bytes"), None);
+            self.fault(codes::TOO_LONG, path, at, format!("Too long: may not be more than {max} bytes"), None);
             return;
         }
         if let Some(min) = schema.min_length.filter(|min| text.chars().count() < *min) {
             let message = format!("Invalid value: {text:?}: {path} in body should be at least {min} chars long");
-            self.fault(codes::LENGTH, path, at, message, hints::pattern(schema));
+            self.fault(codes::TOO_SHORT, path, at, message, hints::pattern(schema));
             return;
         }
         if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
@@ -137,11 +137,11 @@ impl Validator<'_> {
     fn count(&mut self, path: &Path<'_>, at: Mark, count: usize, min: Option<usize>, max: Option<usize>) {
         if let Some(min) = min.filter(|min| count < *min) {
             let message = format!("Invalid value: {count}: {path} in body should have at least {min} items");
-            self.fault(codes::LENGTH, path, at, message, None);
+            self.fault(codes::TOO_SHORT, path, at, message, None);
         }
         if let Some(max) = max.filter(|max| count > *max) {
             let message = format!("Too many: {count}: must have at most {max} items");
-            self.fault(codes::LENGTH, path, at, message, None);
+            self.fault(codes::TOO_LONG, path, at, message, None);
         }
     }
 
