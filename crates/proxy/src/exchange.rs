@@ -66,6 +66,7 @@ impl Drop for Exchange {
                 attempt.end = AttemptEnd::Abandoned;
                 attempt.response = Some(self.record.finished.since(attempt.started));
             }
+            error_log::client_left(&self.record, error_log::Action::ReadingHeader);
         }
         self.worker.shared.stats.requests_active.dec();
         stats::account(&self.record, &self.worker.shared.stats);
@@ -149,6 +150,7 @@ impl Drop for Relaying {
         if let Some(mut exchange) = self.exchange.take() {
             let now = exchange.now();
             self.end_attempt(&mut exchange, AttemptEnd::Abandoned, now);
+            error_log::client_left(&exchange.record, error_log::Action::ReadingUpstream);
         }
     }
 }

@@ -27,8 +27,7 @@ pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: Soc
     let Ok(local) = stream.local_addr() else { return };
     // Small answers must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
-    worker.shared.stats.connections_accepted.inc();
-    let serial = worker.shared.stats.connections_accepted.value();
+    let serial = worker.shared.stats.connections_accepted.next();
     let _open = Counted::new(&worker.shared.stats.connections_active);
     let downstream = Arc::new(Downstream { serial, peer, local, requests: AtomicU64::new(0) });
     let limits = &worker.shared.options.limits;
@@ -93,6 +92,7 @@ async fn handle(
     let fault = fault(&parts);
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker);
     if let Some(status) = fault {
+        exchange.worker.shared.stats.bad_requests.inc();
         return respond::page(exchange, status);
     }
     let group = match find_group(&mut exchange.record, snapshot.as_deref(), group.as_ref()) {
@@ -188,17 +188,16 @@ fn find_group(
     bound: Option<&GroupId>,
 ) -> Result<Arc<GroupView>, StatusCode> {
     let snapshot = snapshot.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-    let id = match bound {
-        Some(id) => id,
-        None => {
-            let matched = snapshot.routes.find(&record.host, record.uri.path()).ok_or(StatusCode::NOT_FOUND)?;
-            record.server_name = matched.server_name.clone();
-            match matched.target {
-                Target::Group(id) => id,
-                Target::Unavailable { reason } => {
-                    error_log::no_backend(record, reason);
-                    return Err(StatusCode::SERVICE_UNAVAILABLE);
-                }
+    let id = if let Some(id) = bound {
+        id
+    } else {
+        let matched = snapshot.routes.find(&record.host, record.uri.path()).ok_or(StatusCode::NOT_FOUND)?;
+        record.server_name = matched.server_name.clone();
+        match matched.target {
+            Target::Group(id) => id,
+            Target::Unavailable { reason } => {
+                error_log::no_backend(record, reason);
+                return Err(StatusCode::SERVICE_UNAVAILABLE);
             }
         }
     };

@@ -101,6 +101,7 @@ impl Worker {
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
+                    self.shared.stats.accept_failures.inc();
                     tracing::error!(target: "forebay::worker", "accept() failed ({error})");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -135,7 +136,7 @@ impl Worker {
 
 /// The body of a worker thread. Returns when it was drained.
 pub(crate) fn run(
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     listeners: Vec<(std::net::TcpListener, Option<GroupId>)>,
     pings: mpsc::Receiver<Ping>,
 ) -> io::Result<()> {

@@ -80,8 +80,8 @@ families! {
         "1 from SIGTERM on: not ready, finishing what is in flight.";
     CONNECTIONS_ACCEPTED = Counter "forebay_connections_accepted_total" []
         "Client connections accepted.";
-    CONNECTIONS_REFUSED = Counter "forebay_connections_refused_total" []
-        "Client connections closed at once, because a limit was reached.";
+    ACCEPT_FAILURES = Counter "forebay_accept_failures_total" []
+        "Times that a connection could not be accepted, most often for want of descriptors.";
     CONNECTIONS_ACTIVE = Gauge "forebay_connections_active" []
         "Client connections open now.";
     REQUESTS_ACTIVE = Gauge "forebay_requests_active" []

@@ -17,7 +17,7 @@ pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
     sheet.gauge(&family::DRAINING, &[], f64::from(u8::from(source.is_leaving())));
     for (family, counter) in [
         (&family::CONNECTIONS_ACCEPTED, &stats.connections_accepted),
-        (&family::CONNECTIONS_REFUSED, &stats.connections_refused),
+        (&family::ACCEPT_FAILURES, &stats.accept_failures),
         (&family::RECEIVED_BYTES, &stats.received_bytes),
         (&family::SENT_BYTES, &stats.sent_bytes),
         (&family::NO_ROUTE, &stats.no_route),

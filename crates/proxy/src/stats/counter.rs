@@ -16,6 +16,11 @@ impl Counter {
         self.add(1);
     }
 
+    /// Counts one, and returns the new value: a serial number from 1.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed) + 1
+    }
+
     /// Counts `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);

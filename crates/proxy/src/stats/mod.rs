@@ -50,8 +50,8 @@ pub struct GroupStats {
 pub struct ProcessStats {
     /// Client connections accepted.
     pub connections_accepted: Counter,
-    /// Client connections closed at once: a limit was reached, or the socket could not be set up.
-    pub connections_refused: Counter,
+    /// Times that a connection could not be accepted, most often for want of descriptors.
+    pub accept_failures: Counter,
     /// Client connections open now.
     pub connections_active: Gauge,
     /// Requests between their header and their end.
@@ -66,7 +66,7 @@ pub struct ProcessStats {
     pub sent_bytes: Counter,
     /// Requests that matched no route.
     pub no_route: Counter,
-    /// Connections refused or requests answered 400, 408, 413, 414 or 431 before they had a route: the client's fault.
+    /// Requests refused before a route was looked for: their header could not be parsed, or contradicts itself.
     pub bad_requests: Counter,
 }
 
