@@ -15,8 +15,12 @@ pub struct Timeouts {
     /// Between two successful writes of the request. Default: 60s.
     pub send: Duration,
 
-    /// Until the response header is complete; in the body and in tunnels, between two reads. Default: 60s.
+    /// Until the response header is complete; in the body, between two reads. Default: 60s.
     pub read: Duration,
+
+    /// How long an upgraded connection (WebSocket) may be silent in both directions. Not set: the value of read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Duration>,
 }
 
 /// How much of a request is kept so that it can be sent again.
@@ -30,7 +34,7 @@ pub struct RequestBuffering {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: "60s".into(), send: "60s".into(), read: "60s".into() }
+        Self { connect: "60s".into(), send: "60s".into(), read: "60s".into(), tunnel: None }
     }
 }
 
