@@ -205,3 +205,70 @@ fn a_consistent_group_without_primaries_uses_its_backups() {
     let inputs = Inputs { hash_key: b"/", ..Inputs::default() };
     assert_eq!(lab.with(&inputs, Outcome::Done(None)), Some(0));
 }
+
+/// A source that always draws the first server, and counts.
+struct First(u32);
+
+impl balance::Rng for First {
+    fn below(&mut self, _: u64) -> u64 {
+        self.0 += 1;
+        0
+    }
+}
+
+/// `tries > 20`: the 21st miss of a request ends the drawing, and its retries draw no more.
+#[test]
+fn a_request_gives_up_after_the_21st_miss() {
+    for method in [Method::Random, Method::RandomTwo] {
+        let mut spec = weighted(method, &[1, 1, 1]);
+        spec.servers[0].availability = Availability::Down;
+        let mut lab = Lab::new(&spec);
+        let mut request = lab.request();
+        let mut first = First(0);
+        for expected in [1, 2] {
+            let peer = lab.group.select(&lab.plan, &mut request, lab.now(), &mut first).expect("round robin's peer");
+            assert_eq!((peer.position, first.0), (expected, 21), "{method:?}");
+        }
+    }
+}
+
+/// The walk along the ring, retries included, against the rule written down a second time.
+#[test]
+fn retries_walk_on_along_the_ring() {
+    let mut spec = weighted(Method::ConsistentHash, &[30, 1, 1, 1, 1]);
+    spec.servers[0].availability = Availability::Down;
+    let mut ring: Vec<(u32, usize)> = Vec::new();
+    for (position, server) in spec.servers.iter().enumerate() {
+        let (host, port) = server.server.split_once(':').expect("host and port");
+        let mut last = [0; 4];
+        for _ in 0..160 * server.weight {
+            let point = crc32fast::hash(&[host.as_bytes(), &[0], port.as_bytes(), &last].concat());
+            ring.push((point, position));
+            last = point.to_le_bytes();
+        }
+    }
+    ring.sort_by_key(|&(point, _)| point);
+    ring.dedup_by_key(|&mut (point, _)| point);
+    let mut fell_back = 0;
+    for number in 0..150 {
+        let key = format!("/{number}");
+        let mut lab = Lab::new(&spec);
+        let mut request = Request::new(&lab.plan, &Inputs { hash_key: key.as_bytes(), ..Inputs::default() });
+        let mut at = ring.partition_point(|&(point, _)| point < crc32fast::hash(key.as_bytes()));
+        let (mut misses, mut tried) = (0, vec![0]);
+        for _ in 0..3 {
+            while misses <= 20 && tried.contains(&ring[at % ring.len()].1) {
+                at += 1;
+                misses += 1;
+            }
+            let peer = lab.select(&mut request).expect("a peer");
+            if misses > 20 {
+                fell_back += 1;
+                break;
+            }
+            assert_eq!(peer.position, ring[at % ring.len()].1, "{key}");
+            tried.push(peer.position);
+        }
+    }
+    assert!((30..450).contains(&fell_back), "both ways are walked: {fell_back}");
+}

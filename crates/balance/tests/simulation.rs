@@ -63,6 +63,7 @@ struct World {
     stale: u64,
     names: u32,
     changed: bool,
+    reweighted: bool,
 }
 
 impl World {
@@ -85,6 +86,7 @@ impl World {
             stale,
             names: 0,
             changed: false,
+            reweighted: false,
         };
         for _ in 0..size {
             let server = world.newcomer();
@@ -191,8 +193,8 @@ impl World {
 
     /// A pick moves weight between the peers of a list and makes none.
     fn check_weights(&self, before: &[PeerView], after: &[PeerView]) {
-        if self.ramps {
-            return; // Views round to whole weights, ramps do not.
+        if self.ramps || self.reweighted {
+            return; // Views round to whole weights; ramps and turns carried over to another weight do not.
         }
         for tier in [Tier::Primary, Tier::Backup] {
             let sum = |views: &[PeerView]| -> i64 {
@@ -246,7 +248,10 @@ impl World {
                 self.spec.servers.insert(at, server);
             }
             1 if count > 0 => drop(self.spec.servers.remove(at)),
-            2 if count > 0 => self.spec.servers[at].weight = 1 + self.rng.small(6),
+            2 if count > 0 => {
+                self.spec.servers[at].weight = 1 + self.rng.small(6);
+                self.reweighted = true;
+            }
             3 if count > 0 => self.spec.servers[at].tier = self.rng.pick(&[Tier::Primary, Tier::Backup]),
             4 if count > 0 => {
                 let states = [Availability::Up, Availability::Up, Availability::Down, Availability::Drain];

@@ -100,8 +100,11 @@ fn eta(server: &Server, peer: &PeerState, measure: Measure, now: Now) -> u64 {
     if peer.averages.running > 0 {
         time = time.max(peer.averages.inflight);
     }
-    let time = if time > SLOWEST { SLOWEST } else { time + CLUSTER - time % CLUSTER };
-    time * (1 + u64::from(peer.conns))
+    clustered(time) * (1 + u64::from(peer.conns))
+}
+
+fn clustered(time: u64) -> u64 {
+    if time > SLOWEST { SLOWEST } else { time + CLUSTER - time % CLUSTER }
 }
 
 /// `ngx_http_upstream_response_time_avg`: the first sample is taken as it is, then a twentieth of each, rounded.
@@ -122,6 +125,14 @@ mod tests {
         assert_eq!(value, 105);
         average(&mut value, 106);
         assert_eq!(value, 105);
+    }
+
+    #[test]
+    fn times_are_raised_to_the_next_cluster_and_capped() {
+        let table = [(0, 20), (19, 20), (20, 40), (4999, 5000), (5000, 5020), (5001, 5000), (90_000, 5000)];
+        for (time, expected) in table {
+            assert_eq!(clustered(time), expected, "{time} ms");
+        }
     }
 
     #[test]
