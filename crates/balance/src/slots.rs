@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{Now, Plan, peer::PeerState};
+use crate::{Now, Plan, peer::PeerState, weight::UNIT};
 
 /// A retired peer is remembered at least this long, milliseconds.
 const GRACE: u64 = 60_000;
@@ -176,6 +176,7 @@ impl Entry {
             // Nothing says that the holder changed.
             (None, _) | (_, None) => true,
         };
+        self.state.current = in_proportion(self.state.current, held.weight, identity.weight);
         if same {
             let full = self.state.effective >= held.weight;
             self.state.effective = if full { identity.weight } else { self.state.effective.min(identity.weight) };
@@ -189,4 +190,15 @@ impl Entry {
         *held = Identity { incarnation, ..identity };
         same
     }
+}
+
+/// A current weight as seen from a new weight. What is owed to a peer, or by it, is a number of its turns; under another
+/// scale (weights are scaled as one when shared weights are divided anew) the old number would be worth many turns or none.
+fn in_proportion(current: i64, old: i64, new: i64) -> i64 {
+    if old == new {
+        return current;
+    }
+    // Whole weights, as picks leave them.
+    let whole = i128::from(current) * i128::from(new) / i128::from(old.max(1)) / i128::from(UNIT);
+    i64::try_from(whole * i128::from(UNIT)).unwrap_or_default()
 }

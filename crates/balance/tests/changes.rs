@@ -43,6 +43,25 @@ fn a_new_weight_clamps_the_effective_one() {
     }
 }
 
+/// Shared weights are divided anew as endpoints come and go: the ratio stays, the scale does not. Nobody is then owed a
+/// thousand turns of the old scale.
+#[test]
+fn turns_are_kept_when_every_weight_is_scaled() {
+    for picks in 0..30 {
+        let mut spec = weighted(Method::RoundRobin, &[27_000, 27_000, 6_000]);
+        let mut lab = Lab::new(&spec);
+        let before = lab.letters(picks);
+        for (server, weight) in spec.servers.iter_mut().zip([9, 9, 2]) {
+            server.weight = weight;
+        }
+        lab.change(&spec);
+        let all = before + &lab.letters(40 - picks);
+        for (letter, share) in [('a', 18), ('b', 18), ('c', 4)] {
+            assert_eq!(all.matches(letter).count(), share, "{letter} after {picks} picks");
+        }
+    }
+}
+
 #[test]
 fn a_new_pod_at_an_old_address_has_a_clean_record_and_the_old_slot() {
     let mut spec = three(Method::RoundRobin);
