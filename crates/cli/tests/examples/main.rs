@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use running::Example;
 use testkit::{Client, Mode, patiently};
 
-fn count<'a>(names: &'a [String]) -> BTreeMap<&'a str, usize> {
+fn count(names: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for name in names {
         *counts.entry(name.as_str()).or_default() += 1;
