@@ -1,8 +1,9 @@
 //! `weightMode: Shared`: one line's weight divided among its endpoints, so that 90/10 stays 90/10 whatever the pod counts.
 //!
-//! Weights are integers and an endpoint's is never zero, so the lines of a tier are scaled by one common factor. The least
-//! factor that lets every shared line be divided evenly is used while its numbers stay small; beyond that the lines' sums
-//! keep their exact ratio and the endpoints of one line differ by at most 1. Only when even that would exceed the
+//! Weights are integers and an endpoint's is never zero, so the lines of a tier are scaled by one common factor, to the least
+//! integers that divide every shared line evenly, while those are small: a peer that failed regains its effective weight by
+//! one a pick, so large weights recover late, and a consistent ring has points by weight. Beyond [`Bound::ample`] the lines'
+//! sums still keep their exact ratio and the endpoints of one line differ by at most 1. Only where even that would exceed
 //! [`Bound::most`] are the sums rounded; then "never zero" is kept, and the ratio to within what the bound can express.
 
 /// Whether a line's weight is each endpoint's or all endpoints' together.
@@ -37,7 +38,7 @@ pub struct Bound {
 impl Bound {
     /// The bound of methods that pay nothing for large weights.
     pub fn for_counting(endpoints: u64) -> Self {
-        Self { ample: (1 << 16).max(1000 * endpoints), most: 1 << 40 }
+        Self { ample: (1 << 15).max(100 * endpoints), most: 1 << 40 }
     }
 
     /// The bound of `hash ... consistent`, whose ring has 160 points per unit of weight.
@@ -84,8 +85,12 @@ impl Scale {
             let step = u64::from(line.endpoints) / gcd(line.endpoints.into(), line.weight.into());
             (scale / gcd(scale, step)).checked_mul(step)
         });
-        if let Some(even) = even.filter(|even| even.saturating_mul(units) <= bound.ample) {
-            return Self::whole(even);
+        if let Some(even) = even.filter(|even| even.checked_mul(units).is_some()) {
+            let each = |line: &Line| even * line.unit() / u64::from(line.endpoints);
+            let common = lines.iter().filter(|line| line.endpoints > 0).fold(0, |common, line| gcd(common, each(line)));
+            if even * units / common <= bound.ample {
+                return Self { numerator: even, denominator: common };
+            }
         }
         let least = shared().map(|line| line.endpoints.div_ceil(line.weight.max(1))).max().unwrap_or(1);
         let exact = u64::from(least).max(bound.ample / units);
@@ -138,9 +143,9 @@ mod tests {
 
     #[test]
     fn ninety_ten_stays_ninety_ten() {
-        assert_eq!(weights(&[shared(90, 9), shared(10, 1)]), [vec![10; 9], vec![10]]);
-        assert_eq!(weights(&[shared(90, 4), shared(10, 3)]), [vec![135; 4], vec![20; 3]]);
-        assert_eq!(weights(&[shared(90, 0), shared(10, 3)]), [vec![], vec![10; 3]]);
+        assert_eq!(weights(&[shared(90, 9), shared(10, 1)]), [vec![1; 9], vec![1]]);
+        assert_eq!(weights(&[shared(90, 4), shared(10, 3)]), [vec![27; 4], vec![4; 3]]);
+        assert_eq!(weights(&[shared(90, 0), shared(10, 3)]), [vec![], vec![1; 3]]);
     }
 
     #[test]

@@ -158,8 +158,8 @@ spec:
 
 #[test]
 fn ninety_ten_stays_ninety_ten_whatever_the_pods() {
-    assert_eq!(weights(3, 1), [30, 30, 30, 10, 7]);
-    assert_eq!(weights(4, 1), [45, 45, 45, 45, 20, 7]);
-    assert_eq!(weights(1, 3), [270, 10, 10, 10, 7], "the backup's tier is weighed on its own");
-    assert_eq!(weights(0, 2), [5, 5, 7]);
+    assert_eq!(weights(3, 1), [3, 3, 3, 1, 7]);
+    assert_eq!(weights(4, 1), [9, 9, 9, 9, 4, 7]);
+    assert_eq!(weights(1, 3), [27, 1, 1, 1, 7], "the backup's tier is weighed on its own");
+    assert_eq!(weights(0, 2), [1, 1, 7]);
 }
