@@ -59,11 +59,11 @@ fn a_key_of_many_variables() {
         "--requests",
         "6",
         "--uri",
-        "/a//b/../{n}?user=x{n}",
+        "/a//b/../{i}?user=x{i}",
         "--header",
         "X-Team: red",
         "--cookie",
-        "sid=s{n}",
+        "sid=s{i}",
         "--client",
         "198.51.100.7,2001:db8::7",
     ]));
@@ -100,6 +100,11 @@ fn an_unknown_group_is_answered_with_a_suggestion() {
     assert!(text.contains("did you mean shop/weighted?"), "{text}");
     let (_, text) = refusal(&["elsewhere/x"]);
     assert!(text.contains("there are shop/busy, shop/drawn, shop/keyed"), "{text}");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    assert!(!page(&["shop/weighted"]).contains('\x1b'));
 }
 
 #[test]

@@ -189,9 +189,9 @@ impl Visit {
     }
 }
 
-/// The text with the number of the request in place of `{n}`.
+/// The text with the number of the request in place of `{i}`.
 fn number(text: &str, n: u32) -> String {
-    text.replace("{n}", &n.to_string())
+    text.replace("{i}", &n.to_string())
 }
 
 fn render(template: &Template, view: &View<'_>) -> Vec<u8> {

@@ -31,7 +31,7 @@ pub struct ExplainArgs {
     group: GroupId,
 
     /// Files or directories of documents, as for `forebay run`; repeatable
-    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, num_args = 1.., value_delimiter = ',')]
+    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, value_delimiter = ',')]
     config: Vec<PathBuf>,
 
     /// How many requests arrive
@@ -50,7 +50,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "IP", default_value = "192.0.2.1", value_delimiter = ',')]
     client: Vec<IpAddr>,
 
-    /// Path and query; with several each in turn. {n} stands for the number of the request
+    /// Path and query; with several each in turn. {i} stands for the number of the request
     #[arg(long, value_name = "URI", default_value = "/")]
     uri: Vec<String>,
 
@@ -62,11 +62,11 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "HOST", default_value = "localhost")]
     host: String,
 
-    /// A header of every request; repeatable. {n} stands for the number of the request
+    /// A header of every request; repeatable. {i} stands for the number of the request
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
 
-    /// A cookie of every request; repeatable. {n} stands for the number of the request
+    /// A cookie of every request; repeatable. {i} stands for the number of the request
     #[arg(long, value_name = "NAME=VALUE")]
     cookie: Vec<String>,
 
