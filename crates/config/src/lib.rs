@@ -5,10 +5,13 @@
 //! Kubernetes object and no socket.
 
 mod address;
+mod certificate;
 mod diagnostic;
 mod duration;
 mod group;
 mod id;
+mod resource;
+mod revision;
 mod route;
 mod size;
 mod snapshot;
@@ -17,6 +20,7 @@ pub mod template;
 
 pub use address::{Address, AddressError};
 pub use balance::{Availability, Tier};
+pub use certificate::{Certificate, CertificateId, CertificateIdError, PrivateKey};
 pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
 pub use duration::{DurationError, Millis, parse_duration};
 pub use group::{
@@ -24,8 +28,10 @@ pub use group::{
     SetHeader, Timeouts,
 };
 pub use id::GroupId;
+pub use resource::{Resource, ResourceError, ResourceKey, ResourceKeyError};
+pub use revision::{Revision, RevisionError};
 pub use route::{HostPattern, HostPatternError, HostRoutes, PathMatch, PathRoute, Routes, Target};
 pub use size::{SizeError, parse_size};
-pub use snapshot::{Config, Revision};
+pub use snapshot::Config;
 pub use sticky::{CookieLifetime, SameSite, Sticky, StickyCookie, StickyLearn, StickyRoute};
 pub use template::{Phase, Template, TemplateError};

@@ -102,7 +102,7 @@ pub fn translate(objects: &Objects, options: &Options) -> Translation {
     let classes = classes::Classes::read(objects, options, &mut report);
     let mut backends = backends::Backends::new(&services, groups, refused);
     let routes = ingress::routes(objects, &classes, &mut backends, &mut report);
-    let config = Config { groups: backends.into_groups(), routes: Arc::new(routes) };
+    let config = Config { groups: backends.into_groups(), routes: Arc::new(routes), ..Config::default() };
     Translation { config, diagnostics: report.finish() }
 }
 

@@ -1,0 +1,114 @@
+//! A certificate with its private key, as the data plane needs both to answer for a host. The texts are carried, not parsed:
+//! whoever makes one from a Secret has checked that they belong together.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// `NAMESPACE/NAME` of the Secret a certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct CertificateId {
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// PEM: the end entity's certificate first, then its issuers (RFC 8446 section 4.4.2).
+    pub chain: Arc<str>,
+    /// PEM: PKCS #8, PKCS #1 or SEC 1.
+    pub key: PrivateKey,
+}
+
+/// A private key in PEM. It is serialised, because a data plane must be sent it, and never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PrivateKey(Arc<str>);
+
+/// The text is not `NAMESPACE/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" does not name a certificate; write NAMESPACE/NAME of its Secret, for example default/shop-tls")]
+pub struct CertificateIdError(String);
+
+impl CertificateId {
+    /// The certificate of the Secret `namespace/name`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The Secret's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The Secret's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl PrivateKey {
+    /// Takes the PEM text.
+    pub fn new(pem: &str) -> Self {
+        Self(pem.into())
+    }
+
+    /// The PEM text, for the TLS library alone.
+    pub fn pem(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+impl fmt::Display for CertificateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for CertificateId {
+    type Err = CertificateIdError;
+
+    fn from_str(text: &str) -> Result<Self, CertificateIdError> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(CertificateIdError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for CertificateId {
+    type Error = CertificateIdError;
+
+    fn try_from(text: String) -> Result<Self, CertificateIdError> {
+        text.parse()
+    }
+}
+
+impl From<CertificateId> for String {
+    fn from(id: CertificateId) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let certificate = Certificate { chain: "public".into(), key: PrivateKey::new("secret") };
+        assert_eq!(format!("{certificate:?}"), r#"Certificate { chain: "public", key: PrivateKey(..) }"#);
+    }
+}
