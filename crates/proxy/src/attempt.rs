@@ -70,6 +70,9 @@ pub(crate) async fn proxy(
                         let reason = FailureReason::Status(status.as_u16());
                         let disabled = lease.finish(Outcome::Failed).disabled;
                         end_attempt(&mut exchange, AttemptEnd::Failed(reason), disabled, Some(&connection));
+                        if disabled {
+                            error_log::disabled(&exchange.record, Action::ReadingHeader);
+                        }
                     }
                     HeaderVerdict::RetryNext => {
                         lease.finish(Outcome::Next);
@@ -149,7 +152,7 @@ async fn attempt(
         if let Some(fault) = body.and_then(|body| body.fault()) {
             return Answer::ClientFault(fault);
         }
-        let (reason, unsent) = match error {
+        let (reason, unsent) = match &error {
             HeaderError::TimedOut => (FailureReason::ReadTimeout, false),
             HeaderError::Send(error) => (failure_reason(error.error()), error.message().is_some()),
         };
@@ -159,7 +162,7 @@ async fn attempt(
             continue;
         }
         let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        error_log::attempt_failed(&exchange.record, reason, action, &reason.name());
+        error_log::attempt_failed(&exchange.record, reason, action, &error);
         if let Some(attempt) = exchange.record.attempts.last_mut() {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
@@ -208,15 +211,32 @@ fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
+type SendError = hyper::client::conn::TrySendError<Request<RequestBody>>;
+
 /// Why no response header came.
 enum HeaderError {
     TimedOut,
-    Send(hyper::client::conn::TrySendError<Request<RequestBody>>),
+    Send(Box<SendError>),
+}
+
+impl std::fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Send(error) => error.error().fmt(f),
+        }
+    }
+}
+
+impl HeaderError {
+    fn send(error: SendError) -> Self {
+        Self::Send(Box::new(error))
+    }
 }
 
 /// Waits for the response header; `timeouts.read` runs from the end of sending the request (nginx `proxy_read_timeout`).
 async fn await_header(
-    sending: impl Future<Output = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<RequestBody>>>>,
+    sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     body: Option<&Arc<Source>>,
     group: &GroupView,
 ) -> Result<Response<Incoming>, HeaderError> {
@@ -224,12 +244,12 @@ async fn await_header(
     if let Some(body) = body {
         tokio::select! {
             biased;
-            result = &mut sending => return result.map_err(HeaderError::Send),
+            result = &mut sending => return result.map_err(HeaderError::send),
             () = body.taken() => {}
         }
     }
     match tokio::time::timeout(group.config.timeouts.read.as_duration(), sending).await {
-        Ok(result) => result.map_err(HeaderError::Send),
+        Ok(result) => result.map_err(HeaderError::send),
         Err(_) => Err(HeaderError::TimedOut),
     }
 }
@@ -252,7 +272,7 @@ fn relay(
     let status = response.status();
     let shared = exchange.worker.shared.clone();
     let mut sessions = Sessions::of(&group, &exchange.record, session, response.headers());
-    if sessions.begin_with_header(&group) {
+    if Sessions::begin_with_header(&group) {
         sessions.tie(&group, lease.position(), exchange.now());
     }
     if shared.access_log.wants_upstream_headers() {

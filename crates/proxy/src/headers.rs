@@ -25,8 +25,7 @@ const SERVER_NAME: HeaderValue = HeaderValue::from_static("forebay");
 pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, chunked: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(record.headers.len() + 8);
     // RFC 9112 section 3.2: Host comes first.
-    let host = record.headers.get(header::HOST).cloned().or_else(|| HeaderValue::from_str(&record.host).ok());
-    if let Some(host) = host.filter(|host| !host.is_empty()).or_else(|| HeaderValue::from_str(group.id.name()).ok()) {
+    if let Some(host) = host_asked(record).or_else(|| text_value(group.id.name())) {
         headers.insert(header::HOST, host);
     }
     let connection = ConnectionTokens(&record.headers);
@@ -60,6 +59,15 @@ pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, ch
     headers
 }
 
+/// The host the client asked for, as it wrote it: of an absolute target, else the Host header (RFC 9112 section 3.2.2).
+fn host_asked(record: &Record) -> Option<HeaderValue> {
+    let host = match record.uri.authority() {
+        Some(authority) => text_value(authority.as_str()),
+        None => record.headers.get(header::HOST).cloned(),
+    };
+    host.filter(|host| !host.is_empty())
+}
+
 /// Who asked, in the words that nginx guides teach (`proxy_set_header X-Real-IP ...`). What a client that is not a trusted
 /// proxy says of itself is replaced.
 fn forward(record: &Record, headers: &mut HeaderMap) {
@@ -87,7 +95,7 @@ fn forward(record: &Record, headers: &mut HeaderMap) {
         Scheme::Https => "https",
     });
     set(X_FORWARDED_PROTO, Some(scheme));
-    set(X_FORWARDED_HOST, given(&X_FORWARDED_HOST).or_else(|| record.headers.get(header::HOST).cloned()));
+    set(X_FORWARDED_HOST, given(&X_FORWARDED_HOST).or_else(|| host_asked(record)));
     set(X_FORWARDED_PORT, given(&X_FORWARDED_PORT).or_else(|| Some(record.downstream.local.port().into())));
     set(
         X_REQUEST_ID,

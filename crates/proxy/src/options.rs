@@ -60,8 +60,8 @@ impl Default for Limits {
         Self {
             header_bytes: 32 << 10,
             headers: 100,
-            header_timeout: Duration::from_secs(60),
-            body_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
+            body_timeout: Duration::from_mins(1),
             body_bytes: 1 << 20,
             keepalive_requests: 1000,
             upstream_header_bytes: 64 << 10,

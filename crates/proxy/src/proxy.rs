@@ -88,7 +88,7 @@ impl Proxy {
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || {
                 let _ended = EndGuard(ended);
-                if let Err(error) = worker::run(shared, sockets, receiver) {
+                if let Err(error) = worker::run(&shared, sockets, receiver) {
                     tracing::error!(target: "forebay::worker", "worker {index} failed: {error}");
                 }
             })?);

@@ -27,7 +27,7 @@ impl Sessions {
     }
 
     /// Whether they are tied as soon as the header was read, rather than at the end of the response.
-    pub(crate) fn begin_with_header(&self, group: &GroupView) -> bool {
+    pub(crate) fn begin_with_header(group: &GroupView) -> bool {
         learn(group).is_some_and(|learn| learn.on_header)
     }
 

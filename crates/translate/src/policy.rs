@@ -151,7 +151,11 @@ fn timeouts(reading: &mut Reader<'_>, timeouts: &api::Timeouts) -> Option<Timeou
     let connect = millis(reading, "spec.timeouts.connect", timeouts.connect.as_str());
     let send = millis(reading, "spec.timeouts.send", timeouts.send.as_str());
     let read = millis(reading, "spec.timeouts.read", timeouts.read.as_str());
-    Some(Timeouts { connect: connect?, send: send?, read: read?, tunnel: read? })
+    let tunnel = match &timeouts.tunnel {
+        Some(tunnel) => millis(reading, "spec.timeouts.tunnel", tunnel.as_str()),
+        None => read,
+    };
+    Some(Timeouts { connect: connect?, send: send?, read: read?, tunnel: tunnel? })
 }
 
 fn sticky(reading: &mut Reader<'_>, sticky: &api::Sticky) -> Option<Sticky> {

@@ -124,7 +124,7 @@ async fn perform(
         tokio::select! {
             _ = pace.tick() => {}
             Some(load) = files.changed() => {
-                tally.edited = true;
+                tally.edited();
                 if load.is_refused() {
                     screen.say(started.elapsed(), "your edit has problems (`forebay check` names them); the last good one keeps serving");
                 } else {
@@ -194,9 +194,8 @@ impl Stage {
     fn perform(&mut self, step: &Step) -> anyhow::Result<()> {
         for backend in self.backends.values_mut() {
             match step {
-                Step::Healthy => {}
                 Step::Fail(names) if names.contains(&backend.name) => backend.fail(),
-                Step::Fail(_) => {}
+                Step::Healthy | Step::Fail(_) => {}
                 Step::Recover => backend.recover().context("a backend cannot listen again")?,
             }
         }

@@ -17,6 +17,8 @@ pub struct Row {
     pub picks: u64,
     pub failures: u64,
     pub ejections: u64,
+    /// nginx's count of failures since the last success that cleared it.
+    pub fails: u32,
     pub state: State,
 }
 
@@ -60,6 +62,7 @@ impl Picture {
             picks: server.stats.requests.iter().map(proxy::stats::Counter::value).sum(),
             failures: server.stats.failures.iter().map(proxy::stats::Counter::value).sum(),
             ejections: server.stats.ejections.value(),
+            fails: peer.fails,
             state: match peer.obstacle {
                 None if peer.availability == Availability::Up => State::Up,
                 Some(Obstacle::Ejected { until }) => State::Ejected(until.saturating_sub(now.secs())),
@@ -76,10 +79,8 @@ impl Picture {
             if row.ejections > before.ejections && !matches!(before.state, State::Ejected(_)) {
                 let secs = if let State::Ejected(secs) = row.state { secs } else { 0 };
                 events.push(Event::Ejected { name: row.name.clone(), secs });
-            } else if row.state == State::Up && row.picks > before.picks && row.failures == before.failures {
-                if matches!(before.state, State::Ejected(_)) {
-                    events.push(Event::Recovered { name: row.name.clone() });
-                }
+            } else if row.fails == 0 && before.fails > 0 {
+                events.push(Event::Recovered { name: row.name.clone() });
             }
         }
         let served = |picture: &Self, tier| -> u64 {

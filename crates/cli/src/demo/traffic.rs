@@ -1,6 +1,6 @@
 //! The trickle of requests, and what became of them: the demo says at its end whether what it showed was right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 
@@ -24,14 +24,20 @@ pub struct Tally {
     pub served: BTreeMap<String, u64>,
     /// Requests answered otherwise, or not at all.
     pub lost: u64,
-    /// The files were changed meanwhile: the story may be another one.
-    pub edited: bool,
-    failed: bool,
-    all_failed: bool,
-    recovered: bool,
-    ejections: u64,
-    backup_stepped_in: bool,
-    returned: bool,
+    marks: BTreeSet<Mark>,
+}
+
+/// Something that came to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    /// The files were changed: the story may be another one.
+    Edited,
+    OneFails,
+    AllFail,
+    AllRecover,
+    Ejected,
+    BackupSteppedIn,
+    PrimariesReturned,
 }
 
 /// Sends one request.
@@ -57,31 +63,40 @@ impl Tally {
         }
     }
 
+    /// Notes that the files were changed.
+    pub fn edited(&mut self) {
+        self.marks.insert(Mark::Edited);
+    }
+
     /// Notes that the story came to this step.
     pub fn reached(&mut self, step: &Step) {
         match step {
-            Step::Healthy => {}
-            Step::Fail(_) if !self.failed => self.failed = true,
-            Step::Fail(_) => self.all_failed = true,
-            Step::Recover => self.recovered = true,
-        }
+            Step::Healthy => false,
+            Step::Fail(_) if !self.came_to(Mark::OneFails) => self.marks.insert(Mark::OneFails),
+            Step::Fail(_) => self.marks.insert(Mark::AllFail),
+            Step::Recover => self.marks.insert(Mark::AllRecover),
+        };
     }
 
     /// Notes what the data plane did.
     pub fn saw(&mut self, event: &Event) {
         match event {
-            Event::Ejected { .. } => self.ejections += 1,
-            Event::BackupSteppedIn => self.backup_stepped_in = true,
-            Event::PrimariesReturned => self.returned = true,
-            Event::Recovered { .. } => {}
-        }
+            Event::Ejected { .. } => self.marks.insert(Mark::Ejected),
+            Event::BackupSteppedIn => self.marks.insert(Mark::BackupSteppedIn),
+            Event::PrimariesReturned => self.marks.insert(Mark::PrimariesReturned),
+            Event::Recovered { .. } => false,
+        };
+    }
+
+    fn came_to(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
     }
 
     /// Whether what was shown was right, as far as the story came.
     pub fn verdict(&self, ended_by_itself: bool) -> anyhow::Result<()> {
         let answered: u64 = self.served.values().sum();
         println!("{answered} requests answered, {} lost", self.lost);
-        if !ended_by_itself || self.edited {
+        if !ended_by_itself || self.came_to(Mark::Edited) {
             return Ok(());
         }
         let mut wrong = Vec::new();
@@ -92,12 +107,12 @@ impl Tally {
             }
         };
         check(answered > 0 && self.lost == 0, "no client noticed a failure: every request was answered with 200");
-        if self.failed {
-            check(self.ejections > 0, "a server that failed was put out for its failTimeout");
+        if self.came_to(Mark::OneFails) {
+            check(self.came_to(Mark::Ejected), "a server that failed was put out for its failTimeout");
         }
-        if self.recovered && self.all_failed {
-            check(self.backup_stepped_in, "the backup stepped in when no primary was left");
-            check(self.returned, "the primaries took over again after they recovered");
+        if self.came_to(Mark::AllFail) && self.came_to(Mark::AllRecover) {
+            check(self.came_to(Mark::BackupSteppedIn), "the backup stepped in when no primary was left");
+            check(self.came_to(Mark::PrimariesReturned), "the primaries took over again after they recovered");
         }
         if wrong.is_empty() { Ok(()) } else { bail!("not as it should be: {}", wrong.join("; ")) }
     }

@@ -48,6 +48,8 @@ struct State {
     attempt: u32,
     kept: Vec<Bytes>,
     received: u64,
+    /// Bytes given to the attempt in progress.
+    given: u64,
     trailers: Option<HeaderMap>,
     ended: bool,
     /// Some bytes were sent and not kept.
@@ -83,6 +85,7 @@ impl Source {
                 attempt: 0,
                 kept: Vec::new(),
                 received: 0,
+                given: 0,
                 trailers: None,
                 ended: false,
                 lossy: false,
@@ -102,6 +105,7 @@ impl Source {
     pub(crate) fn attempt(self: &Arc<Self>) -> RequestBody {
         let mut state = self.state.lock();
         state.attempt += 1;
+        state.given = 0;
         state.all_taken = false;
         RequestBody::Replay { source: self.clone(), attempt: state.attempt, sent: 0 }
     }
@@ -147,7 +151,8 @@ impl Source {
         }
         if let Some(chunk) = state.kept.get(*sent) {
             *sent += 1;
-            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+            let chunk = chunk.clone();
+            return Poll::Ready(Some(Ok(self.give(&mut state, chunk))));
         }
         if !state.ended {
             match ready!(self.poll_client(&mut state, cx)) {
@@ -160,7 +165,7 @@ impl Source {
                         state.kept.push(chunk.clone());
                         *sent += 1;
                     }
-                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                    return Poll::Ready(Some(Ok(self.give(&mut state, chunk))));
                 }
                 Ok(None) => state.ended = true,
                 Err(fault) => {
@@ -169,14 +174,22 @@ impl Source {
                 }
             }
         }
-        if !state.all_taken {
+        if state.all_taken {
+            return Poll::Ready(None);
+        }
+        state.all_taken = true;
+        self.taken.notify_waiters();
+        Poll::Ready(state.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    /// Hands a chunk to the attempt in progress. Whoever sends a body of announced length stops asking after its last byte.
+    fn give(&self, state: &mut State, chunk: Bytes) -> Frame<Bytes> {
+        state.given += chunk.len() as u64;
+        if self.length.exact() == Some(state.given) {
             state.all_taken = true;
             self.taken.notify_waiters();
-            if let Some(trailers) = &state.trailers {
-                return Poll::Ready(Some(Ok(Frame::trailers(trailers.clone()))));
-            }
         }
-        Poll::Ready(None)
+        Frame::data(chunk)
     }
 
     /// The next chunk from the client itself; `None` at its end.
@@ -233,7 +246,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Replay { source, .. } => source.length.clone(),
+            Self::Replay { source, .. } => source.length,
         }
     }
 }
