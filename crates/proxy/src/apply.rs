@@ -103,12 +103,18 @@ fn bind(id: &GroupId, group: &Arc<config::Group>, last: Option<&GroupView>, plan
         .servers
         .into_iter()
         .zip(&group.servers)
-        .map(|(spec, server)| ServerView {
-            stats: known.get(&spec.key).map_or_else(|| Arc::new(ServerStats::default()), |stats| Arc::clone(stats)),
-            name: server.name.clone(),
-            address: server.address.clone(),
-            address_text: spec.key.address.clone(),
-            key: spec.key,
+        .enumerate()
+        .map(|(position, (spec, server))| {
+            let stats =
+                known.get(&spec.key).map_or_else(|| Arc::new(ServerStats::default()), |stats| Arc::clone(stats));
+            Arc::new(ServerView {
+                stats,
+                name: server.name.clone(),
+                address: server.address.clone(),
+                address_text: spec.key.address.clone(),
+                sid: plan.sid(position).into(),
+                key: spec.key,
+            })
         })
         .collect();
     GroupView {

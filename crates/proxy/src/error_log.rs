@@ -152,7 +152,7 @@ impl Display for Context<'_> {
         let line = String::from_utf8_lossy(&line);
         write!(f, ", client: {}, server: {}, request: \"{line}\"", record.client, record.server_name)?;
         if let (Upstream::Named, Some(group)) = (self.upstream, &record.group) {
-            let server = record.attempts.last().and_then(|attempt| group.servers.get(attempt.position?));
+            let server = record.attempts.last().and_then(|attempt| attempt.server.as_ref());
             let upstream = server.map_or(&group.name, |server| &server.address_text);
             // nginx sets a colon between the path of a unix socket and the URI.
             let colon = if upstream.starts_with("unix:") { ":" } else { "" };
@@ -168,8 +168,7 @@ impl Display for Context<'_> {
 }
 
 fn last_address(record: &Record) -> Option<&Address> {
-    let group = record.group.as_ref()?;
-    Some(&group.servers.get(record.attempts.last()?.position?)?.address)
+    Some(&record.attempts.last()?.server.as_ref()?.address)
 }
 
 #[cfg(test)]
@@ -198,7 +197,7 @@ mod tests {
     fn a_unix_socket_is_named() {
         let mut record = testing::record();
         record.group = Some(testing::group("shop/app", &["unix:/run/app.sock"]));
-        record.attempts.push(Attempt::begin(0, record.started));
+        record.attempts.push(Attempt::begin(testing::server_of(&record, 0), record.started));
         let missing = io::Error::from_raw_os_error(2);
         let text = failure(&record, FailureReason::Connect, &missing);
         assert_eq!(text, "connect() to unix:/run/app.sock failed (2: No such file or directory)");
@@ -209,7 +208,7 @@ mod tests {
     #[test]
     fn the_context_says_who_asked_for_what_where() {
         let mut record = testing::record();
-        record.attempts.push(Attempt::begin(1, record.started));
+        record.attempts.push(Attempt::begin(testing::server_of(&record, 1), record.started));
         assert_eq!(
             Context::with_upstream(&record).to_string(),
             ", client: 192.0.2.7, server: shop.example, request: \"GET /cart?id=7 HTTP/1.1\", \

@@ -109,9 +109,9 @@ impl Relaying {
         if let Some(connection) = self.connection.take()
             && self.reusable
             && let Some(attempt) = exchange.record.attempts.last()
-            && let Some(position) = attempt.position
+            && let Some(server) = &attempt.server
         {
-            exchange.worker.keep(&self.group, position, connection, now);
+            exchange.worker.keep(&self.group, server, connection, now);
         }
         exchange
     }

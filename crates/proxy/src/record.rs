@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Uri, Version};
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-use crate::snapshot::GroupView;
+use crate::snapshot::{GroupView, ServerView};
 
 /// Facts of a client connection, shared by its requests.
 #[derive(Debug)]
@@ -79,8 +79,8 @@ pub enum AttemptEnd {
 /// One try to get a response.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Index into [`GroupView::servers`]; `None` when no server was eligible.
-    pub position: Option<usize>,
+    /// The server it was made at; `None` when no server was eligible.
+    pub server: Option<Arc<ServerView>>,
     /// When the server was picked.
     pub started: Moment,
     /// Whether an idle connection was reused.
@@ -177,10 +177,14 @@ impl std::fmt::Display for RequestId {
 }
 
 impl Attempt {
-    /// An attempt at the server at `position` that begins now.
-    pub fn begin(position: usize, started: Moment) -> Self {
+    /// An attempt at `server` that begins now.
+    pub fn begin(server: Arc<ServerView>, started: Moment) -> Self {
+        Self { server: Some(server), ..Self::nowhere(started) }
+    }
+
+    fn nowhere(started: Moment) -> Self {
         Self {
-            position: Some(position),
+            server: None,
             started,
             reused: false,
             connect: None,
@@ -197,13 +201,7 @@ impl Attempt {
 
     /// The entry nginx logs when no server was eligible: the group's name, 502, 0.000.
     pub fn no_live_peers(at: Moment) -> Self {
-        Self {
-            position: None,
-            response: Some(Duration::ZERO),
-            status: Some(502),
-            end: AttemptEnd::NoLivePeers,
-            ..Self::begin(0, at)
-        }
+        Self { response: Some(Duration::ZERO), status: Some(502), end: AttemptEnd::NoLivePeers, ..Self::nowhere(at) }
     }
 }
 

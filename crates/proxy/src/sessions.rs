@@ -36,10 +36,10 @@ impl Sessions {
         if self.found.is_none() && self.created.is_none() {
             return;
         }
-        let sid = group.plan.sid(position).into();
+        let sid = &group.servers[position].sid;
         let mut table = group.cell.sessions.lock();
         for session in [self.found.take(), self.created.take()].into_iter().flatten() {
-            table.insert(&session, &sid, now.now());
+            table.insert(&session, sid, now.now());
         }
     }
 }

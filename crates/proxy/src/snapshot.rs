@@ -44,7 +44,7 @@ pub struct GroupView {
     /// The plan, bound to the slots of `cell`.
     pub plan: BoundPlan,
     /// The servers, in the order of the plan's positions.
-    pub servers: Vec<ServerView>,
+    pub servers: Vec<Arc<ServerView>>,
     /// The state that outlives this view.
     pub cell: Arc<GroupCell>,
 }
@@ -60,6 +60,8 @@ pub struct ServerView {
     pub address: Address,
     /// Printed once, as nginx prints it.
     pub address_text: Arc<str>,
+    /// What a sticky session calls it.
+    pub sid: Arc<str>,
     /// What was counted of it; survives updates that keep the key.
     pub stats: Arc<ServerStats>,
 }

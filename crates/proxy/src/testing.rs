@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
-use crate::record::{Downstream, Record, RequestId, Scheme};
+use crate::record::{Attempt, Downstream, Record, RequestId, Scheme};
 use crate::snapshot::{GroupCell, GroupView, ServerView};
 use crate::stats::{GroupStats, ServerStats};
 
@@ -34,12 +34,15 @@ pub(crate) fn view(id: GroupId, group: Group) -> Arc<GroupView> {
     let plan = Plan::build(&GroupSpec { servers: specs.clone(), ..GroupSpec::default() }).unwrap();
     let mut balance = balance::Group::new();
     let plan = balance.reconcile(plan, Moment::from(START).now());
-    let servers = specs.into_iter().zip(&group.servers).map(|(spec, server)| ServerView {
-        name: server.name.clone(),
-        address: server.address.clone(),
-        address_text: spec.key.address.clone(),
-        key: spec.key,
-        stats: Arc::new(ServerStats::default()),
+    let servers = specs.into_iter().zip(&group.servers).enumerate().map(|(position, (spec, server))| {
+        Arc::new(ServerView {
+            sid: plan.sid(position).into(),
+            name: server.name.clone(),
+            address: server.address.clone(),
+            address_text: spec.key.address.clone(),
+            key: spec.key,
+            stats: Arc::new(ServerStats::default()),
+        })
     });
     Arc::new(GroupView {
         name: id.to_string().into(),
@@ -109,4 +112,15 @@ fn spec(server: &Server) -> ServerSpec {
         availability: server.availability,
         route: None,
     }
+}
+
+/// An attempt at the server at `position` of [`record`]'s group.
+pub(crate) fn attempt(position: usize) -> Attempt {
+    let record = record();
+    Attempt::begin(server_of(&record, position), record.started)
+}
+
+/// The server at `position` of a request's group.
+pub(crate) fn server_of(record: &Record, position: usize) -> Arc<ServerView> {
+    record.group.as_ref().expect("the requests of these tests have a group").servers[position].clone()
 }

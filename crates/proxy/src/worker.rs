@@ -18,7 +18,7 @@ use crate::access_log::{AccessLog, LogWriter};
 use crate::clock::{Clock, Moment};
 use crate::options::Options;
 use crate::serve;
-use crate::snapshot::{GroupView, Snapshot};
+use crate::snapshot::{GroupView, ServerView, Snapshot};
 use crate::stats::ProcessStats;
 use crate::upstream::{Connection, Pool};
 
@@ -72,8 +72,7 @@ impl Worker {
     }
 
     /// Keeps a connection whose response is complete for the next request, if its server is still wanted.
-    pub(crate) fn keep(&self, group: &Arc<GroupView>, position: usize, connection: Connection, now: Moment) {
-        let server = &group.servers[position];
+    pub(crate) fn keep(&self, group: &Arc<GroupView>, server: &ServerView, connection: Connection, now: Moment) {
         let current = self.shared.snapshot.load();
         let Some(view) = current.as_ref().and_then(|snapshot| snapshot.groups.get(&group.id)) else { return };
         let wanted = Arc::ptr_eq(view, group) || view.takes_requests(&server.address_text);

@@ -49,7 +49,7 @@ fn combined_is_nginx_s_with_the_upstream_behind() {
         "\"GET /cart?id=7 HTTP/1.1\" 200 512 \"http://x/\\x22quoted\\x22\" \"curl/8.5.0\" shop/app \"-\" \"-\" \"-\" \"-\" \"-\" \
          0.012 0000000000000000000000000000feed\n"
     );
-    record.attempts.push(Attempt::begin(0, record.started));
+    record.attempts.push(Attempt::begin(testing::server_of(&record, 0), record.started));
     record.attempts.push(Attempt::no_live_peers(record.started));
     assert!(
         line(&Format::Combined, &record)

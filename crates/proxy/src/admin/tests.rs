@@ -55,7 +55,11 @@ fn ejected() -> Arc<GroupView> {
     assert!(balance.release(&group.plan, peer, Outcome::Failed, now).disabled);
     drop(balance);
     let end = AttemptEnd::Failed(FailureReason::Status(503));
-    record.attempts.push(Attempt { end, disabled: true, ..Attempt::begin(peer.position, record.started) });
+    record.attempts.push(Attempt {
+        end,
+        disabled: true,
+        ..Attempt::begin(group.servers[peer.position].clone(), record.started)
+    });
     stats::account(&record, &stats::ProcessStats::default());
     group
 }

@@ -36,7 +36,11 @@ fn value(text: &str, name: &str, labels: &str) -> Option<f64> {
 fn failing_group() -> Arc<GroupView> {
     let mut record = testing::record();
     let end = AttemptEnd::Failed(FailureReason::ReadTimeout);
-    record.attempts.push(Attempt { end, disabled: true, ..Attempt::begin(0, record.started) });
+    record.attempts.push(Attempt {
+        end,
+        disabled: true,
+        ..Attempt::begin(testing::server_of(&record, 0), record.started)
+    });
     record.status = 504;
     stats::account(&record, &stats::ProcessStats::default());
     record.group.unwrap()

@@ -86,7 +86,7 @@ pub fn account(record: &Record, process: &ProcessStats) {
     while let Some(attempt) = attempts.next() {
         if attempt.end == AttemptEnd::NoLivePeers {
             stats.no_live.inc();
-        } else if let Some(server) = attempt.position.and_then(|position| group.servers.get(position)) {
+        } else if let Some(server) = &attempt.server {
             account_attempt(attempt, &server.stats, record);
         }
         if let (Some(_), Some(reason)) = (attempts.peek(), RetryReason::of(attempt.end)) {
@@ -129,14 +129,14 @@ mod tests {
             end: refused,
             status: Some(502),
             disabled: true,
-            ..Attempt::begin(0, record.started)
+            ..Attempt::begin(testing::server_of(&record, 0), record.started)
         });
         record.attempts.push(Attempt {
             end: AttemptEnd::Relayed,
             status: Some(404),
             header: Some(Duration::from_millis(2)),
             response: Some(Duration::from_millis(3)),
-            ..Attempt::begin(1, record.started)
+            ..Attempt::begin(testing::server_of(&record, 1), record.started)
         });
         record.status = 404;
         let process = ProcessStats::default();
@@ -173,7 +173,7 @@ mod tests {
     fn the_last_attempt_is_not_retried() {
         let mut record = testing::record();
         let end = AttemptEnd::Failed(FailureReason::ReadTimeout);
-        record.attempts.push(Attempt { end, ..Attempt::begin(0, record.started) });
+        record.attempts.push(Attempt { end, ..Attempt::begin(testing::server_of(&record, 0), record.started) });
         account(&record, &ProcessStats::default());
         let stats = &record.group.as_ref().unwrap().cell.stats;
         assert!(stats.retries.iter().all(|count| count.value() == 0));

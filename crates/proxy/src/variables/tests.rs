@@ -24,7 +24,7 @@ fn value(template: &str, record: &Record) -> String {
 fn attempt(position: usize, status: Option<u16>, times: [Option<u64>; 3]) -> Attempt {
     let [response, connect, header] = times.map(|time| time.map(Duration::from_millis));
     let end = AttemptEnd::Relayed;
-    Attempt { connect, header, response, status, end, ..Attempt::begin(position, testing::record().started) }
+    Attempt { connect, header, response, status, end, ..testing::attempt(position) }
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn lists_as_a_real_nginx_prints_them() {
             "127.0.0.1:1, shop/app|502, 502|0.003, 0.000|-, -|-, -",
         ),
         ("client abort", vec![attempt(0, None, [Some(200), Some(0), None])], "127.0.0.1:1|-|0.200|0.000|-"),
-        ("still running", vec![Attempt::begin(0, start)], "127.0.0.1:1|-|-|-|-"),
+        ("still running", vec![testing::attempt(0)], "127.0.0.1:1|-|-|-|-"),
     ] {
         let mut record = testing::record();
         record.attempts = attempts.into();
@@ -69,8 +69,11 @@ fn lists_as_a_real_nginx_prints_them() {
 #[test]
 fn bytes_of_every_attempt() {
     let mut record = testing::record();
-    let first = Attempt { end: AttemptEnd::Failed(FailureReason::Connect), ..Attempt::begin(0, record.started) };
-    let mut second = Attempt::begin(1, record.started);
+    let first = Attempt {
+        end: AttemptEnd::Failed(FailureReason::Connect),
+        ..Attempt::begin(testing::server_of(&record, 0), record.started)
+    };
+    let mut second = Attempt::begin(testing::server_of(&record, 1), record.started);
     (second.response_length, second.bytes_sent, second.bytes_received) = (512, 90, 700);
     record.attempts = smallvec![first, second];
     let template = "$upstream_response_length|$upstream_bytes_sent|$upstream_bytes_received";

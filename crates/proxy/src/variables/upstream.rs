@@ -10,8 +10,7 @@ use crate::record::{Attempt, Record};
 pub(super) fn addresses(record: &Record, out: &mut Vec<u8>) -> Presence {
     list(record, out, |attempt, out| {
         if let Some(group) = &record.group {
-            let server = attempt.position.and_then(|position| group.servers.get(position));
-            let text = server.map_or(&group.name, |server| &server.address_text);
+            let text = attempt.server.as_ref().map_or(&group.name, |server| &server.address_text);
             out.extend_from_slice(text.as_bytes());
         }
     })

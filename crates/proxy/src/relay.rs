@@ -1,0 +1,84 @@
+//! Passing a response on: its header changed for the client, its body streamed, or the connection joined as a tunnel.
+
+use std::sync::Arc;
+
+use config::Sticky;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::body::{Relay, ResponseBody};
+use crate::exchange::{Exchange, Relaying};
+use crate::headers;
+use crate::lease::Lease;
+use crate::serve::Counted;
+use crate::sessions::Sessions;
+use crate::snapshot::GroupView;
+use crate::tunnel;
+use crate::upstream::Connection;
+
+/// Passes the response on. The server is released with its last byte.
+pub(crate) fn relay(
+    mut exchange: Box<Exchange>,
+    group: Arc<GroupView>,
+    lease: Lease,
+    session: Option<Vec<u8>>,
+    mut response: Response<Incoming>,
+    connection: Connection,
+    upgrade: Option<OnUpgrade>,
+) -> Response<ResponseBody> {
+    let status = response.status();
+    let shared = exchange.worker.shared.clone();
+    let mut sessions = Sessions::of(&group, &exchange.record, session, response.headers());
+    if Sessions::begin_with_header(&group) {
+        sessions.tie(&group, lease.position(), exchange.now());
+    }
+    if shared.access_log.wants_upstream_headers() {
+        exchange.record.upstream_headers = Some(response.headers().clone());
+    }
+    let server_upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
+    let reusable = response.version() == Version::HTTP_11 && server_upgrade.is_none();
+    let (mut parts, incoming) = response.into_parts();
+    parts.version = Version::HTTP_11;
+    headers::for_client(&mut parts.headers);
+    stick(&exchange, &group, &mut parts.headers);
+    if server_upgrade.is_some() {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers::close_when_worn_out(&exchange.record, shared.options.limits.keepalive_requests, &mut parts.headers);
+    }
+    exchange.record.status = status.as_u16();
+    exchange.record.header_bytes_sent = headers::wire_size(&parts.headers);
+    if shared.access_log.wants_sent_headers() {
+        exchange.record.sent_headers = Some(parts.headers.clone());
+    }
+
+    let timeouts = group.config.timeouts;
+    let worker = exchange.worker.clone();
+    let relaying = Relaying::new(exchange, group, lease, connection, reusable, sessions);
+    let body = match (upgrade, server_upgrade) {
+        (Some(client), Some(server)) => {
+            let tunnelling = worker.clone();
+            worker.spawn(async move {
+                let _open = Counted::new(&tunnelling.shared.stats.tunnels_active);
+                tokio::select! {
+                    () = tunnel::run(client, server, relaying, timeouts.tunnel.as_duration()) => {}
+                    () = tunnelling.shared.cut.cancelled() => {}
+                }
+            });
+            ResponseBody::Detached
+        }
+        (_, None) | (None, Some(_)) => Relay::body(incoming, relaying, timeouts.read.as_duration()),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// `sticky cookie`: every response that follows a pick names the server in a cookie, our own pages too.
+pub(crate) fn stick(exchange: &Exchange, group: &GroupView, fields: &mut HeaderMap) {
+    if let Some(Sticky::Cookie(cookie)) = &group.config.sticky
+        && let Some(server) = exchange.record.attempts.iter().rev().find_map(|attempt| attempt.server.as_ref())
+    {
+        let unix_secs = exchange.now().micros() / 1_000_000;
+        headers::set_sticky_cookie(fields, cookie, &server.sid, unix_secs);
+    }
+}
