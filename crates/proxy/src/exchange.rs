@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::error_log;
 use crate::lease::Lease;
 use crate::record::{AttemptEnd, FailureReason, Record};
-use crate::sessions::Sessions;
+use crate::session::Session;
 use crate::snapshot::GroupView;
 use crate::stats;
 use crate::upstream::Connection;
@@ -36,8 +36,8 @@ pub(crate) struct Relaying {
     connection: Option<Connection>,
     /// Whether the connection may carry another request: HTTP/1.1 and still HTTP.
     reusable: bool,
-    /// The sessions that stay with this server once the response is complete.
-    sessions: Sessions,
+    /// What stays with this server at the end of the response.
+    session: Session,
 }
 
 impl Exchange {
@@ -81,9 +81,9 @@ impl Relaying {
         lease: Lease,
         connection: Connection,
         reusable: bool,
-        sessions: Sessions,
+        session: Session,
     ) -> Self {
-        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, sessions }
+        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, session }
     }
 
     /// Counts bytes of body on their way to the client.
@@ -103,7 +103,7 @@ impl Relaying {
         exchange.record.complete = true;
         let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
         if let Some(lease) = self.lease.take() {
-            self.sessions.tie(&self.group, lease.position(), now);
+            self.session.tie(&self.group, lease.position(), now);
             lease.finish(Outcome::Done(header));
         }
         if let Some(connection) = self.connection.take()
@@ -127,6 +127,7 @@ impl Relaying {
             };
             error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
             if let Some(lease) = self.lease.take() {
+                self.session.tie(&self.group, lease.position(), now);
                 lease.finish(Outcome::Done(None));
             }
         }

@@ -43,10 +43,10 @@ impl Failure {
     }
 
     /// The connection broke before a complete header.
-    pub(crate) fn sending(error: SendError, reused: bool) -> Self {
+    pub(crate) fn sending(error: Box<SendError>, reused: bool) -> Self {
         let reason = reason_of(error.error());
         let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        Self { reason, action, begun: true, reused, cause: Cause::Send(Box::new(error)) }
+        Self { reason, action, begun: true, reused, cause: Cause::Send(error) }
     }
 
     /// No complete header in time.

@@ -20,7 +20,7 @@ mod relay;
 mod respond;
 mod send;
 mod serve;
-mod sessions;
+mod session;
 mod tunnel;
 mod upstream;
 mod worker;

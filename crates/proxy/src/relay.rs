@@ -12,7 +12,7 @@ use crate::exchange::{Exchange, Relaying};
 use crate::headers;
 use crate::lease::Lease;
 use crate::serve::Counted;
-use crate::sessions::Sessions;
+use crate::session::Session;
 use crate::snapshot::GroupView;
 use crate::tunnel;
 use crate::upstream::Connection;
@@ -29,9 +29,9 @@ pub(crate) fn relay(
 ) -> Response<ResponseBody> {
     let status = response.status();
     let shared = exchange.worker.shared.clone();
-    let mut sessions = Sessions::of(&group, &exchange.record, session, response.headers());
-    if Sessions::begin_with_header(&group) {
-        sessions.tie(&group, lease.position(), exchange.now());
+    let mut session = Session::of(&group, &exchange.record, session, response.headers());
+    if Session::begins_with_header(&group) {
+        session.tie(&group, lease.position(), exchange.now());
     }
     if shared.access_log.wants_upstream_headers() {
         exchange.record.upstream_headers = Some(response.headers().clone());
@@ -55,7 +55,7 @@ pub(crate) fn relay(
 
     let timeouts = group.config.timeouts;
     let worker = exchange.worker.clone();
-    let relaying = Relaying::new(exchange, group, lease, connection, reusable, sessions);
+    let relaying = Relaying::new(exchange, group, lease, connection, reusable, session);
     let body = match (upgrade, server_upgrade) {
         (Some(client), Some(server)) => {
             let tunnelling = worker.clone();

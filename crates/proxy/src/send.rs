@@ -26,7 +26,13 @@ pub(crate) enum Answer {
 /// Why the wait for a header ended without one.
 enum NoHeader {
     TimedOut,
-    Send(SendError),
+    Send(Box<SendError>),
+}
+
+impl NoHeader {
+    fn send(error: SendError) -> Self {
+        Self::Send(Box::new(error))
+    }
 }
 
 /// Tries `server`, up to its response header.
@@ -110,12 +116,12 @@ async fn await_header(
     if let Some(body) = body {
         tokio::select! {
             biased;
-            result = &mut sending => return result.map_err(NoHeader::Send),
+            result = &mut sending => return result.map_err(NoHeader::send),
             () = body.taken() => {}
         }
     }
     match tokio::time::timeout(limit, sending).await {
-        Ok(result) => result.map_err(NoHeader::Send),
+        Ok(result) => result.map_err(NoHeader::send),
         Err(_) => Err(NoHeader::TimedOut),
     }
 }
