@@ -25,6 +25,7 @@ pub struct Builder {
     binary: PathBuf,
     group: Group,
     servers: usize,
+    workers: usize,
     args: Vec<String>,
 }
 
@@ -56,7 +57,7 @@ const LOG_FORMAT: &str = "$request_uri|$status|$upstream_addr|$upstream_status";
 impl Rig {
     /// Starts to arrange one around the binary at `path`: one server, no fields set.
     pub fn of(path: impl AsRef<OsStr>) -> Builder {
-        Builder { binary: path.as_ref().into(), group: Group::default(), servers: 1, args: Vec::new() }
+        Builder { binary: path.as_ref().into(), group: Group::default(), servers: 1, workers: 1, args: Vec::new() }
     }
 
     /// A connection to the group's listener.
@@ -153,6 +154,13 @@ impl Builder {
         self
     }
 
+    /// How many workers there are, instead of one.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
     /// Adds flags.
     #[must_use]
     pub fn args<I: IntoIterator<Item = S>, S: Into<String>>(mut self, args: I) -> Self {
@@ -170,7 +178,9 @@ impl Builder {
         let lines: Vec<usize> = (0..upstreams.len()).collect();
         documents.write("group.yaml", &[self.group.document(&upstreams, &lines)]);
         let log = documents.beside("access.log");
-        let forebay = Forebay::run(&self.binary, documents.path()).bind("default/app").args(["--workers", "1"]);
+        let forebay = Forebay::run(&self.binary, documents.path())
+            .bind("default/app")
+            .args(["--workers", &self.workers.to_string()]);
         let forebay = forebay.args(["--access-log-format", LOG_FORMAT, "--access-log"]).args([log]).args(&self.args);
         Rig { forebay: forebay.start().await, upstreams, documents, group: self.group }
     }

@@ -1,23 +1,27 @@
-//! curl as a client: what a person at a terminal sees.
+//! curl and wrk as clients: what a person at a terminal sees, and what a load generator counts.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use testkit::{Mode, Rig};
 
-/// curl's output, or nothing where it is missing (which fails where CI says so).
-async fn curl(rig: &Rig, path: &str, args: &[&str]) -> Option<Output> {
-    let url = format!("http://{}{path}", rig.forebay.http(0));
-    let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"]).args(args).arg(url);
+/// The output of a program that is given the URL of `path` last, or nothing where it is missing (which fails in CI).
+async fn output(program: &str, args: &[&str], rig: &Rig, path: &str) -> Option<Output> {
+    let mut command = Command::new(program);
+    command.args(args).arg(format!("http://{}{path}", rig.forebay.http(0)));
     match tokio::task::spawn_blocking(move || command.output()).await.expect("the task ends") {
         Ok(output) => Some(output),
         Err(error) => {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "curl: {error}");
-            eprintln!("SKIPPED: curl: {error}");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{program}: {error}");
+            eprintln!("SKIPPED: {program}: {error}");
             None
         }
     }
+}
+
+async fn curl(rig: &Rig, path: &str, args: &[&str]) -> Option<Output> {
+    let common = ["--silent", "--show-error", "--noproxy", "*", "--max-time", "20"];
+    output("curl", &[common.as_slice(), args].concat(), rig, path).await
 }
 
 async fn rig() -> Rig {
@@ -29,7 +33,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn it_gets() {
+async fn curl_gets() {
     let rig = rig().await;
     let Some(output) = curl(&rig, "/hello", &["--include"]).await else { return };
     assert!(output.status.success());
@@ -41,7 +45,7 @@ async fn it_gets() {
 }
 
 #[tokio::test]
-async fn it_posts_a_form_and_a_large_file() {
+async fn curl_posts_a_form_and_a_large_file() {
     let rig = rig().await;
     let Some(output) = curl(&rig, "/echo", &["--data", "a=1&b=2"]).await else { return };
     let echo: Value = serde_json::from_str(&text(&output)).expect("JSON");
@@ -56,7 +60,7 @@ async fn it_posts_a_form_and_a_large_file() {
 }
 
 #[tokio::test]
-async fn it_uploads_in_chunks() {
+async fn curl_uploads_in_chunks() {
     let rig = rig().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "in chunks").expect("it is written");
@@ -68,7 +72,7 @@ async fn it_uploads_in_chunks() {
 }
 
 #[tokio::test]
-async fn it_speaks_the_old_protocol_and_asks_for_heads() {
+async fn curl_speaks_the_old_protocol_and_asks_for_heads() {
     let rig = rig().await;
     let Some(output) = curl(&rig, "/", &["--http1.0"]).await else { return };
     assert_eq!(text(&output), "a");
@@ -77,7 +81,7 @@ async fn it_speaks_the_old_protocol_and_asks_for_heads() {
 }
 
 #[tokio::test]
-async fn it_is_told_about_a_bad_gateway() {
+async fn curl_is_told_about_a_bad_gateway() {
     let rig = rig().await;
     rig.upstreams[0].set(Mode::Refuse).await;
     let Some(output) = curl(&rig, "/", &["--fail"]).await else { return };
@@ -87,11 +91,24 @@ async fn it_is_told_about_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn it_notices_a_cut_body() {
+async fn curl_notices_a_cut_body() {
     let rig = rig().await;
     for mode in [Mode::ShortBody, Mode::ResetMidBody] {
         rig.upstreams[0].set(mode.clone()).await;
         let Some(output) = curl(&rig, "/", &[]).await else { return };
         assert!(!output.status.success(), "{mode:?} must not look complete");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrk_counts_no_error() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).servers(3).start().await;
+    let args = ["--threads", "1", "--connections", "20", "--duration", "2s"];
+    let Some(output) = output("wrk", &args, &rig, "/bytes/2000").await else { return };
+    let report = text(&output);
+    assert!(output.status.success() && report.contains("Requests/sec"), "{report}");
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+    for upstream in &rig.upstreams {
+        assert!(!upstream.requests().is_empty(), "{} got nothing", upstream.name());
     }
 }
