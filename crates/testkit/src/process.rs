@@ -161,7 +161,7 @@ impl Builder {
             tokio::spawn(collect(stderr, log.clone(), Some(EXITED)));
         }
         let forebay = Forebay { child, log };
-        forebay.logged("ready").await;
+        forebay.logged(" ready").await;
         forebay
     }
 }
