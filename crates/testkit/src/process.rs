@@ -75,14 +75,18 @@ impl Forebay {
     /// # Panics
     /// When it does not come, with the log.
     pub async fn logged_times(&self, text: &str, count: usize) -> String {
+        self.logged_where(text, count, |line| line.contains(text)).await
+    }
+
+    async fn logged_where(&self, what: &str, count: usize, is_it: impl Fn(&str) -> bool) -> String {
         let mut log = self.log.subscribe();
-        let find = |log: &[String]| log.iter().filter(|line| line.contains(text)).nth(count - 1).cloned();
+        let find = |log: &[String]| log.iter().filter(|line| is_it(line)).nth(count - 1).cloned();
         let waiting = log.wait_for(|log| find(log).is_some() || log.last().is_some_and(|line| line == EXITED));
         let found = match tokio::time::timeout(crate::PATIENCE, waiting).await {
             Ok(Ok(log)) => find(&log),
             Ok(Err(_)) | Err(_) => None,
         };
-        found.unwrap_or_else(|| panic!("the log does not say {text:?} {count} times:\n{}", self.log().join("\n")))
+        found.unwrap_or_else(|| panic!("the log does not say {what:?} {count} times:\n{}", self.log().join("\n")))
     }
 
     /// Sends a signal by name, `TERM` or `HUP`.
@@ -161,7 +165,8 @@ impl Builder {
             tokio::spawn(collect(stderr, log.clone(), Some(EXITED)));
         }
         let forebay = Forebay { child, log };
-        forebay.logged(" ready").await;
+        // The whole message: warnings speak of ready endpoints.
+        forebay.logged_where("ready", 1, |line| line.split_whitespace().next_back() == Some("ready")).await;
         forebay
     }
 }
