@@ -14,7 +14,7 @@ use crate::codes;
 use crate::endpoints::Draining;
 use crate::kind::namespace;
 use crate::report::Reading;
-use crate::services::{PortRef, Services};
+use crate::services::{MEND, PortRef, Services};
 
 /// Every group, those of objects and those that routes call into being.
 pub struct Backends<'a> {
@@ -84,6 +84,10 @@ impl<'a> Backends<'a> {
         let id = GroupId::for_service(namespace, &backend.name, &resolved.number.to_string());
         self.groups.entry(id.clone()).or_insert_with(|| {
             let endpoints = self.services.endpoints(namespace, &backend.name, resolved, Draining::Leave);
+            if endpoints.is_empty() {
+                let note = self.services.no_endpoints(namespace, &backend.name, resolved);
+                reading.say(note.field(format!("{field}.name")));
+            }
             let servers = endpoints.into_iter().map(|endpoint| Server {
                 pod: endpoint.pod,
                 ..Server::new(&backend.name, Address::Inet(endpoint.address))
@@ -114,7 +118,7 @@ impl<'a> Backends<'a> {
             return Target::Group(id);
         }
         let (message, hint) = if self.refused.contains(&id) {
-            (format!("{} {id} is refused", api::KIND), "mend it: what is wrong is said against it".to_owned())
+            (format!("{} {id} is refused", api::KIND), MEND.to_owned())
         } else {
             let hint = self.nearest(&id).map(|near| format!("did you mean {near}?"));
             (
@@ -127,9 +131,10 @@ impl<'a> Backends<'a> {
         Target::Unavailable { reason: message.into() }
     }
 
-    /// The group of the same namespace whose name differs by one or two letters.
+    /// The group of an object of the same namespace whose name differs by one or two letters.
     fn nearest(&self, id: &GroupId) -> Option<&str> {
-        let neighbours = self.groups.keys().filter(|other| other.namespace() == id.namespace());
+        let is_object = |other: &&GroupId| other.namespace() == id.namespace() && !other.name().contains(':');
+        let neighbours = self.groups.keys().chain(&self.refused).filter(is_object);
         let distances = neighbours.map(|other| (config::edit_distance(id.name(), other.name()), other.name()));
         distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
     }

@@ -12,8 +12,9 @@ use config::{Diagnostic, Severity};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use crate::document::{Located, Objects};
-use crate::kind::{annotation, name};
+use crate::kind::{Kind as _, annotation, name};
 use crate::report::Report;
+use crate::services::MEND;
 use crate::{Classless, Options, codes};
 
 /// The value of `spec.controller` that makes an `IngressClass` ours.
@@ -26,6 +27,7 @@ const IS_DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 pub struct Classes<'a> {
     /// By name; whether each is ours.
     known: BTreeMap<&'a str, bool>,
+    objects: &'a Objects,
     default: Option<&'a str>,
     only: Option<&'a str>,
     classless: Classless,
@@ -50,7 +52,7 @@ impl<'a> Classes<'a> {
             }
             known.insert(name(&class.metadata), ours);
         }
-        Self { known, default: default_class(objects, report), only, classless: options.classless }
+        Self { known, objects, default: default_class(objects, report), only, classless: options.classless }
     }
 
     /// Whether an Ingress is ours to serve. When it is not, or only just, that is said against it.
@@ -84,6 +86,12 @@ impl<'a> Classes<'a> {
                 format!(
                     "to serve it, name a class whose spec.controller is {CONTROLLER}, or run with --ingress-class {class}"
                 ),
+            ),
+            (None, None) if self.objects.is_refused(IngressClass::KIND, "", class) => (
+                Severity::Warning,
+                codes::CLASS_MISSING,
+                format!("not served: IngressClass {class} is refused"),
+                MEND.to_owned(),
             ),
             (None, None) => (
                 Severity::Warning,

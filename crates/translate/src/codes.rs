@@ -11,7 +11,7 @@ pub const VALUE: Code = "FB3103";
 /// An address that an object in a cluster may not name.
 pub const LOCAL_ADDRESS: Code = "FB3104";
 
-/// The Service does not exist.
+/// The Service does not exist or was refused.
 pub const SERVICE_MISSING: Code = "FB4001";
 /// The Service has no such port.
 pub const PORT_MISSING: Code = "FB4002";
@@ -23,14 +23,16 @@ pub const GROUP_MISSING: Code = "FB4004";
 pub const SLICE_IGNORED: Code = "FB4005";
 /// An endpoint whose address is not used.
 pub const ENDPOINT_IGNORED: Code = "FB4006";
-/// The Secret does not exist.
+/// The Secret does not exist or was refused.
 pub const SECRET_MISSING: Code = "FB4007";
 /// The Secret cannot be used for TLS.
 pub const SECRET_UNUSABLE: Code = "FB4008";
 /// `appProtocol` names something that is not spoken yet.
 pub const APP_PROTOCOL: Code = "FB4009";
+/// The Service has no endpoint that takes requests.
+pub const NO_ENDPOINTS: Code = "FB4010";
 
-/// The Ingress names a class that does not exist.
+/// The Ingress names a class that does not exist or was refused.
 pub const CLASS_MISSING: Code = "FB5001";
 /// The Ingress is another controller's, or nobody's.
 pub const CLASS_FOREIGN: Code = "FB5002";

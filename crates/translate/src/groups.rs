@@ -145,7 +145,14 @@ fn endpoints(
         }
     };
     match services.port(namespace, &target.name, port) {
-        Ok(port) => services.endpoints(namespace, &target.name, port, draining),
+        Ok(port) => {
+            let endpoints = services.endpoints(namespace, &target.name, port, draining);
+            if endpoints.is_empty() {
+                let note = services.no_endpoints(namespace, &target.name, port);
+                reading.say(note.field(format!("{field}.service.name")));
+            }
+            endpoints
+        }
         Err(unresolved) => {
             let part = unresolved.field();
             reading.say(unresolved.diagnostic().field(format!("{field}.service.{part}")));

@@ -54,9 +54,8 @@ pub fn routes(objects: &Objects, classes: &Classes<'_>, backends: &mut Backends<
     for ingress in ingresses {
         if classes.serve(ingress, report) {
             say_foreign_annotations(ingress, report);
-            let reading = &mut report.read(ingress);
-            if let Some(claim) = read(reading, backends) {
-                tls::check(ingress, objects, report);
+            tls::check(ingress, objects, report);
+            if let Some(claim) = read(&mut report.read(ingress), backends) {
                 claims.push((ingress, claim));
             }
         }

@@ -112,7 +112,9 @@ fn read_groups(
     services: &services::Services<'_>,
     report: &mut report::Report,
 ) -> (BTreeMap<GroupId, Arc<config::Group>>, BTreeSet<GroupId>) {
-    let (mut groups, mut refused) = (BTreeMap::new(), BTreeSet::new());
+    let mut groups = BTreeMap::new();
+    let unread = objects.refused.iter().filter(|object| &*object.kind == api::KIND);
+    let mut refused: BTreeSet<_> = unread.map(|object| GroupId::new(&object.namespace, &object.name)).collect();
     for located in &objects.upstream_groups {
         let id = GroupId::new(kind::namespace(&located.metadata), kind::name(&located.metadata));
         match groups::read(located, services, options.local_addresses, report) {

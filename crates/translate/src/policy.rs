@@ -58,7 +58,8 @@ fn unsupported(reading: &mut Reader<'_>) {
         ),
     }
     if spec.tls.is_some() && spec.protocol == api::Protocol::HTTP1 {
-        reading.error(codes::NOT_YET, "spec.tls", "servers are not spoken to over TLS by this release", "remove tls");
+        // A rule of the CRD, which is broken at `spec`.
+        reading.error(codes::VALUE, "spec", "tls may only be set when protocol is HTTPS or H2", "remove tls");
     }
 }
 

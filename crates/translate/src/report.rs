@@ -5,7 +5,7 @@ use std::fmt;
 use config::{Code, Diagnostic, ObjectRef, Severity};
 
 use crate::codes;
-use crate::document::Located;
+use crate::document::{Located, make_printable};
 use crate::kind::{Kind, name, namespace};
 
 /// The diagnostics of one translation.
@@ -23,21 +23,25 @@ pub struct Reading<'r, T> {
 }
 
 impl Report {
-    /// Says something against an object.
+    /// Says something against an object, unless it only follows from what was found wrong when the object was read.
     pub fn say<T: Kind>(&mut self, about: &Located<T>, diagnostic: Diagnostic) {
+        if diagnostic.field.as_deref().is_some_and(|field| about.is_faulty(field)) {
+            return;
+        }
         let location = about.locate(diagnostic.field.as_deref().unwrap_or_default());
         let meta = about.metadata();
         let object = ObjectRef { kind: T::KIND.into(), namespace: namespace(meta).into(), name: name(meta).into() };
         self.diagnostics.push(Diagnostic { object: Some(object), location, ..diagnostic });
     }
 
-    /// Begins to read an object.
+    /// Begins to read an object, which is refused already if it has faults.
     pub fn read<'r, T>(&'r mut self, located: &'r Located<T>) -> Reading<'r, T> {
-        Reading { located, report: self, refused: false }
+        Reading { located, report: self, refused: !located.faults.is_empty() }
     }
 
     /// Everything said, in an order that does not depend on the order of the objects.
     pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.iter_mut().for_each(make_printable);
         self.diagnostics.sort_by(|a, b| {
             let key = |d: &Diagnostic| (d.object.clone(), d.field.clone(), d.code, d.message.clone());
             key(a).cmp(&key(b))

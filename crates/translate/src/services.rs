@@ -13,13 +13,17 @@ use crate::Options;
 use crate::codes;
 use crate::document::Objects;
 use crate::endpoints::{self, Draining, Endpoint, Policy, Prefer};
-use crate::kind;
+use crate::kind::{self, Kind};
 use crate::report::Report;
 use crate::slices::{Slices, WantedPort};
+
+/// How to mend a reference to what is refused.
+pub const MEND: &str = "mend it: what is wrong is said against it";
 
 /// The Services and their endpoints.
 pub struct Services<'a> {
     by_name: BTreeMap<(&'a str, &'a str), &'a Service>,
+    objects: &'a Objects,
     slices: Slices<'a>,
     zone: Option<&'a str>,
 }
@@ -53,6 +57,14 @@ pub enum Unresolved {
         /// What was looked for.
         name: String,
     },
+    /// The Service is there, but nothing of it could be read.
+    #[error("Service {namespace}/{name} is refused")]
+    Refused {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// The Service is a DNS alias (CVE-2021-25740).
     #[error("Service {namespace}/{name} is an ExternalName, which is not followed")]
     ExternalName {
@@ -84,6 +96,7 @@ impl<'a> Services<'a> {
         });
         Self {
             by_name: services.collect(),
+            objects,
             slices: Slices::read(objects, options, report),
             zone: options.zone.as_deref(),
         }
@@ -93,8 +106,12 @@ impl<'a> Services<'a> {
     pub fn port<'r>(&'r self, namespace: &str, name: &str, port: PortRef<'r>) -> Result<ResolvedPort<'r>, Unresolved> {
         let owned = || (namespace.to_owned(), name.to_owned());
         let Some(service) = self.by_name.get(&(namespace, name)) else {
+            let is_refused = self.objects.is_refused(Service::KIND, namespace, name);
             let (namespace, name) = owned();
-            return Err(Unresolved::Missing { namespace, name });
+            return Err(match is_refused {
+                true => Unresolved::Refused { namespace, name },
+                false => Unresolved::Missing { namespace, name },
+            });
         };
         let spec = service.spec.as_ref();
         if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
@@ -140,6 +157,20 @@ impl<'a> Services<'a> {
         let policy = Policy { prefer: port.prefer, draining, zone: self.zone };
         endpoints::choose(self.slices.candidates(namespace, name, port.wanted), policy)
     }
+
+    /// What to say when there is no endpoint; the caller adds the field. A note, since in a cluster they come and go.
+    pub fn no_endpoints(&self, namespace: &str, name: &str, port: ResolvedPort<'_>) -> Diagnostic {
+        let message = format!("Service {namespace}/{name} has no ready endpoint");
+        let hint = match self.slices.candidates(namespace, name, port.wanted).len() {
+            0 => format!(
+                "no EndpointSlice of it has port {}; kubectl get endpointslices -n {namespace} -l \
+                 kubernetes.io/service-name={name} -o yaml prints those of a cluster",
+                port.number
+            ),
+            count => format!("it has {count} that {} not ready", if count == 1 { "is" } else { "are" }),
+        };
+        Diagnostic::new(codes::NO_ENDPOINTS, Severity::Note, message).hint(hint)
+    }
 }
 
 impl fmt::Display for PortRef<'_> {
@@ -156,6 +187,7 @@ impl Unresolved {
     pub fn diagnostic(&self) -> Diagnostic {
         let (code, hint): (Code, _) = match self {
             Self::Missing { .. } => (codes::SERVICE_MISSING, "create it, or correct the name".to_owned()),
+            Self::Refused { .. } => (codes::SERVICE_MISSING, MEND.to_owned()),
             Self::ExternalName { .. } => {
                 (codes::EXTERNAL_NAME, "name its servers in an UpstreamGroup, by address".to_owned())
             }
@@ -170,7 +202,7 @@ impl Unresolved {
     /// Which member of the reference is wrong.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::Missing { .. } | Self::ExternalName { .. } => "name",
+            Self::Missing { .. } | Self::Refused { .. } | Self::ExternalName { .. } => "name",
             Self::NoPort { .. } => "port",
         }
     }

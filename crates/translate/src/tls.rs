@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::codes;
 use crate::document::{Located, Objects};
-use crate::kind::{name, namespace};
+use crate::kind::{Kind as _, name, namespace};
 use crate::report::Report;
 
 /// Warns of every Secret that cannot be used.
@@ -19,7 +19,11 @@ pub fn check(ingress: &Located<Ingress>, objects: &Objects, report: &mut Report)
             .iter()
             .find(|secret| (namespace(&secret.metadata), name(&secret.metadata)) == namespace_name);
         let (code, message) = match secret {
-            None => (codes::SECRET_MISSING, format!("Secret {}/{secret_name} does not exist", namespace_name.0)),
+            None => {
+                let is_refused = objects.is_refused(Secret::KIND, namespace_name.0, secret_name);
+                let why = if is_refused { "is refused" } else { "does not exist" };
+                (codes::SECRET_MISSING, format!("Secret {}/{secret_name} {why}", namespace_name.0))
+            }
             Some(secret) => match flaw(secret) {
                 None => continue,
                 Some(flaw) => (codes::SECRET_UNUSABLE, format!("Secret {}/{secret_name} {flaw}", namespace_name.0)),

@@ -167,7 +167,8 @@ fn rule_7_an_undefined_port_number_is_not_guessed() {
 
 #[test]
 fn rule_7_an_app_protocol_that_is_not_spoken_is_said() {
-    let spoken = slice("ws", "endpoints: []").replace("port: 8080", "port: 8080, appProtocol: kubernetes.io/ws");
+    let spoken = slice("ws", "endpoints: [{addresses: [10.0.0.1]}]")
+        .replace("port: 8080", "port: 8080, appProtocol: kubernetes.io/ws");
     let unspoken = slice("h2c", "endpoints: []").replace("port: 8080", "port: 8080, appProtocol: kubernetes.io/h2c");
     let translation = files(&with(GROUP, &[spoken, unspoken]));
     assert_eq!(said(&translation), ["FB4009 warning EndpointSlice default/h2c ports[0].appProtocol"]);
@@ -273,5 +274,5 @@ fn loopback_endpoints_are_for_files_only() {
 fn a_service_without_endpoints_is_a_group_without_servers() {
     let translation = files(&with(GROUP, &[]));
     assert!(addresses(&translation.config, "default/g").is_empty());
-    assert_eq!(said(&translation), Vec::<String>::new());
+    assert_eq!(said(&translation), ["FB4010 note UpstreamGroup default/g spec.servers[0].service.name"]);
 }

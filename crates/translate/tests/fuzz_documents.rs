@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use config::GroupId;
 use proptest::prelude::*;
 use translate::document::{SourceFile, read};
+use translate::{Options, Translation, translate};
 
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
@@ -103,7 +105,13 @@ fn holds(bytes: &[u8]) {
     for group in &documents.objects.upstream_groups {
         let name = group.metadata.name.as_deref().expect("an object has a name");
         assert!(!name.is_empty() && group.metadata.namespace.is_some());
-        assert!((1..=256).contains(&group.spec.servers.len()));
+        assert!(!group.faults.is_empty() || (1..=256).contains(&group.spec.servers.len()));
+    }
+    let Translation { config, .. } = translate(&documents.objects, &Options::for_files());
+    for faulty in documents.objects.upstream_groups.iter().filter(|group| !group.faults.is_empty()) {
+        let meta = &faulty.metadata;
+        let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        assert!(!config.groups.contains_key(&id), "{id} has errors and is used");
     }
 }
 

@@ -44,6 +44,11 @@ fn a_cluster_that_another_controller_serves() {
 }
 
 #[test]
+fn everything_wrong_is_said_at_once_and_once() {
+    insta::assert_snapshot!(translated("everything", &Options::for_files()));
+}
+
+#[test]
 fn mistakes_are_said_where_they_stand() {
     insta::assert_snapshot!(translated("mistakes", &Options::for_files()));
 }

@@ -163,3 +163,46 @@ fn ninety_ten_stays_ninety_ten_whatever_the_pods() {
     assert_eq!(weights(1, 3), [27, 1, 1, 1, 7], "the backup's tier is weighed on its own");
     assert_eq!(weights(0, 2), [1, 1, 7]);
 }
+
+#[test]
+fn a_service_without_ready_endpoints_is_noted() {
+    let yaml = "kind: UpstreamGroup
+metadata: {name: g}
+spec: {servers: [{name: a, service: {name: app, port: 80}}]}
+---
+kind: Ingress
+metadata: {name: web}
+spec:
+  defaultBackend: {service: {name: app, port: {number: 80}}}
+  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: app, port: {number: 80}}}}]}}]
+---
+kind: Service
+metadata: {name: app}
+spec: {ports: [{port: 80}]}
+";
+    let slice = |conditions: &str| {
+        format!(
+            "---
+kind: EndpointSlice
+metadata: {{name: app, labels: {{kubernetes.io/service-name: app}}}}
+addressType: IPv4
+ports: [{{port: 8080}}]
+endpoints: [{{addresses: [10.0.0.1], conditions: {conditions}}}]
+"
+        )
+    };
+    let notes = [
+        "FB4010 note Ingress default/web spec.defaultBackend.service.name",
+        "FB4010 note UpstreamGroup default/g spec.servers[0].service.name",
+    ];
+    let hints = |endpoints: &str| {
+        let translation = files(&format!("{yaml}{endpoints}"));
+        assert_eq!(said(&translation), notes);
+        translation.diagnostics[0].hint.clone().unwrap()
+    };
+    assert!(hints("").starts_with("no EndpointSlice of it has port 80;"));
+    assert_eq!(hints(&slice("{ready: false}")), "it has 1 that is not ready");
+    for usable in ["{ready: true}", "{ready: false, serving: true, terminating: true}"] {
+        assert_eq!(said(&files(&format!("{yaml}{}", slice(usable)))), Vec::<String>::new(), "{usable}");
+    }
+}

@@ -15,12 +15,6 @@ pub(super) fn unknown_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>
     })
 }
 
-/// The nearest kind there is.
-pub(super) fn unknown_kind<'a>(kind: &str, kinds: &mut impl Iterator<Item = &'a str>) -> String {
-    let near = nearest(kind, kinds).unwrap_or(api::KIND);
-    format!("did you mean \"{near}\"?")
-}
-
 /// The nearest value there is.
 pub(super) fn unsupported_value(value: &Json, values: &[Json]) -> Option<String> {
     let near = nearest(value.as_str()?, values.iter().filter_map(Json::as_str))?;
@@ -66,7 +60,7 @@ pub(super) fn pattern(schema: &Schema) -> Option<String> {
 }
 
 /// The candidate that differs in case only or by a slip or two.
-fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Long words are no slips, and comparing them is dear.
     if word.len() > 64 {
         return None;

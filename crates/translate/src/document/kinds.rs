@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::builtin;
 use super::schema::Schema;
+use super::{builtin, hints};
 
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,8 +21,10 @@ pub(super) enum Kind {
 pub(super) enum Identity {
     /// An object that is read.
     Known(Kind),
-    /// A kind that is read, of its own group, in a version that is not; the `apiVersion` that is.
-    OtherVersion(String),
+    /// A kind that is read, in a version or group it is not read of.
+    Misplaced(Kind),
+    /// No kind of its group that is known here, but likely this one with a slip in its name.
+    Misspelled(Kind),
     /// An object that concerns others.
     Foreign,
 }
@@ -93,14 +95,21 @@ impl Kind {
     }
 }
 
-/// What a document with this `apiVersion` and `kind` is.
+/// What a document with this `apiVersion` and `kind` is. In the groups that are read, a name like one of ours is a slip and
+/// no business of others, and would be missed silently; in our own group every name is.
 pub(super) fn identify(api_version: &str, kind: &str) -> Identity {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let candidate = Kind::ALL.into_iter().find(|known| known.name() == kind && known.group_version().0 == group);
-    match candidate {
-        Some(known) if known.group_version().1 == version => Identity::Known(known),
-        Some(known) => Identity::OtherVersion(known.api_version()),
-        None if group == api::GROUP => Identity::OtherVersion(Kind::UpstreamGroup.api_version()),
+    if !Kind::ALL.iter().any(|known| known.group_version().0 == group) {
+        return Identity::Foreign;
+    }
+    let named = |name: &str| Kind::ALL.into_iter().find(|known| known.name() == name);
+    if let Some(known) = named(kind) {
+        let is_read = known.group_version() == (group, version);
+        return if is_read { Identity::Known(known) } else { Identity::Misplaced(known) };
+    }
+    match hints::nearest(kind, Kind::ALL.iter().map(|known| known.name())).and_then(named) {
+        Some(known) => Identity::Misspelled(known),
+        None if group == api::GROUP => Identity::Misspelled(Kind::UpstreamGroup),
         None => Identity::Foreign,
     }
 }
@@ -114,8 +123,17 @@ mod tests {
         for (api_version, kind, expected) in [
             ("forebay.dev/v1alpha1", "UpstreamGroup", Identity::Known(Kind::UpstreamGroup)),
             ("v1", "Service", Identity::Known(Kind::Service)),
-            ("networking.k8s.io/v1beta1", "Ingress", Identity::OtherVersion("networking.k8s.io/v1".into())),
-            ("forebay.dev/v2", "UpstreamGroup", Identity::OtherVersion("forebay.dev/v1alpha1".into())),
+            ("networking.k8s.io/v1beta1", "Ingress", Identity::Misplaced(Kind::Ingress)),
+            ("forebay.dev/v2", "UpstreamGroup", Identity::Misplaced(Kind::UpstreamGroup)),
+            ("v1", "Ingress", Identity::Misplaced(Kind::Ingress)),
+            ("networking.k8s.io/v1", "Ingres", Identity::Misspelled(Kind::Ingress)),
+            ("networking.k8s.io/v1", "ingressclass", Identity::Misspelled(Kind::IngressClass)),
+            ("v1", "Services", Identity::Misspelled(Kind::Service)),
+            ("forebay.dev/v1alpha1", "Upstream", Identity::Misspelled(Kind::UpstreamGroup)),
+            ("networking.k8s.io/v1", "NetworkPolicy", Identity::Foreign),
+            ("networking.k8s.io/v1", "IPAddress", Identity::Foreign),
+            ("v1", "Event", Identity::Foreign),
+            ("v1", "Endpoints", Identity::Foreign),
             ("serving.knative.dev/v1", "Service", Identity::Foreign),
             ("apps/v1", "Deployment", Identity::Foreign),
         ] {

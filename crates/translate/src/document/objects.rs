@@ -1,10 +1,11 @@
 //! The objects a configuration is made of, each with the place it was read from, if it was read from a file.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use api::UpstreamGroup;
-use config::{Diagnostic, Location};
+use config::{Diagnostic, Location, ObjectRef};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
@@ -14,7 +15,7 @@ use super::SourceMap;
 /// What reading files gave.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
-    /// The objects that are whole.
+    /// The objects that can be read. Those with [`Located::faults`] are refused all the same.
     pub objects: Objects,
     /// What is wrong or skipped, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
@@ -36,6 +37,8 @@ pub struct Objects {
     pub services: Vec<Located<Service>>,
     /// `discovery.k8s.io/v1` `EndpointSlice`
     pub endpoint_slices: Vec<Located<EndpointSlice>>,
+    /// Objects that were written, but so that nothing of them can be read: what refers to them is not said to lead nowhere.
+    pub refused: BTreeSet<ObjectRef>,
 }
 
 /// An object and where it stands in a file; objects of a cluster stand nowhere.
@@ -45,9 +48,32 @@ pub struct Located<T> {
     pub object: T,
     /// Its text, when it came from a file.
     pub source: Option<Arc<SourceMap>>,
+    /// The fields in which an error was found already. With one, the object is refused, and read on only for what else is
+    /// wrong with it.
+    pub faults: Vec<String>,
+}
+
+impl Objects {
+    /// Whether there is no object at all.
+    pub fn is_empty(&self) -> bool {
+        let Self { upstream_groups, ingresses, ingress_classes, secrets, services, endpoint_slices, refused } = self;
+        let routes = upstream_groups.is_empty() && ingresses.is_empty() && ingress_classes.is_empty();
+        routes && secrets.is_empty() && services.is_empty() && endpoint_slices.is_empty() && refused.is_empty()
+    }
+
+    /// Whether the object was written and is not here.
+    pub fn is_refused(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        self.refused.contains(&ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() })
+    }
 }
 
 impl<T> Located<T> {
+    /// Whether an error was found in the field `path` or in a part of it: what else is wrong there follows from it.
+    pub fn is_faulty(&self, path: &str) -> bool {
+        let is_part = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+        self.faults.iter().any(|fault| fault.strip_prefix(path).is_some_and(is_part))
+    }
+
     /// Where the field `path` stands, such as `spec.servers[0].weight`; if it was left out, where the object that would hold
     /// it stands. `None` without a file.
     pub fn locate(&self, path: &str) -> Option<Location> {
@@ -57,7 +83,7 @@ impl<T> Located<T> {
 
 impl<T> From<T> for Located<T> {
     fn from(object: T) -> Self {
-        Self { object, source: None }
+        Self { object, source: None, faults: Vec::new() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Document by document: which kind it is, what is wrong with it, and the typed object if nothing is.
+//! Document by document: which kind it is, what is wrong with it, and the typed object as far as it can be read.
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
 use super::yaml::{self, Document};
-use super::{Documents, Located, SourceFile, SourceMap, advice, codes, hints, names};
+use super::{Documents, Located, SourceFile, SourceMap, advice, codes, names};
 
 /// Reads files one after the other.
 #[derive(Default)]
@@ -24,6 +24,9 @@ pub(super) struct Reader {
 
 /// The documents of one file that concern others: by `apiVersion` and kind, how many and where the first stands.
 type Skipped = BTreeMap<(String, String), (usize, Mark)>;
+
+/// What will surprise about an object that was filed, or why it was not.
+type Kept = Result<Vec<Diagnostic>, serde_json::Error>;
 
 /// What a `List` says about its items, which may leave it out.
 #[derive(Clone, Copy, Default)]
@@ -79,16 +82,13 @@ impl Reader {
         }
         match identify(api_version, kind) {
             Identity::Known(known) => self.object(known, text, root, sound),
-            Identity::OtherVersion(served) => {
-                let mut names = Kind::ALL.iter().map(|known| known.name());
-                let (field, hint) = if names.clone().any(|name| name == kind) {
-                    ("apiVersion", format!("this release reads {served}"))
-                } else {
-                    ("kind", hints::unknown_kind(kind, &mut names))
-                };
-                let at = root.entry(field).map_or(root.at, Entry::place);
-                let message = format!("no matches for kind {kind:?} in version {api_version:?}");
-                self.error(codes::VERSION, text, at, Some(field), message, Some(hint));
+            Identity::Misplaced(known) => {
+                let hint = format!("this release reads {} {}", known.api_version(), known.name());
+                self.no_match(text, root, (api_version, kind), "apiVersion", hint);
+            }
+            Identity::Misspelled(known) => {
+                let hint = format!("did you mean \"{}\"?", known.name());
+                self.no_match(text, root, (api_version, kind), "kind", hint);
             }
             Identity::Foreign => {
                 skipped.entry((api_version.to_owned(), kind.to_owned())).or_insert((0, root.at)).0 += 1;
@@ -101,6 +101,13 @@ impl Reader {
         diagnostic.field = field.map(str::to_owned);
         diagnostic.hint = hint;
         self.documents.diagnostics.push(diagnostic);
+    }
+
+    /// `field` is the one to mend.
+    fn no_match(&mut self, text: &Text, root: &Node, (version, kind): (&str, &str), field: &str, hint: String) {
+        let at = root.entry(field).map_or(root.at, Entry::place);
+        let message = format!("no matches for kind {kind:?} in version {version:?}");
+        self.error(codes::VERSION, text, at, Some(field), message, Some(hint));
     }
 
     fn object(&mut self, kind: Kind, text: &Arc<Text>, root: &Node, sound: bool) {
@@ -117,23 +124,25 @@ impl Reader {
         }
 
         let object = reference(kind, &json);
-        if !object.name.is_empty() {
-            let here = source.locate("metadata.name");
-            match self.seen.entry((kind, object.namespace.to_string(), object.name.to_string())) {
-                hash_map::Entry::Vacant(new) => {
-                    new.insert(here);
-                }
-                hash_map::Entry::Occupied(first) => {
-                    let hint = format!("the first is at {}:{}; keep one of them", first.get().file, first.get().line);
-                    let message = format!("{object} already exists");
-                    let duplicate = Diagnostic::new(codes::DUPLICATE_OBJECT, Severity::Error, message);
-                    faults.push(duplicate.field("metadata.name").at(here).hint(hint));
+        let wrong: Vec<_> = (faults.iter())
+            .filter(|fault| fault.severity == Severity::Error)
+            .map(|fault| fault.field.clone().unwrap_or_default())
+            .collect();
+        if let Some(duplicate) = self.duplicate(kind, &object, &source) {
+            faults.push(duplicate);
+        } else if !object.name.is_empty() {
+            let is_whole = wrong.is_empty();
+            match sound.then(|| self.keep(kind, json, &source, wrong)) {
+                Some(Ok(advice)) => faults.extend(advice),
+                unread => {
+                    self.documents.objects.refused.insert(object.clone());
+                    if let (Some(Err(error)), true) = (unread, is_whole) {
+                        let message = format!("the object cannot be read: {error}");
+                        let fault = Diagnostic::new(codes::UNREADABLE, Severity::Error, message);
+                        faults.push(fault.at(source.locate("")));
+                    }
                 }
             }
-        }
-
-        if sound && !faults.iter().any(|fault| fault.severity == Severity::Error) {
-            faults.extend(self.keep(kind, json, &source));
         }
         let place = |fault: &Diagnostic| fault.location.as_ref().map(|at| (at.line, at.column));
         faults.sort_by_key(|fault| (fault.severity == Severity::Note, place(fault)));
@@ -142,16 +151,36 @@ impl Reader {
         self.documents.diagnostics.extend(faults);
     }
 
-    /// Files the object with those of its kind, or says why it cannot be; says, too, what will surprise.
-    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>) -> Vec<Diagnostic> {
+    /// What is wrong if an object of this kind and name was read before.
+    fn duplicate(&mut self, kind: Kind, object: &ObjectRef, source: &SourceMap) -> Option<Diagnostic> {
+        if object.name.is_empty() {
+            return None;
+        }
+        let here = source.locate("metadata.name");
+        match self.seen.entry((kind, object.namespace.to_string(), object.name.to_string())) {
+            hash_map::Entry::Vacant(new) => {
+                new.insert(here);
+                None
+            }
+            hash_map::Entry::Occupied(first) => {
+                let hint = format!("the first is at {}:{}; keep one of them", first.get().file, first.get().line);
+                let message = format!("{object} already exists");
+                let duplicate = Diagnostic::new(codes::DUPLICATE_OBJECT, Severity::Error, message);
+                Some(duplicate.field("metadata.name").at(here).hint(hint))
+            }
+        }
+    }
+
+    /// Files the object with those of its kind, if it can be read in spite of its faults, and says what will surprise.
+    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>, faults: Vec<String>) -> Kept {
         let objects = &mut self.documents.objects;
         match kind {
-            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source, advice::routes),
-            Kind::Ingress => push(&mut objects.ingresses, json, source, advice::none),
-            Kind::IngressClass => push(&mut objects.ingress_classes, json, source, advice::none),
-            Kind::Secret => push(&mut objects.secrets, json, source, advice::none),
-            Kind::Service => push(&mut objects.services, json, source, advice::none),
-            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, advice::none),
+            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source, faults, advice::routes),
+            Kind::Ingress => push(&mut objects.ingresses, json, source, faults, advice::none),
+            Kind::IngressClass => push(&mut objects.ingress_classes, json, source, faults, advice::none),
+            Kind::Secret => push(&mut objects.secrets, json, source, faults, advice::none),
+            Kind::Service => push(&mut objects.services, json, source, faults, advice::none),
+            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, faults, advice::none),
         }
     }
 }
@@ -161,23 +190,17 @@ fn push<T: DeserializeOwned>(
     list: &mut Vec<Located<T>>,
     json: Json,
     source: &Arc<SourceMap>,
+    faults: Vec<String>,
     advise: fn(&T, &SourceMap) -> Vec<Diagnostic>,
-) -> Vec<Diagnostic> {
-    match serde_json::from_value(json) {
-        Ok(object) => {
-            let advice = advise(&object, source);
-            list.push(Located { object, source: Some(Arc::clone(source)) });
-            advice
-        }
-        Err(error) => {
-            let message = format!("the object cannot be read: {error}");
-            vec![Diagnostic::new(codes::UNREADABLE, Severity::Error, message).at(source.locate(""))]
-        }
-    }
+) -> Kept {
+    let object = serde_json::from_value(json)?;
+    let advice = advise(&object, source);
+    list.push(Located { object, source: Some(Arc::clone(source)), faults });
+    Ok(advice)
 }
 
 /// Takes out what a terminal obeys: a message quotes keys and names as they were written.
-fn make_printable(diagnostic: &mut Diagnostic) {
+pub(crate) fn make_printable(diagnostic: &mut Diagnostic) {
     let texts = [Some(&mut diagnostic.message), diagnostic.hint.as_mut(), diagnostic.field.as_mut()];
     for text in texts.into_iter().flatten() {
         if text.contains(char::is_control) {
@@ -266,7 +289,9 @@ fn rule_faults(json: &Json, source: &SourceMap, faults: &[Diagnostic]) -> Vec<Di
         let note = Diagnostic::new(codes::RULES_NOT_CHECKED, Severity::Note, message);
         return vec![note.at(source.locate(""))];
     }
-    let violations = api::violations(json).into_iter().map(|violation| {
+    // Of a field that the schema found wrong, a rule has nothing new to say.
+    let is_new = |field: &str| !faults.iter().any(|fault| fault.field.as_deref() == Some(field));
+    let violations = api::violations(json).into_iter().filter(|violation| is_new(&violation.field)).map(|violation| {
         let message = match source.find(&violation.field).map(|node| &node.value) {
             Some(Value::Text(text)) => format!("Invalid value: {text:?}: {}", violation.message),
             _ => format!("Invalid value: {}", violation.message),
