@@ -37,3 +37,6 @@ pub use slots::Slot;
 pub use spec::{Availability, GroupSpec, Measure, Method, PeerKey, ServerSpec, SpecError, Tier};
 pub use time::Now;
 pub use view::{Obstacle, PeerView};
+
+/// The nginx whose behaviour this is.
+pub const NGINX_VERSION: &str = "1.31.3";

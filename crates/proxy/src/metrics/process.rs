@@ -7,12 +7,9 @@ use crate::clock::Moment;
 use crate::snapshot::Snapshot;
 use crate::stats::CodeClass;
 
-/// The nginx whose behaviour the balancer has.
-const NGINX: &str = "1.31.3";
-
 pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
     let stats = source.stats();
-    let build = [("version", env!("CARGO_PKG_VERSION")), ("nginx", NGINX)];
+    let build = [("version", env!("CARGO_PKG_VERSION")), ("nginx", balance::NGINX_VERSION)];
     sheet.gauge(&family::BUILD_INFO, &[&build], 1.0);
     sheet.gauge(&family::DRAINING, &[], f64::from(u8::from(source.is_leaving())));
     for (family, counter) in [
