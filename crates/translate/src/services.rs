@@ -108,9 +108,10 @@ impl<'a> Services<'a> {
         let Some(service) = self.by_name.get(&(namespace, name)) else {
             let is_refused = self.objects.is_refused(Service::KIND, namespace, name);
             let (namespace, name) = owned();
-            return Err(match is_refused {
-                true => Unresolved::Refused { namespace, name },
-                false => Unresolved::Missing { namespace, name },
+            return Err(if is_refused {
+                Unresolved::Refused { namespace, name }
+            } else {
+                Unresolved::Missing { namespace, name }
             });
         };
         let spec = service.spec.as_ref();
