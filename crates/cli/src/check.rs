@@ -2,18 +2,15 @@
 //! be put in force, so that what passes here runs there, and says everything that is wrong at once.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
-use config::{Code, Diagnostic, ObjectRef, Severity};
+use clap::Args;
+use config::{Diagnostic, Severity};
 use serde::Serialize;
 
-use crate::{documents, watch};
-
-/// A group that reads well and still cannot be put in force.
-pub const NOT_IN_FORCE: Code = "FB3900";
+use crate::options::{ClusterArgs, Output};
+use crate::{documents, stdout, watch};
 
 /// Check documents as `forebay run` would read them, and say everything that is wrong with them
 ///
@@ -28,18 +25,8 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
 
-    /// Check only the Ingresses of this class
-    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
-    ingress_class: Option<String>,
-}
-
-/// How the problems are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// The JSON output.
@@ -62,22 +49,16 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         // Our own types have string keys and no fallible serializer.
         Output::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
     };
-    // A reader that had enough (`| head`) changes nothing about the verdict.
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = stdout::print(&text) {
+        eprintln!("forebay check: cannot write: {error}");
+    }
     report.exit_code()
 }
 
 fn check(args: &CheckArgs) -> Report {
     let files = documents::find(&args.paths).files.len();
-    let ingress_class = args.ingress_class.as_deref().map(Into::into);
-    let load = watch::load(&args.paths, &translate::Options { ingress_class, ..translate::Options::for_files() });
-    let mut diagnostics = load.diagnostics;
-    diagnostics.extend(proxy::compile_check(&load.config).into_iter().map(|refusal| {
-        let (namespace, name) = (refusal.group.namespace().into(), refusal.group.name().into());
-        let object = ObjectRef { kind: api::KIND.into(), namespace, name };
-        Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.error.to_string()).object(object)
-    }));
-    Report::new(files, diagnostics)
+    let load = watch::load(&args.paths, &args.cluster.to_options());
+    Report::new(files, load.diagnostics)
 }
 
 impl Report {

@@ -21,6 +21,9 @@ pub const NOT_UTF8: Code = "FB6002";
 /// A directory without documents.
 pub const NO_FILES: Code = "FB6003";
 
+/// No document at all.
+pub const NOTHING: Code = "FB6004";
+
 /// More than any set of documents; what is longer is a device or a mistake.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -73,6 +76,11 @@ pub fn read(paths: &[PathBuf]) -> Documents {
     }
     let mut documents = document::read(&sources);
     diagnostics.append(&mut documents.diagnostics);
+    // Where reading failed, that is what is wrong.
+    let is_read = diagnostics.iter().all(|diagnostic| diagnostic.severity < Severity::Error);
+    if is_read && documents.objects.is_empty() {
+        diagnostics.push(nothing(paths));
+    }
     Documents { diagnostics, ..documents }
 }
 
@@ -110,6 +118,14 @@ fn is_standard_input(path: &Path) -> bool {
 
 fn name(path: &Path) -> Arc<str> {
     if is_standard_input(path) { "(standard input)".into() } else { path.display().to_string().into() }
+}
+
+/// An empty set is a mistake: a mount that came late, a directory that was cleared. nginx refuses an empty `upstream {}`, too.
+fn nothing(paths: &[PathBuf]) -> Diagnostic {
+    let paths: Vec<_> = paths.iter().map(|path| name(path)).collect();
+    let message = format!("{}: no document of a kind that Forebay reads", paths.join(", "));
+    Diagnostic::new(NOTHING, Severity::Error, message)
+        .hint("name files or directories with an UpstreamGroup or an Ingress")
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
@@ -166,8 +182,16 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(codes(&read(&[folder.path().to_owned()])), [NO_FILES]);
+        assert_eq!(codes(&read(&[folder.path().to_owned()])), [NO_FILES, NOTHING]);
         assert_eq!(codes(&read(&[folder.path().join("missing.yaml")])), [UNREADABLE]);
+        for nothing in
+            ["", "# a comment\n", "---\n", "apiVersion: v1\nkind: Pod\n", "apiVersion: v1\nkind: List\nitems: []\n"]
+        {
+            let path = folder.path().join("nothing.yaml");
+            fs::write(&path, nothing).unwrap();
+            let codes = codes(&read(std::slice::from_ref(&path)));
+            assert_eq!(codes.iter().filter(|code| **code == NOTHING).count(), 1, "{nothing}: {codes:?}");
+        }
         let latin = folder.path().join("latin.yaml");
         fs::write(&latin, b"a: b\nname: caf\xe9\n").unwrap();
         let documents = read(&[latin]);

@@ -56,6 +56,8 @@ struct Parts {
 /// Sends every event from now on to standard error. A second call changes nothing.
 pub fn install(level: Level) {
     let lines = tracing_subscriber::fmt::layer().event_format(NginxFormat).with_writer(io::stderr);
+    // It would complain of a closed standard error on standard error, and panic.
+    let lines = lines.log_internal_errors(false);
     // It fails only when a subscriber is installed already.
     let _ = tracing_subscriber::registry().with(lines.with_filter(level.filter())).try_init();
 }

@@ -6,9 +6,14 @@ mod crd;
 mod demo;
 mod documents;
 mod explain;
+mod groups;
 mod logging;
 mod options;
+mod problems;
 mod run;
+mod signals;
+mod stdout;
+mod version;
 mod watch;
 
 use std::process::ExitCode;
@@ -19,7 +24,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Try it: `forebay demo`. Serve files: `forebay run --config PATH`. Check them first: `forebay check PATH`.
 #[derive(Debug, Parser)]
-#[command(name = "forebay", version, max_term_width = 110)]
+#[command(name = "forebay", version, long_version = version::LONG.as_str(), max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,6 +37,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Crd(crd::CrdArgs),
     Demo(demo::DemoArgs),
+    Version(version::VersionArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,5 +47,6 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Crd(args) => crd::run(&args),
         Command::Demo(args) => demo::run(args),
+        Command::Version(args) => version::run(&args),
     }
 }

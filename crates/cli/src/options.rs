@@ -90,6 +90,18 @@ pub struct LimitArgs {
     pub upstream_max_header_size: u64,
 }
 
+/// What the documents do not say.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterArgs {
+    /// Serve only the Ingresses of this class
+    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
+    pub ingress_class: Option<String>,
+
+    /// The zone this data plane runs in: endpoints hinted for it (`hints.forZones`) are used before others
+    #[arg(long, env = "FOREBAY_ZONE", value_name = "ZONE")]
+    pub zone: Option<String>,
+}
+
 /// Where requests are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogTarget {
@@ -105,6 +117,15 @@ pub enum Output {
     Text,
     /// For programs.
     Json,
+}
+
+impl ClusterArgs {
+    /// How documents from files are translated. An empty value is none, as in `FOREBAY_ZONE=`.
+    pub fn to_options(&self) -> translate::Options {
+        let given = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(Into::into);
+        let (ingress_class, zone) = (given(&self.ingress_class), given(&self.zone));
+        translate::Options { ingress_class, zone, ..translate::Options::for_files() }
+    }
 }
 
 impl DataPlaneArgs {

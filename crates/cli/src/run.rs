@@ -5,17 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use config::{Diagnostic, Severity};
 use proxy::admin::{self, ConfigStatus};
 use proxy::{Proxy, StartError};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::logging;
-use crate::options::DataPlaneArgs;
+use crate::options::{ClusterArgs, DataPlaneArgs};
+use crate::signals::{Asked, Signals};
 use crate::watch::{self, Load};
+use crate::{groups, logging, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, Service and EndpointSlice documents, hot-reloaded
 #[derive(Debug, Args)]
@@ -24,9 +23,8 @@ pub struct RunArgs {
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, num_args = 1.., value_delimiter = ',')]
     config: Vec<PathBuf>,
 
-    /// Serve only the Ingresses of this class
-    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
-    ingress_class: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     #[command(flatten)]
     data_plane: DataPlaneArgs,
@@ -67,11 +65,10 @@ pub fn run(args: RunArgs) -> ExitCode {
 }
 
 async fn serve(args: RunArgs) -> Result<(), RunError> {
-    let options =
-        translate::Options { ingress_class: args.ingress_class.map(Into::into), ..translate::Options::for_files() };
+    let options = args.cluster.to_options();
     let source = source_name(&args.config);
     let first = watch::load(&args.config, &options);
-    print_problems(&first.diagnostics);
+    problems::log(&first.diagnostics);
     if first.is_refused() {
         return Err(RunError::Refused(first.errors()));
     }
@@ -81,9 +78,10 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     let admin_address = admin.local_addr()?;
     let proxy = Arc::new(Proxy::start(args.data_plane.into_options())?);
     for (address, group) in proxy.addresses() {
-        match group {
-            Some(group) => info!("listening http={address} group={group}"),
-            None => info!("listening http={address}"),
+        if let Some(group) = group {
+            info!("listening http={address} group={group}");
+        } else {
+            info!("listening http={address}");
         }
     }
     info!("listening admin={admin_address}");
@@ -99,7 +97,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     loop {
         tokio::select! {
             Some(load) = files.changed() => {
-                print_problems(&load.diagnostics);
+                problems::log(&load.diagnostics);
                 apply(&proxy, &status, load, &source);
             }
             asked = signals.next() => match asked {
@@ -135,71 +133,19 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str) {
     }
     match proxy.apply(&load.config, source) {
         Ok(revision) => {
+            let unbound = groups::unbound(proxy.addresses(), &load.config);
+            problems::log(&unbound);
             let groups = load.config.groups.len();
             info!("configuration {revision} in force: {groups} group(s), {} host(s)", load.config.routes.hosts.len());
-            status.applied(load.diagnostics, proxy.clock().now());
+            status.applied([load.diagnostics, unbound].concat(), proxy.clock().now());
         }
         Err(refused) => {
             error!("{refused}; the last good configuration keeps serving");
-            let problem = Diagnostic::new("FB3900", Severity::Error, refused.to_string());
-            status.refused(vec![problem], proxy.clock().now());
-        }
-    }
-}
-
-fn print_problems(diagnostics: &[Diagnostic]) {
-    for diagnostic in diagnostics {
-        match diagnostic.severity {
-            Severity::Error => error!("{diagnostic}"),
-            Severity::Warning => warn!("{diagnostic}"),
-            Severity::Note => info!("{diagnostic}"),
+            status.refused(vec![watch::not_in_force(&refused)], proxy.clock().now());
         }
     }
 }
 
 fn source_name(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
-}
-
-/// What an operator asks of a running process.
-enum Asked {
-    Leave,
-    Reload,
-    Reopen,
-}
-
-/// The signals nginx's master knows, as far as they mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    reload: Signal,
-    reopen: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            reload: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::Leave,
-            _ = self.interrupt.recv() => Asked::Leave,
-            _ = self.quit.recv() => Asked::Leave,
-            _ = self.reload.recv() => Asked::Reload,
-            _ = self.reopen.recv() => Asked::Reopen,
-        }
-    }
-
-    /// Returns when told to leave; reloading and reopening have no meaning any more.
-    async fn leave(&mut self) {
-        while !matches!(self.next().await, Asked::Leave) {}
-    }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use proxy::ApplyError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -56,12 +57,24 @@ enum Gist {
 
 type Said = (Code, Option<ObjectRef>, Option<String>, String);
 
-/// Reads `paths` once: documents, references and all. Never fails: what is wrong is said in the load.
+/// A group that reads well and still cannot be put in force.
+pub const NOT_IN_FORCE: Code = "FB3900";
+
+/// Reads `paths` once: documents, references and all, up to where a configuration would be put in force. Never fails: what is
+/// wrong is said in the load. Whoever reads files reads them here, so that what passes `forebay check` is what runs.
 pub fn load(paths: &[PathBuf], options: &translate::Options) -> Load {
     let translate::document::Documents { objects, mut diagnostics } = documents::read(paths);
     let translation = translate::translate(&objects, options);
     diagnostics.extend(translation.diagnostics);
+    diagnostics.extend(proxy::compile_check(&translation.config).iter().map(not_in_force));
     Load { config: translation.config, diagnostics }
+}
+
+/// What is said of a group that cannot be put in force.
+pub fn not_in_force(refusal: &ApplyError) -> Diagnostic {
+    let (namespace, name) = (refusal.group.namespace().into(), refusal.group.name().into());
+    let object = ObjectRef { kind: api::KIND.into(), namespace, name };
+    Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.error.to_string()).object(object)
 }
 
 /// Watches `paths` and reads them again when they change; `running` is the revision the caller already has. Call it within a

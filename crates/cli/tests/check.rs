@@ -1,7 +1,7 @@
-//! `forebay check` and `forebay crd` as a user calls them: exit codes, both outputs, standard input.
+//! `forebay check`, `forebay crd` and `forebay version` as a user calls them: exit codes, both outputs, standard input.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -112,4 +112,117 @@ fn crd_prints_what_is_committed() {
     let output = forebay(&["crd"], "");
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output) == fs::read_to_string(committed).unwrap());
+}
+
+#[test]
+fn a_broken_rule_hides_nothing() {
+    let input = "\
+apiVersion: forebay.dev/v1alpha1
+kind: UpstreamGroup
+metadata: {name: app}
+spec:
+  method: {type: Hash, hash: {key: $request_ury}}
+  servers:
+  - {name: a, address: 127.0.0.1:8081}
+  - {name: b, address: 127.0.0.1:8082, backup: true}
+  - {name: c, dns: {name: c.example, port: 80}}
+  protocol: H2
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}}
+spec: {defaultBackend: {resource: {apiGroup: forebay.dev, kind: UpstreamGroup, name: app}}}
+";
+    let output = forebay(&["check", "-o", "json", "-"], input);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said: Vec<_> = report["diagnostics"].as_array().unwrap().iter().map(|d| format!("{}", d["code"])).collect();
+    let expected = ["FB3001", "FB3101", "FB3102", "FB3102", "FB5011", "FB4004"].map(|code| format!("{code:?}"));
+    assert_eq!(said, expected, "{report:#}");
+    let message = report["diagnostics"][5]["message"].as_str().unwrap();
+    assert_eq!(message, "UpstreamGroup default/app is refused");
+}
+
+#[test]
+fn a_slip_in_a_kind_is_an_error_and_a_foreign_kind_a_note() {
+    let ingres = "apiVersion: networking.k8s.io/v1\nkind: Ingres\nmetadata: {name: web}\n---\n";
+    let output = forebay(&["check", "-"], &format!("{ingres}{GOOD}"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("  = hint: did you mean \"Ingress\"?\n"), "{}", stdout(&output));
+    let policy = ingres.replace("Ingres", "NetworkPolicy");
+    assert_eq!(forebay(&["check", "-"], &format!("{policy}{GOOD}")).status.code(), Some(0));
+}
+
+#[test]
+fn no_document_at_all_is_an_error() {
+    let empty = tempfile::tempdir().unwrap();
+    for (arguments, input) in [(["check", "-"], "# nothing yet\n"), (["check", empty.path().to_str().unwrap()], "")] {
+        let output = forebay(&arguments, input);
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        assert!(stdout(&output).contains("error[FB6004]: "), "{}", stdout(&output));
+    }
+}
+
+/// YAML 1.1, which kubectl reads, takes `Off` for a boolean.
+#[test]
+fn off_without_quotes_is_explained() {
+    let input = GOOD.to_owned() + "  nextUpstream: {conditions: [Off]}\n";
+    let output = forebay(&["check", "-"], &input);
+    assert_eq!(output.status.code(), Some(1));
+    let hint = "  = hint: without quotes, YAML reads Off as false; write \"Off\"\n";
+    assert!(stdout(&output).contains(hint), "{}", stdout(&output));
+    assert_eq!(forebay(&["check", "-"], &input.replace("Off", "\"Off\"")).status.code(), Some(0));
+}
+
+#[test]
+fn the_zone_is_a_flag_and_in_the_environment() {
+    let checked = forebay(&["check", "--zone", "eu-1a", "-"], GOOD);
+    assert_eq!((checked.status.code(), stdout(&checked)), (Some(0), "no problems in 1 file\n"));
+    for command in ["check", "run"] {
+        assert!(stdout(&forebay(&[command, "--help"], "")).contains("[env: FOREBAY_ZONE=]"), "{command}");
+    }
+}
+
+#[test]
+fn the_version_names_the_nginx_it_mirrors() {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!("forebay {version}\nupstream behaviour of nginx 1.31.3\n");
+    for arguments in [["version"].as_slice(), &["--version"]] {
+        let output = forebay(arguments, "");
+        assert_eq!((output.status.code(), stdout(&output)), (Some(0), text.as_str()), "{arguments:?}");
+    }
+    assert_eq!(stdout(&forebay(&["-V"], "")), format!("forebay {version}\n"));
+    let json: Value = serde_json::from_slice(&forebay(&["version", "-o", "json"], "").stdout).unwrap();
+    assert_eq!(json, serde_json::json!({"version": version, "nginx": "1.31.3"}));
+}
+
+/// What `| head -1` does: the reader takes a line and leaves.
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.yaml");
+    fs::write(&file, GOOD.replace("127.0.0.1:8081", "unix:/nowhere/at/all")).unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [
+        ["crd"].as_slice(),
+        &["version"],
+        &["check", "-"],
+        &["explain", "default/app", "--config", file],
+        &["demo", "--http", "127.0.0.1:0", "--config", file],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{arguments:?}");
+        let output = child.wait_with_output().unwrap();
+        let expected = i32::from(arguments[0] == "check");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*errors), (Some(expected), ""), "{arguments:?}");
+    }
 }

@@ -137,7 +137,7 @@ async fn perform(
             _ = &mut interrupt => return Ok(tally),
         }
         let at = started.elapsed();
-        if for_time.is_some_and(|limit| at >= limit) {
+        if screen.is_left() || for_time.is_some_and(|limit| at >= limit) {
             return Ok(tally);
         }
         while let Some(step) = script.due(at) {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use balance::Tier;
 
 use super::picture::{Picture, Row, State};
 use super::traffic::Tally;
+use crate::stdout::{self, Reader};
 
 /// Events kept in sight.
 const MEMORY: usize = 8;
@@ -22,6 +22,7 @@ pub struct Screen {
     head: String,
     events: VecDeque<String>,
     last_line: Option<u64>,
+    reader: Reader,
 }
 
 impl Screen {
@@ -31,12 +32,12 @@ impl Screen {
             "forebay demo   try:   curl http://{address}/\n               edit:  {}   (picked up at once)\n",
             path.display()
         );
-        let screen = Self { live, head, events: VecDeque::new(), last_line: None };
+        let mut screen = Self { live, head, events: VecDeque::new(), last_line: None, reader: Reader::Listens };
         if live {
             // The alternate screen, cursor hidden: the shell's own lines come back at the end.
-            print!("\x1b[?1049h\x1b[?25l");
+            screen.print("\x1b[?1049h\x1b[?25l");
         } else {
-            print!("{}", screen.head);
+            screen.print(&screen.head.clone());
         }
         screen
     }
@@ -50,7 +51,7 @@ impl Screen {
                 self.events.pop_front();
             }
         } else {
-            println!("{line}");
+            self.print(&format!("{line}\n"));
         }
     }
 
@@ -58,22 +59,29 @@ impl Screen {
     pub fn show(&mut self, at: Duration, picture: &Picture, tally: &Tally) {
         if self.live {
             let frame = self.frame(picture, tally);
-            print!("\x1b[H\x1b[2J{frame}");
-            // A terminal that went away is no reason to stop: the loop ends by signal or time.
-            let _ = std::io::stdout().flush();
+            self.print(&format!("\x1b[H\x1b[2J{frame}"));
         } else if self.last_line != Some(at.as_secs()) {
             self.last_line = Some(at.as_secs());
             let rows = picture.rows.iter().map(|row| format!("{} {} {}", row.name, row.picks, word(row)));
-            println!("{:5.1}s  {}", at.as_secs_f64(), rows.collect::<Vec<_>>().join("   "));
+            self.print(&format!("{:5.1}s  {}\n", at.as_secs_f64(), rows.collect::<Vec<_>>().join("   ")));
         }
     }
 
     /// Gives the terminal back.
     pub fn close(&mut self) {
         if self.live {
-            print!("\x1b[?25h\x1b[?1049l");
-            let _ = std::io::stdout().flush();
+            self.print("\x1b[?25h\x1b[?1049l");
         }
+    }
+
+    /// Whether nobody watches any more: there is no one to play for.
+    pub fn is_left(&self) -> bool {
+        self.reader == Reader::Left
+    }
+
+    fn print(&mut self, text: &str) {
+        // Whatever else keeps it from being shown (a full disk) is no reason to stop: the loop ends by signal or time.
+        self.reader = stdout::print(text).unwrap_or(Reader::Listens);
     }
 
     fn frame(&self, picture: &Picture, tally: &Tally) -> String {

@@ -1,6 +1,7 @@
 //! The trickle of requests, and what became of them: the demo says at its end whether what it showed was right.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 
@@ -10,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::picture::Event;
 use super::script::Step;
+use crate::stdout;
 
 /// One answer, as its client saw it.
 pub struct Reply {
@@ -95,13 +97,15 @@ impl Tally {
     /// Whether what was shown was right, as far as the story came.
     pub fn verdict(&self, ended_by_itself: bool) -> anyhow::Result<()> {
         let answered: u64 = self.served.values().sum();
-        println!("{answered} requests answered, {} lost", self.lost);
+        let mut told = format!("{answered} requests answered, {} lost\n", self.lost);
         if !ended_by_itself || self.came_to(Mark::Edited) {
+            stdout::print(&told)?;
             return Ok(());
         }
         let mut wrong = Vec::new();
         let mut check = |right: bool, what: &str| {
-            println!("  {} {what}", if right { "ok " } else { "NOT" });
+            // Writing to a String does not fail.
+            let _ = writeln!(told, "  {} {what}", if right { "ok " } else { "NOT" });
             if !right {
                 wrong.push(what.to_owned());
             }
@@ -114,6 +118,7 @@ impl Tally {
             check(self.came_to(Mark::BackupSteppedIn), "the backup stepped in when no primary was left");
             check(self.came_to(Mark::PrimariesReturned), "the primaries took over again after they recovered");
         }
+        stdout::print(&told)?;
         if wrong.is_empty() { Ok(()) } else { bail!("not as it should be: {}", wrong.join("; ")) }
     }
 }

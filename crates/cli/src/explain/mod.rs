@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use config::{Config, Group, GroupId, Severity, edit_distance, parse_duration};
+use config::{Config, Group, GroupId, Severity, parse_duration};
 
-use crate::watch;
+use crate::{groups, watch};
 use script::{FailRule, PaceRule, Script};
 
 /// Show who would get which request and why, on a virtual clock
@@ -156,12 +156,8 @@ fn explain(args: &ExplainArgs, group: &Arc<Group>) -> Result<trace::Trace, Expla
 }
 
 fn unknown_group(config: &Config, wanted: &GroupId) -> String {
-    let near = (config.groups.keys())
-        .map(|id| (edit_distance(&wanted.to_string(), &id.to_string()), id))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
-    match near {
-        Some((_, near)) => format!("there is no group {wanted}; did you mean {near}?"),
+    match groups::nearest(config, wanted) {
+        Some(near) => format!("there is no group {wanted}; did you mean {near}?"),
         None if config.groups.is_empty() => format!("there is no group {wanted}; the documents define none"),
         None => {
             let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// Only to fail rather than hang when a change is not noticed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn group(name: &str, port: u16) -> String {
     format!(

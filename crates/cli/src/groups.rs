@@ -1,0 +1,55 @@
+//! Groups that a command line names: those that a configuration lacks, and which were likely meant.
+
+use std::net::SocketAddr;
+
+use config::{Code, Config, Diagnostic, GroupId, Severity, edit_distance};
+
+/// A listener's group that the configuration lacks.
+pub const LISTENER_GROUP: Code = "FB4011";
+
+/// The group whose name differs least, by three letters at most.
+pub fn nearest<'c>(config: &'c Config, wanted: &GroupId) -> Option<&'c GroupId> {
+    let wanted = wanted.to_string();
+    let distances = config.groups.keys().map(|id| (edit_distance(&wanted, &id.to_string()), id));
+    distances.min().filter(|(distance, _)| *distance <= 3).map(|(_, id)| id)
+}
+
+/// A warning for every listener that is bound to a group which `config` lacks.
+pub fn unbound(listeners: &[(SocketAddr, Option<GroupId>)], config: &Config) -> Vec<Diagnostic> {
+    let bound = listeners.iter().filter_map(|(address, group)| Some((address, group.as_ref()?)));
+    let unbound = bound.filter(|(_, group)| !config.groups.contains_key(group)).map(|(address, group)| {
+        let message = format!("--http {address}={group}: the group does not exist; every request gets 503");
+        let hint = match nearest(config, group) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("add the UpstreamGroup {group}"),
+        };
+        Diagnostic::new(LISTENER_GROUP, Severity::Warning, message).hint(hint)
+    });
+    unbound.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use config::Group;
+
+    use super::*;
+
+    #[test]
+    fn a_listener_of_no_group_is_warned_of() {
+        let id = |text: &str| text.parse::<GroupId>().unwrap();
+        let groups = [(id("default/app"), Arc::new(Group::with_defaults(Vec::new())))];
+        let config = Config { groups: groups.into(), ..Config::default() };
+        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let said = |group: Option<&str>| -> Vec<_> {
+            let warnings = unbound(&[(address, group.map(id))], &config);
+            warnings.into_iter().map(|warning| (warning.message, warning.hint.unwrap())).collect()
+        };
+        assert_eq!(said(None), []);
+        assert_eq!(said(Some("default/app")), []);
+        let message = "--http 127.0.0.1:80=default/ap: the group does not exist; every request gets 503";
+        assert_eq!(said(Some("default/ap")), [(message.to_owned(), "did you mean default/app?".to_owned())]);
+        assert_eq!(said(Some("shop/web"))[0].1, "add the UpstreamGroup shop/web");
+    }
+}
