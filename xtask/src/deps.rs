@@ -46,6 +46,7 @@ const TABLE: &[Rule] = &[
     Rule { name: "forebay-config", ours: &["forebay-balance"], never: &[IO, CHANCE, CLOCK, KUBERNETES] },
     Rule { name: "forebay-api", ours: &[], never: &[IO, CHANCE, CLIENT] },
     Rule { name: "forebay-translate", ours: &["forebay-api", "forebay-config"], never: &[IO, CHANCE, CLIENT] },
+    Rule { name: "forebay-feed", ours: &["forebay-config"], never: &[IO, CHANCE, CLOCK, KUBERNETES] },
     Rule { name: "forebay-proxy", ours: &["forebay-balance", "forebay-config"], never: &[KUBERNETES, CLIENT] },
     Rule {
         name: "forebay",

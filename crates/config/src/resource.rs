@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Certificate, CertificateId, Config, Group, GroupId, HostPattern, HostRoutes, Revision, Routes};
+use crate::{Certificate, CertificateId, Config, Group, GroupId, HostPattern, HostRoutes, Revision, Routes, Target};
 
 /// The name of a resource: `cert/NAMESPACE/NAME`, `group/NAMESPACE/NAME` or `route/HOST`.
 ///
@@ -69,6 +69,19 @@ impl Resource {
             Self::Group(id, _) => ResourceKey::Group(id.clone()),
             Self::Route(routes) => ResourceKey::Route(routes.host.clone()),
         }
+    }
+
+    /// What it refers to, by name; the same name perhaps more than once.
+    pub fn references(&self) -> impl Iterator<Item = ResourceKey> + '_ {
+        let host = match self {
+            Self::Route(host) => Some(host),
+            Self::Certificate(..) | Self::Group(..) => None,
+        };
+        let targets = host.into_iter().flat_map(|host| host.paths.iter().map(|path| &path.target).chain(&host.default));
+        targets.filter_map(|target| match target {
+            Target::Group(id) => Some(ResourceKey::Group(id.clone())),
+            Target::Unavailable { .. } => None,
+        })
     }
 
     /// Its content. Equal values give equal bytes: maps are ordered and numbers are integers.
@@ -179,7 +192,7 @@ impl From<ResourceKey> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PrivateKey, Server, Target};
+    use crate::{PathMatch, PathRoute, PrivateKey, Server};
 
     fn sample() -> Config {
         let group = Group::with_defaults(vec![Server::new("a", "10.0.0.1:80".parse().unwrap())]);
@@ -240,6 +253,19 @@ mod tests {
         Arc::make_mut(&mut turned.routes).hosts.reverse();
         assert_eq!(turned.revision(), config.revision());
         assert_ne!(Config::default().revision(), config.revision());
+    }
+
+    #[test]
+    fn routes_refer_to_groups() {
+        let path = |target| PathRoute { path: PathMatch::Exact("/".into()), target, origin: "ingress a/b".into() };
+        let group = |name| Target::Group(GroupId::new("shop", name));
+        let route = Resource::Route(Arc::new(HostRoutes {
+            host: HostPattern::Any,
+            paths: vec![path(group("a")), path(Target::Unavailable { reason: "why".into() }), path(group("b"))],
+            default: Some(group("c")),
+        }));
+        let names: Vec<_> = route.references().map(|key| key.to_string()).collect();
+        assert_eq!(names, ["group/shop/a", "group/shop/b", "group/shop/c"]);
     }
 
     #[test]

@@ -1,0 +1,334 @@
+//! What a controller has to say, encoded once, shared by every subscriber. Publishing costs what changed, never the number
+//! of subscribers: each of them finds its own difference when it has room for a frame.
+//!
+//! A short log of changed names answers "what since?" for those who keep up; who fell behind its end compares everything.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use config::{Config, Resource, ResourceKey, Revision};
+
+use crate::frames::{Beat, Leader, ServerFrame};
+use crate::limits;
+
+/// Changes the log holds at least; it holds as many as there are resources, twice, if that is more.
+const LOG_LEAST: usize = 1024;
+
+/// Every resource in force, and what changed lately.
+#[derive(Debug)]
+pub struct Published {
+    resources: BTreeMap<Arc<ResourceKey>, Encoded>,
+    /// Counts publications that changed something. Zero: nothing was ever published, and nobody is told anything.
+    sequence: u64,
+    log: VecDeque<(u64, Arc<ResourceKey>)>,
+    /// The last sequence the log has lost some of.
+    forgotten: u64,
+    leader: Option<Leader>,
+    leaders: u64,
+    beat: Bytes,
+    line_max: usize,
+}
+
+/// A resource as it is sent.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    resource: Resource,
+    version: Revision,
+    line: Bytes,
+}
+
+/// One change to what is published.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A resource is new, or another than before.
+    Put(Resource),
+    /// A resource is gone.
+    Delete(ResourceKey),
+}
+
+/// What a publication did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// Resources whose content changed.
+    pub changed: usize,
+    /// Resources that cannot be sent. What was published of that name stays.
+    pub refused: Vec<Unpublishable>,
+}
+
+/// A resource that cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unpublishable {
+    /// No data plane would read its line.
+    #[error("{key} takes {bytes} bytes on the wire, more than {max}; divide it among several groups or hosts")]
+    TooLarge {
+        /// Its name.
+        key: ResourceKey,
+        /// What it takes.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// No data plane would hold one more.
+    #[error("{key} would be one more than the {max} resources a data plane holds")]
+    TooMany {
+        /// Its name.
+        key: ResourceKey,
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// What changed since a subscriber last looked.
+#[derive(Debug)]
+pub enum Changes<'a> {
+    /// Nothing is published yet: the controller does not know its cluster.
+    NotReady,
+    /// These, some perhaps more than once.
+    Keys(Vec<&'a Arc<ResourceKey>>),
+    /// Too long ago to say.
+    Everything,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self::new(limits::SERVER_LINE)
+    }
+}
+
+impl Published {
+    /// Nothing yet; lines of at most `line_max` bytes.
+    pub fn new(line_max: usize) -> Self {
+        Self {
+            resources: BTreeMap::new(),
+            sequence: 0,
+            log: VecDeque::new(),
+            forgotten: 0,
+            leader: None,
+            leaders: 0,
+            beat: ServerFrame::Beat(Beat { leader: None }).to_line(),
+            line_max,
+        }
+    }
+
+    /// Puts changes in force together. The first call says that the cluster is known, even if it is empty.
+    pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> Publication {
+        let mut publication = Publication::default();
+        let sequence = self.sequence + 1;
+        for change in changes {
+            let changed = match change {
+                Change::Put(resource) => self.put(resource).unwrap_or_else(|refused| {
+                    publication.refused.push(refused);
+                    None
+                }),
+                Change::Delete(key) => self.resources.remove_entry(&key).map(|(key, _)| key),
+            };
+            if let Some(key) = changed {
+                publication.changed += 1;
+                self.log.push_back((sequence, key));
+            }
+        }
+        if publication.changed > 0 || self.sequence == 0 {
+            self.sequence = sequence;
+        }
+        let keep = LOG_LEAST.max(self.resources.len() * 2);
+        while self.log.len() > keep
+            && let Some((lost, _)) = self.log.pop_front()
+        {
+            self.forgotten = lost;
+        }
+        publication
+    }
+
+    /// Puts a whole configuration in force; what it does not contain is gone.
+    pub fn replace(&mut self, config: &Config) -> Publication {
+        let next: Vec<Resource> = config.resources().collect();
+        let kept: BTreeSet<ResourceKey> = next.iter().map(Resource::key).collect();
+        let gone = self.resources.keys().filter(|key| !kept.contains(&***key));
+        let gone: Vec<Change> = gone.map(|key| Change::Delete(ResourceKey::clone(key))).collect();
+        self.publish(gone.into_iter().chain(next.into_iter().map(Change::Put)))
+    }
+
+    /// Says who takes reports. Every subscriber is told at once.
+    pub fn lead(&mut self, leader: Option<Leader>) {
+        if self.leader != leader {
+            self.leaders += 1;
+            self.beat = ServerFrame::Beat(Beat { leader: leader.clone() }).to_line();
+            self.leader = leader;
+        }
+    }
+
+    /// The resource of a name.
+    pub fn resource(&self, key: &ResourceKey) -> Option<&Encoded> {
+        self.resources.get(key)
+    }
+
+    /// Every resource, in the order of making.
+    pub fn resources(&self) -> impl Iterator<Item = (&Arc<ResourceKey>, &Encoded)> {
+        self.resources.iter()
+    }
+
+    /// How many publications changed something.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Entries of the log of changes: bounded by the number of resources.
+    pub fn logged(&self) -> usize {
+        self.log.len()
+    }
+
+    /// What changed after `seen`, a value of [`Self::sequence`], or `None` for the beginning.
+    pub fn changes_since(&self, seen: Option<u64>) -> Changes<'_> {
+        match seen {
+            _ if self.sequence == 0 => Changes::NotReady,
+            Some(seen) if seen >= self.forgotten => {
+                let from = self.log.partition_point(|(sequence, _)| *sequence <= seen);
+                Changes::Keys(self.log.range(from..).map(|(_, key)| key).collect())
+            }
+            Some(_) | None => Changes::Everything,
+        }
+    }
+
+    pub(crate) fn interned(&self, key: &ResourceKey) -> Option<Arc<ResourceKey>> {
+        self.resources.get_key_value(key).map(|(key, _)| key.clone())
+    }
+
+    /// The line to be sent as a sign of life, and how often its leader has changed.
+    pub(crate) fn beat(&self) -> (&Bytes, u64) {
+        (&self.beat, self.leaders)
+    }
+
+    /// The name, if the content is another than before.
+    fn put(&mut self, resource: Resource) -> Result<Option<Arc<ResourceKey>>, Unpublishable> {
+        let key = resource.key();
+        match self.resources.get(&key) {
+            Some(last) if last.resource == resource => return Ok(None),
+            None if self.resources.len() == limits::RESOURCES => {
+                return Err(Unpublishable::TooMany { key, max: limits::RESOURCES });
+            }
+            Some(_) | None => {}
+        }
+        let encoded = Encoded::new(&key, resource);
+        let bytes = encoded.line.len() - 1;
+        if bytes > self.line_max {
+            return Err(Unpublishable::TooLarge { key, bytes, max: self.line_max });
+        }
+        let key = self.interned(&key).unwrap_or_else(|| Arc::new(key));
+        self.resources.insert(key.clone(), encoded);
+        Ok(Some(key))
+    }
+}
+
+impl Encoded {
+    fn new(key: &ResourceKey, resource: Resource) -> Self {
+        let value = resource.to_json();
+        let version = Revision::of(&value);
+        Self { line: put_line(key, version, &value), resource, version }
+    }
+
+    /// The resource.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The version of its content.
+    pub fn version(&self) -> Revision {
+        self.version
+    }
+
+    /// The `put` that says it, with its newline; every subscriber is sent these very bytes.
+    pub fn line(&self) -> &Bytes {
+        &self.line
+    }
+}
+
+/// A `put` around a value that is encoded already: it is hashed and copied, not encoded twice.
+pub(crate) fn put_line(key: &ResourceKey, version: Revision, value: &[u8]) -> Bytes {
+    let key = serde_json::to_string(key).expect("a text has no fallible serializer");
+    let head = format!(r#"{{"put":{{"key":{key},"version":"{version}","value":"#);
+    [head.as_bytes(), value, b"}}\n"].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{Group, GroupId, Server};
+
+    use super::*;
+
+    fn group(name: &str, servers: usize) -> Resource {
+        let server = |n| Server::new("a", format!("10.0.0.1:{}", n + 1).parse().unwrap());
+        let group = Group::with_defaults((0..servers).map(server).collect());
+        Resource::Group(GroupId::new("shop", name), Arc::new(group))
+    }
+
+    fn since(published: &Published, seen: u64) -> Option<Vec<String>> {
+        match published.changes_since(Some(seen)) {
+            Changes::Keys(keys) => Some(keys.iter().map(ToString::to_string).collect()),
+            Changes::NotReady | Changes::Everything => None,
+        }
+    }
+
+    #[test]
+    fn equal_content_is_no_change() {
+        let mut published = Published::default();
+        assert!(matches!(published.changes_since(None), Changes::NotReady));
+        assert_eq!(published.publish([Change::Put(group("a", 1)), Change::Put(group("b", 1))]).changed, 2);
+        assert_eq!(published.publish([Change::Put(group("a", 1))]).changed, 0);
+        assert_eq!(published.sequence(), 1);
+        let changes =
+            [Change::Put(group("a", 2)), Change::Delete(group("b", 1).key()), Change::Delete(group("c", 1).key())];
+        assert_eq!(published.publish(changes).changed, 2);
+        assert_eq!(since(&published, 1).unwrap(), ["group/shop/a", "group/shop/b"]);
+        assert_eq!(since(&published, 2).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn an_empty_cluster_is_known_too() {
+        let mut published = Published::default();
+        published.publish([]);
+        assert!(matches!(published.changes_since(None), Changes::Everything));
+        assert_eq!(since(&published, 1).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_says_when_it_forgot() {
+        let mut published = Published::default();
+        for round in 0..LOG_LEAST * 2 {
+            published.publish([Change::Put(group("a", round % 7)), Change::Put(group("b", round % 5))]);
+        }
+        assert!(published.logged() <= LOG_LEAST);
+        assert!(matches!(published.changes_since(Some(1)), Changes::Everything));
+        assert_eq!(since(&published, published.sequence() - 1).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_line_is_the_frame() {
+        let mut published = Published::default();
+        published.publish([Change::Put(group("a", 2))]);
+        let encoded = published.resource(&group("a", 2).key()).unwrap();
+        let line = encoded.line().strip_suffix(b"\n").unwrap();
+        let ServerFrame::Put(put) = ServerFrame::from_line(line).unwrap() else { panic!("not a put") };
+        assert_eq!((put.key.as_str(), put.version), ("group/shop/a", encoded.version()));
+        assert_eq!(Resource::from_json(&put.key.parse().unwrap(), put.value.get()).unwrap(), group("a", 2));
+    }
+
+    #[test]
+    fn what_nobody_would_read_is_refused_and_the_last_stays() {
+        let mut published = Published::new(2000);
+        published.publish([Change::Put(group("a", 1))]);
+        let publication = published.publish([Change::Put(group("a", 100)), Change::Put(group("b", 1))]);
+        assert_eq!(publication.changed, 1);
+        assert!(matches!(&publication.refused[..], [Unpublishable::TooLarge { max: 2000, .. }]));
+        assert_eq!(*published.resource(&group("a", 1).key()).unwrap().resource(), group("a", 1));
+    }
+
+    #[test]
+    fn replacing_says_what_is_gone() {
+        let mut published = Published::default();
+        published.replace(&[group("a", 1), group("b", 1)].into_iter().collect());
+        assert_eq!(published.replace(&[group("b", 1), group("c", 1)].into_iter().collect()).changed, 2);
+        let keys: Vec<_> = published.resources().map(|(key, _)| key.to_string()).collect();
+        assert_eq!(keys, ["group/shop/b", "group/shop/c"]);
+    }
+}
