@@ -1,0 +1,102 @@
+//! Whenever a controller stops in the middle, what it said so far is sound: no route leads to a group that the data plane
+//! does not have. The cluster changes between any two lines, and few names come, go and come again, so that every order of
+//! events is met.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use config::{Config, Resource};
+use feed::frames::ServerFrame;
+use feed::{Published, Subscriber};
+use proptest::prelude::*;
+use support::{NOW, group, hello, route, subscriber};
+
+const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
+const HOSTS: [&str; 4] = ["1.example", "2.example", "3.example", "4.example"];
+
+/// One state of the cluster: the size of each group, if it is there, and where each host leads, if it is there.
+type State = ([Option<usize>; 4], [Option<usize>; 4]);
+
+fn state() -> impl Strategy<Value = State> {
+    let groups = prop::array::uniform4(prop::option::weighted(0.6, 1..3usize));
+    let hosts = prop::array::uniform4(prop::option::weighted(0.6, 0..4usize));
+    (groups, hosts)
+}
+
+/// A sound configuration: a host whose group is not there is not there either.
+fn config((groups, hosts): &State) -> Config {
+    let made = GROUPS.iter().zip(groups).filter_map(|(name, servers)| Some(group(name, (*servers)?)));
+    let led = |(host, to): (&&str, &Option<usize>)| {
+        let to = to.filter(|to| groups[*to].is_some())?;
+        Some(route(host, GROUPS[to]))
+    };
+    made.chain(HOSTS.iter().zip(hosts).filter_map(led)).collect()
+}
+
+/// What a data plane without commits would have.
+#[derive(Default)]
+struct Shadow {
+    held: BTreeMap<String, Resource>,
+    in_batch: usize,
+}
+
+impl Shadow {
+    fn take(&mut self, line: &[u8]) {
+        match ServerFrame::from_line(line).unwrap() {
+            ServerFrame::Put(put) => {
+                let key = put.key.parse().unwrap();
+                self.held.insert(put.key, Resource::from_json(&key, put.value.get()).unwrap());
+                self.in_batch += 1;
+            }
+            ServerFrame::Del(del) => {
+                assert!(self.held.remove(&del.key).is_some(), "{} was not there", del.key);
+                self.in_batch += 1;
+            }
+            ServerFrame::Commit(_) => self.in_batch = 0,
+            ServerFrame::Welcome(_)
+            | ServerFrame::Synced(_)
+            | ServerFrame::Beat(_)
+            | ServerFrame::Bye(_)
+            | ServerFrame::Unknown => {}
+        }
+        let references = self.held.values().flat_map(Resource::references);
+        references.for_each(|key| assert!(self.held.contains_key(&key.to_string()), "{key} is needed"));
+    }
+
+    fn config(&self) -> Config {
+        self.held.values().cloned().collect()
+    }
+}
+
+fn take_one(subscriber: &mut Subscriber, published: &Published, shadow: &mut Shadow) -> bool {
+    let line = subscriber.poll(published, NOW);
+    if let Some(line) = &line {
+        shadow.take(line);
+    }
+    // Eight names: a batch is closed when it has twice the holdings and 64, after a round of at most all names.
+    assert!(shadow.in_batch <= 2 * 8 + 64 + 2 * 8);
+    assert!(subscriber.entries() <= 3 * 8, "{} entries", subscriber.entries());
+    line.is_some()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_prefix_is_sound(steps in prop::collection::vec((state(), 0..5usize), 1..30)) {
+        let mut published = Published::default();
+        let mut subscriber = subscriber();
+        let mut shadow = Shadow::default();
+        subscriber.receive(&hello([]), &published, NOW).unwrap();
+        for (state, lines) in &steps {
+            published.replace(&config(state));
+            for _ in 0..*lines {
+                take_one(&mut subscriber, &published, &mut shadow);
+            }
+        }
+        while take_one(&mut subscriber, &published, &mut shadow) {}
+        prop_assert_eq!(shadow.config(), config(&steps.last().unwrap().0));
+        prop_assert_eq!(shadow.in_batch, 0);
+    }
+}
