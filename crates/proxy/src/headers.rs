@@ -1,11 +1,13 @@
 //! The header on its way up and on its way down (RFC 9110 section 7.6; nginx `ngx_http_proxy_create_request`).
 
-use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use config::StickyCookie;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
+use smallvec::SmallVec;
 
 use crate::record::{Record, RequestId, Scheme};
 use crate::snapshot::GroupView;
@@ -17,8 +19,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const SERVER_NAME: HeaderValue = HeaderValue::from_static("forebay");
 
 /// The header sent to a server.
@@ -29,8 +29,9 @@ pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, ch
         headers.insert(header::HOST, host);
     }
     let connection = ConnectionTokens(&record.headers);
+    let names_fields = record.headers.contains_key(header::CONNECTION);
     for (name, value) in &record.headers {
-        if passes_up(name) && !connection.contains(name.as_str()) {
+        if passes_up(name) && !(names_fields && connection.contains(name.as_str())) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -50,10 +51,10 @@ pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, ch
     for set in &changes.set {
         let mut value = Vec::new();
         variables::render(&set.value, &view, &mut value);
-        match HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
-            Ok(value) if !value.is_empty() => drop(headers.insert(set.name.clone(), value)),
+        match value_of(value) {
+            Some(value) if !value.is_empty() => drop(headers.insert(set.name.clone(), value)),
             // An empty value removes the header, as in nginx; one with a line break in it cannot be sent.
-            Ok(_) | Err(_) => drop(headers.remove(&set.name)),
+            Some(_) | None => drop(headers.remove(&set.name)),
         }
     }
     headers
@@ -71,7 +72,7 @@ fn host_asked(record: &Record) -> Option<HeaderValue> {
 /// Who asked, in the words that nginx guides teach (`proxy_set_header X-Real-IP ...`). What a client that is not a trusted
 /// proxy says of itself is replaced.
 fn forward(record: &Record, headers: &mut HeaderMap) {
-    let address = text_value(&record.client.to_string());
+    let address = ip_value(record.client);
     let mut set = |name: HeaderName, value: Option<HeaderValue>| {
         if let Some(value) = value {
             headers.insert(name, value);
@@ -79,12 +80,13 @@ fn forward(record: &Record, headers: &mut HeaderMap) {
     };
     let given = |name: &HeaderName| record.trusted.then(|| record.headers.get(name).cloned()).flatten();
     let forwarded_for = if record.trusted && record.headers.contains_key(&X_FORWARDED_FOR) {
-        let mut chain = String::new();
+        let mut chain = Vec::new();
         for line in record.headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
-            let _ = write!(chain, "{line}, ");
+            chain.extend_from_slice(line.as_bytes());
+            chain.extend_from_slice(b", ");
         }
-        let _ = write!(chain, "{}", record.downstream.peer.ip());
-        text_value(&chain)
+        variables::push_ip(&mut chain, record.downstream.peer.ip());
+        value_of(chain)
     } else {
         address.clone()
     };
@@ -101,9 +103,24 @@ fn forward(record: &Record, headers: &mut HeaderMap) {
         X_REQUEST_ID,
         match &record.request_id {
             RequestId::Given(_) => record.headers.get(&X_REQUEST_ID).cloned(),
-            RequestId::Random(_) => text_value(&record.request_id.to_string()),
+            RequestId::Random(bits) => {
+                let mut text = Vec::with_capacity(32);
+                variables::push_hex(&mut text, *bits);
+                value_of(text)
+            }
         },
     );
+}
+
+fn ip_value(address: IpAddr) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(15);
+    variables::push_ip(&mut text, address);
+    value_of(text)
+}
+
+/// A value without a copy of its bytes.
+fn value_of(bytes: Vec<u8>) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(bytes)).ok()
 }
 
 fn text_value(text: &str) -> Option<HeaderValue> {
@@ -122,23 +139,21 @@ pub(crate) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
 /// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
 /// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
 fn passes_up(name: &HeaderName) -> bool {
-    let ends_here = [
-        header::HOST,
-        header::CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::TE,
-        header::EXPECT,
-        header::UPGRADE,
-        header::TRANSFER_ENCODING,
-        X_REAL_IP,
-        X_FORWARDED_FOR,
-        X_FORWARDED_PROTO,
-        X_FORWARDED_HOST,
-        X_FORWARDED_PORT,
-        X_REQUEST_ID,
-    ];
-    !ends_here.contains(name) && !name.as_str().contains('_')
+    match name.as_str() {
+        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade"
+        | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
+        | "x-forwarded-port" | "x-request-id" => false,
+        other => !other.contains('_'),
+    }
+}
+
+/// Whether a server's header goes to the client: hop-by-hop fields end here, our own `Date` is put in, and nginx consumes some
+/// itself (`ngx_http_upstream_hide_headers`).
+fn passes_down(name: &HeaderName) -> bool {
+    match name.as_str() {
+        "connection" | "keep-alive" | "transfer-encoding" | "date" | "x-pad" => false,
+        other => !other.starts_with("x-accel-"),
+    }
 }
 
 /// The tokens of the `Connection` header: fields for this hop only (RFC 9110 section 7.6.1).
@@ -164,16 +179,9 @@ pub(crate) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
 
 /// The header sent to the client, made from the server's in place.
 pub(crate) fn for_client(headers: &mut HeaderMap) {
-    for name in [header::CONNECTION, KEEP_ALIVE, header::TRANSFER_ENCODING, header::DATE] {
+    let consumed: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| !passes_down(name)).cloned().collect();
+    for name in consumed {
         headers.remove(name);
-    }
-    // What nginx consumes itself (`ngx_http_upstream_hide_headers`); the names are rare, the scan is short.
-    if headers.keys().any(|name| name.as_str().starts_with("x-accel-") || name == "x-pad") {
-        let consumed: Vec<_> =
-            headers.keys().filter(|name| name.as_str().starts_with("x-accel-") || *name == "x-pad").cloned().collect();
-        for name in consumed {
-            headers.remove(name);
-        }
     }
     headers.insert(header::SERVER, SERVER_NAME);
 }

@@ -21,6 +21,7 @@ mod uri;
 
 pub(crate) use lookup::push_header;
 pub use lookup::{argument, cookie, cookie_value};
+pub(crate) use number::push_hex;
 use number::{push_number, push_seconds};
 pub(crate) use time::rfc3339_utc;
 pub use uri::normalise;
@@ -155,11 +156,12 @@ pub(crate) fn scheme(record: &Record) -> &'static str {
 pub(crate) fn push_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {
+            out.reserve("255.255.255.255".len());
             for (place, octet) in v4.octets().into_iter().enumerate() {
                 if place > 0 {
                     out.push(b'.');
                 }
-                push_number(out, octet);
+                number::push_octet(out, octet);
             }
         }
         IpAddr::V6(_) => number::push_display(out, &address),
@@ -201,7 +203,7 @@ fn push_port(out: &mut Vec<u8>, port: u16) -> Presence {
 
 fn push_request_id(out: &mut Vec<u8>, id: &RequestId) {
     match id {
-        RequestId::Random(bits) => number::push_hex(out, *bits),
+        RequestId::Random(bits) => push_hex(out, *bits),
         RequestId::Given(text) => push(out, text),
     }
 }
