@@ -11,6 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::body::{ClientFault, ResponseBody};
+use crate::clock::Moment;
 use crate::error_log::{self, Action};
 use crate::exchange::Exchange;
 use crate::inputs::{self, Asked};
@@ -28,62 +29,65 @@ pub(crate) async fn proxy(
     upgrade: Option<OnUpgrade>,
 ) -> Response<ResponseBody> {
     let clock = exchange.worker.shared.clock;
-    let Asked { mut request, mut session } = inputs::ask(&exchange.record, &group, clock.now().now());
-    let mut tries = Tries::new(&group.plan, &group.policy, clock.now().now());
+    // The clock is read when time may have passed: between reads all is one moment, as in nginx.
+    let mut now = exchange.record.started;
+    let Asked { mut request, mut session } = inputs::ask(&exchange.record, &group, now.now());
+    let mut tries = Tries::new(&group.plan, &group.policy, now.now());
     loop {
-        let lease = match Lease::select(&group, &mut request, clock) {
+        let lease = match Lease::select(&group, &mut request, now, clock) {
             Ok(lease) => lease,
             Err(NoLivePeers) => match replaced(&exchange, &group) {
                 // Every server this request knew was replaced under it. nginx answers 502; the new ones can answer.
                 Some(newer) => {
                     exchange.record.group = Some(newer.clone());
                     group = newer;
-                    Asked { request, session } = inputs::ask(&exchange.record, &group, clock.now().now());
+                    Asked { request, session } = inputs::ask(&exchange.record, &group, now.now());
                     continue;
                 }
                 None => return no_live_peers(exchange, &group),
             },
         };
         let server = group.servers[lease.position()].clone();
-        exchange.record.attempts.push(Attempt::begin(server.clone(), clock.now()));
+        exchange.record.attempts.push(Attempt::begin(server.clone(), now));
 
-        match send(&mut exchange, &group, &server, upgrade.is_some()).await {
+        let answer = send(&mut exchange, &group, &server, now, upgrade.is_some()).await;
+        now = clock.now();
+        match answer {
             Answer::Header(response, connection) => {
-                let now = clock.now();
                 let status = response.status().as_u16();
-                header_arrived(&mut exchange, status);
+                header_arrived(&mut exchange, status, now);
                 let facts = facts(&exchange, true, connection.is_reused());
                 match tries.after_header(&group.policy, status, facts, now.now()) {
                     HeaderVerdict::Relay => {
                         return relay(exchange, group, lease, session, response, connection, upgrade);
                     }
                     HeaderVerdict::RetryFailed => {
-                        let disabled = lease.finish(Outcome::Failed).disabled;
-                        end_attempt(&mut exchange, AttemptEnd::Failed(FailureReason::Status(status)), disabled);
+                        let disabled = lease.finish(Outcome::Failed, now).disabled;
+                        end_attempt(&mut exchange, AttemptEnd::Failed(FailureReason::Status(status)), disabled, now);
                         if disabled {
                             error_log::disabled(&exchange.record, Action::ReadingHeader);
                         }
                     }
                     HeaderVerdict::RetryNext => {
-                        lease.finish(Outcome::Next);
-                        end_attempt(&mut exchange, AttemptEnd::Next(status), false);
+                        lease.finish(Outcome::Next, now);
+                        end_attempt(&mut exchange, AttemptEnd::Next(status), false, now);
                     }
                 }
             }
             Answer::Failed(failure) => {
-                let disabled = lease.finish(Outcome::Failed).disabled;
-                end_attempt(&mut exchange, AttemptEnd::Failed(failure.reason), disabled);
+                let disabled = lease.finish(Outcome::Failed, now).disabled;
+                end_attempt(&mut exchange, AttemptEnd::Failed(failure.reason), disabled, now);
                 set_status(&mut exchange, failure.status());
                 failure.report(&exchange.record, disabled);
                 let facts = facts(&exchange, failure.begun, failure.reused);
-                match tries.after_failure(&group.policy, failure.kind(), facts, clock.now().now()) {
+                match tries.after_failure(&group.policy, failure.kind(), facts, now.now()) {
                     Verdict::Retry => {}
-                    Verdict::Return(status) => return answer(exchange, &group, status),
+                    Verdict::Return(status) => return our_answer(exchange, &group, status),
                 }
             }
             Answer::ClientFault(fault) => {
-                lease.finish(Outcome::Abandoned);
-                end_attempt(&mut exchange, AttemptEnd::Abandoned, false);
+                lease.finish(Outcome::Abandoned, now);
+                end_attempt(&mut exchange, AttemptEnd::Abandoned, false, now);
                 return respond::page(exchange, fault_status(fault));
             }
         }
@@ -104,26 +108,24 @@ fn no_live_peers(mut exchange: Box<Exchange>, group: &GroupView) -> Response<Res
     // A group without any server is "not there yet", not "all failed" (ledger: `empty-group-503`).
     let status = if group.servers.is_empty() { 503 } else { 502 };
     set_status(&mut exchange, status);
-    answer(exchange, group, status)
+    our_answer(exchange, group, status)
 }
 
 /// Our own page at the end of the attempts.
-fn answer(exchange: Box<Exchange>, group: &GroupView, status: u16) -> Response<ResponseBody> {
+fn our_answer(exchange: Box<Exchange>, group: &GroupView, status: u16) -> Response<ResponseBody> {
     let mut fields = HeaderMap::new();
     stick(&exchange, group, &mut fields);
     respond::with_headers(exchange, StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), fields)
 }
 
-fn header_arrived(exchange: &mut Exchange, status: u16) {
-    let now = exchange.now();
+fn header_arrived(exchange: &mut Exchange, status: u16, now: Moment) {
     if let Some(attempt) = exchange.record.attempts.last_mut() {
         attempt.header = Some(now.since(attempt.started));
         attempt.status = Some(status);
     }
 }
 
-fn end_attempt(exchange: &mut Exchange, end: AttemptEnd, disabled: bool) {
-    let now = exchange.now();
+fn end_attempt(exchange: &mut Exchange, end: AttemptEnd, disabled: bool, now: Moment) {
     if let Some(attempt) = exchange.record.attempts.last_mut() {
         attempt.end = end;
         attempt.disabled = disabled;

@@ -4,9 +4,11 @@
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balance::{Outcome, Times};
 
+use crate::alarm::{Alarm, Timeout};
 use crate::body::{BrokenOff, Source};
 use crate::clock::Moment;
 use crate::error_log;
@@ -22,8 +24,12 @@ use crate::worker::Worker;
 pub(crate) struct Exchange {
     pub(crate) record: Record,
     pub(crate) worker: Arc<Worker>,
+    /// Of the task that serves the client's connection.
+    alarm: Alarm,
     /// The client's body, if it sends one.
     pub(crate) body: Option<Arc<Source>>,
+    /// When the last byte of a server's response came; any other request is over when this value is dropped.
+    completed: Option<Moment>,
 }
 
 /// An attempt whose response header was passed on; its body is on its way.
@@ -42,9 +48,14 @@ pub(crate) struct Relaying {
 
 impl Exchange {
     /// Begins a request whose header was read.
-    pub(crate) fn begin(record: Record, worker: Arc<Worker>) -> Box<Self> {
+    pub(crate) fn begin(record: Record, worker: Arc<Worker>, alarm: Alarm) -> Box<Self> {
         worker.shared.stats.requests_active.inc();
-        Box::new(Self { record, worker, body: None })
+        Box::new(Self { record, worker, alarm, body: None, completed: None })
+    }
+
+    /// A limit on a wait within the task that serves the client's connection.
+    pub(crate) fn timeout(&self, limit: Duration) -> Timeout {
+        Timeout::new(self.alarm.clone(), limit)
     }
 
     /// The present, by the worker's clock.
@@ -55,7 +66,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.record.finished = self.now();
+        self.record.finished = self.completed.unwrap_or_else(|| self.now());
         self.record.request_body_bytes = self.body.as_ref().map_or(0, |body| body.received());
         if self.record.status == 0 {
             // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST).
@@ -101,10 +112,11 @@ impl Relaying {
         let mut exchange = self.exchange.take().expect("completed once: the caller gives `self` up");
         let now = exchange.now();
         exchange.record.complete = true;
+        exchange.completed = Some(now);
         let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
         if let Some(lease) = self.lease.take() {
             self.session.tie(&self.group, lease.position(), now);
-            lease.finish(Outcome::Done(header));
+            lease.finish(Outcome::Done(header), now);
         }
         if let Some(connection) = self.connection.take()
             && self.reusable
@@ -128,7 +140,7 @@ impl Relaying {
             error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
             if let Some(lease) = self.lease.take() {
                 self.session.tie(&self.group, lease.position(), now);
-                lease.finish(Outcome::Done(None));
+                lease.finish(Outcome::Done(None), now);
             }
         }
     }
@@ -141,7 +153,7 @@ impl Relaying {
         if let Some(connection) = &self.connection {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
-        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use balance::{NoLivePeers, Outcome, Peer, Released, Request, Rng};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::snapshot::GroupView;
 
 /// A picked server, counted as busy until this value is gone.
@@ -21,9 +21,13 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Picks the next server for a request.
-    pub(crate) fn select(group: &Arc<GroupView>, request: &mut Request, clock: Clock) -> Result<Self, NoLivePeers> {
-        let now = clock.now().now();
-        let peer = group.cell.balance.lock().select(&group.plan, request, now, &mut ThreadRandom)?;
+    pub(crate) fn select(
+        group: &Arc<GroupView>,
+        request: &mut Request,
+        now: Moment,
+        clock: Clock,
+    ) -> Result<Self, NoLivePeers> {
+        let peer = group.cell.balance.lock().select(&group.plan, request, now.now(), &mut ThreadRandom)?;
         Ok(Self { group: group.clone(), peer, clock, released: false })
     }
 
@@ -33,20 +37,20 @@ impl Lease {
     }
 
     /// Ends the attempt.
-    pub(crate) fn finish(mut self, outcome: Outcome) -> Released {
-        self.release(outcome)
+    pub(crate) fn finish(mut self, outcome: Outcome, now: Moment) -> Released {
+        self.release(outcome, now)
     }
 
-    fn release(&mut self, outcome: Outcome) -> Released {
+    fn release(&mut self, outcome: Outcome, now: Moment) -> Released {
         self.released = true;
-        self.group.cell.balance.lock().release(&self.group.plan, self.peer, outcome, self.clock.now().now())
+        self.group.cell.balance.lock().release(&self.group.plan, self.peer, outcome, now.now())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.released {
-            self.release(Outcome::Abandoned);
+            self.release(Outcome::Abandoned, self.clock.now());
         }
     }
 }

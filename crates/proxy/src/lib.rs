@@ -5,6 +5,7 @@
 //! decides nothing about balancing (that is `balance`) and knows no Kubernetes; it is told a [`config::Config`] and applies it
 //! whole or not at all.
 
+mod alarm;
 mod apply;
 mod attempt;
 mod body;

@@ -55,6 +55,7 @@ pub(crate) fn relay(
 
     let timeouts = group.config.timeouts;
     let worker = exchange.worker.clone();
+    let read_timeout = exchange.timeout(timeouts.read.as_duration());
     let relaying = Relaying::new(exchange, group, lease, connection, reusable, session);
     let body = match (upgrade, server_upgrade) {
         (Some(client), Some(server)) => {
@@ -68,7 +69,7 @@ pub(crate) fn relay(
             });
             ResponseBody::Detached
         }
-        (_, None) | (None, Some(_)) => Relay::body(incoming, relaying, timeouts.read.as_duration()),
+        (_, None) | (None, Some(_)) => Relay::body(incoming, relaying, read_timeout),
     };
     Response::from_parts(parts, body)
 }

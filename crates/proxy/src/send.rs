@@ -1,12 +1,16 @@
 //! One attempt: an idle connection or a new one, the request on it, and the response header or why there is none.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
+use crate::alarm::Timeout;
 use crate::body::{ClientFault, RequestBody, Source};
+use crate::clock::Moment;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, SendError};
 use crate::headers;
@@ -35,23 +39,30 @@ impl NoHeader {
     }
 }
 
-/// Tries `server`, up to its response header.
-pub(crate) async fn send(exchange: &mut Exchange, group: &GroupView, server: &ServerView, upgrade: bool) -> Answer {
+/// Tries `server`, picked at `now`, up to its response header.
+pub(crate) async fn send(
+    exchange: &mut Exchange,
+    group: &GroupView,
+    server: &ServerView,
+    now: Moment,
+    upgrade: bool,
+) -> Answer {
     let body = exchange.body.clone();
     loop {
-        let mut connection = match connect(exchange, group, server).await {
+        let mut connection = match connect(exchange, group, server, now).await {
             Ok(connection) => connection,
             Err(error) => return Answer::Failed(Failure::connecting(error)),
         };
         let reused = connection.is_reused();
-        let now = exchange.now();
+        let connect = if reused { Duration::ZERO } else { exchange.now().since(now) };
         if let Some(attempt) = exchange.record.attempts.last_mut() {
             attempt.reused = reused;
-            attempt.connect = Some(if reused { Duration::ZERO } else { now.since(attempt.started) });
+            attempt.connect = Some(connect);
         }
 
         let sending = connection.sender.try_send_request(request(exchange, group, upgrade));
-        let result = await_header(sending, body.as_ref(), group.config.timeouts.read.as_duration()).await;
+        let limit = exchange.timeout(group.config.timeouts.read.as_duration());
+        let result = await_header(sending, body.as_ref(), limit).await;
         if let Some(attempt) = exchange.record.attempts.last_mut() {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
@@ -75,16 +86,21 @@ pub(crate) async fn send(exchange: &mut Exchange, group: &GroupView, server: &Se
 }
 
 /// An idle connection to the server, or a new one.
-async fn connect(exchange: &Exchange, group: &GroupView, server: &ServerView) -> Result<Connection, ConnectError> {
+async fn connect(
+    exchange: &Exchange,
+    group: &GroupView,
+    server: &ServerView,
+    now: Moment,
+) -> Result<Connection, ConnectError> {
     loop {
-        let idle = exchange.worker.pool.lock().take(&group.id, &server.address_text, exchange.now());
+        let idle = exchange.worker.pool.lock().take(group, &server.address_text, now);
         let Some(connection) = idle else { break };
         if let Some(connection) = ready(connection).await {
             return Ok(connection);
         }
     }
     let limit = exchange.worker.shared.options.limits.upstream_header_bytes;
-    dial(&server.address, &group.config.timeouts, limit, exchange.now()).await
+    dial(&server.address, &group.config.timeouts, limit, now).await
 }
 
 fn request(exchange: &Exchange, group: &GroupView, upgrade: bool) -> Request<RequestBody> {
@@ -110,7 +126,7 @@ fn origin_form(uri: &Uri) -> Uri {
 async fn await_header(
     sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     body: Option<&Arc<Source>>,
-    limit: Duration,
+    mut limit: Timeout,
 ) -> Result<Response<Incoming>, NoHeader> {
     let mut sending = std::pin::pin!(sending);
     if let Some(body) = body {
@@ -120,10 +136,14 @@ async fn await_header(
             () = body.taken() => {}
         }
     }
-    match tokio::time::timeout(limit, sending).await {
-        Ok(result) => result.map_err(NoHeader::send),
-        Err(_) => Err(NoHeader::TimedOut),
-    }
+    poll_fn(|cx| match sending.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(NoHeader::send)),
+        Poll::Pending => {
+            ready!(limit.poll(cx));
+            Poll::Ready(Err(NoHeader::TimedOut))
+        }
+    })
+    .await
 }
 
 /// Why a response cannot be relied on, if it cannot.

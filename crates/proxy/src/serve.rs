@@ -11,9 +11,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::alarm::Alarm;
 use crate::body::{ResponseBody, Source};
 use crate::exchange::Exchange;
 use crate::record::{Downstream, Record};
@@ -31,15 +32,16 @@ pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: Soc
     let _open = Counted::new(&worker.shared.stats.connections_active);
     let downstream = Arc::new(Downstream { serial, peer, local, requests: AtomicU64::new(0) });
     let limits = &worker.shared.options.limits;
+    let alarm = Alarm::default();
     let service = service_fn(|request| {
-        let exchange = (worker.clone(), downstream.clone(), group.clone());
+        let exchange = (worker.clone(), downstream.clone(), group.clone(), alarm.clone());
         async move {
-            let (worker, downstream, group) = exchange;
-            Ok::<_, Infallible>(handle(worker, downstream, group, request).await)
+            let (worker, downstream, group, alarm) = exchange;
+            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(alarm.clone())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
         .max_headers(limits.headers)
@@ -83,6 +85,7 @@ async fn handle(
     worker: Arc<Worker>,
     downstream: Arc<Downstream>,
     group: Option<GroupId>,
+    alarm: Alarm,
     mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let upgrade =
@@ -90,7 +93,7 @@ async fn handle(
     let (parts, incoming) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
     let fault = fault(&parts);
-    let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker);
+    let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {
         exchange.worker.shared.stats.bad_requests.inc();
         return respond::page(exchange, status);

@@ -77,7 +77,7 @@ impl Worker {
         let Some(view) = current.as_ref().and_then(|snapshot| snapshot.groups.get(&group.id)) else { return };
         let wanted = Arc::ptr_eq(view, group) || view.takes_requests(&server.address_text);
         if wanted && !self.shared.draining.is_cancelled() {
-            self.pool.lock().put(&group.id, &server.address_text, connection, &view.config.keepalive, now);
+            self.pool.lock().put(view, &server.address_text, connection, now);
         }
     }
 

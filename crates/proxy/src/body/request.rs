@@ -15,7 +15,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep};
+
+use crate::alarm::{Alarm, Timeout};
 
 /// What one attempt sends.
 #[derive(Debug)]
@@ -38,7 +39,6 @@ pub(crate) struct Source {
     /// Woken when the attempt in progress has taken the whole body.
     taken: Notify,
     length: SizeHint,
-    timeout: Duration,
     max_bytes: u64,
     keep_bytes: u64,
 }
@@ -56,7 +56,8 @@ struct State {
     lossy: bool,
     all_taken: bool,
     fault: Option<ClientFault>,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Between two reads from the client; the server's connection polls it, which is not the client's task.
+    timeout: Timeout,
 }
 
 /// What the client did wrong while it sent its body. No server is to blame.
@@ -91,11 +92,10 @@ impl Source {
                 lossy: false,
                 all_taken: false,
                 fault: None,
-                waiting: None,
+                timeout: Timeout::new(Alarm::default(), timeout),
             }),
             taken: Notify::new(),
             length,
-            timeout,
             max_bytes,
             keep_bytes,
         })
@@ -200,7 +200,7 @@ impl Source {
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(ClientFault::Broken)),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(chunk) => {
-                        state.waiting = None;
+                        state.timeout.restart();
                         state.received += chunk.len() as u64;
                         if self.max_bytes > 0 && state.received > self.max_bytes {
                             return Poll::Ready(Err(ClientFault::TooLarge));
@@ -210,11 +210,7 @@ impl Source {
                     Err(frame) => state.trailers = frame.into_trailers().ok(),
                 },
                 Poll::Pending => {
-                    let timeout = self.timeout;
-                    let waiting = state
-                        .waiting
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
-                    ready!(waiting.as_mut().poll(cx));
+                    ready!(state.timeout.poll(cx));
                     return Poll::Ready(Err(ClientFault::TimedOut));
                 }
             }

@@ -2,13 +2,12 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
+use crate::alarm::Timeout;
 use crate::exchange::{Exchange, Relaying};
 
 /// What the client is sent after the header. The request is over, and logged, when it is dropped.
@@ -27,8 +26,7 @@ pub(crate) struct Relay {
     /// Gone once the response is complete or broke off.
     relaying: Option<Relaying>,
     /// nginx `proxy_read_timeout`: between two reads of the body.
-    read_timeout: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    read_timeout: Timeout,
 }
 
 /// Why a response broke off: the client's connection is closed, as its framing cannot be kept.
@@ -44,12 +42,12 @@ pub(crate) enum BrokenOff {
 
 impl Relay {
     /// The body of a response whose header is passed on; the attempt ends here and now if there is none.
-    pub(crate) fn body(incoming: Incoming, mut relaying: Relaying, read_timeout: Duration) -> ResponseBody {
+    pub(crate) fn body(incoming: Incoming, mut relaying: Relaying, read_timeout: Timeout) -> ResponseBody {
         if incoming.is_end_stream() {
             let exchange = relaying.complete();
             return ResponseBody::Own { page: None, exchange };
         }
-        ResponseBody::Relay(Box::new(Self { incoming, relaying: Some(relaying), read_timeout, waiting: None }))
+        ResponseBody::Relay(Box::new(Self { incoming, relaying: Some(relaying), read_timeout }))
     }
 
     fn complete(&mut self) {
@@ -67,7 +65,7 @@ impl Relay {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.waiting = None;
+                self.read_timeout.restart();
                 if let (Some(chunk), Some(relaying)) = (frame.data_ref(), &mut self.relaying) {
                     relaying.relayed(chunk.len() as u64);
                 }
@@ -82,10 +80,7 @@ impl Relay {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let timeout = self.read_timeout;
-                let waiting =
-                    self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
-                ready!(waiting.as_mut().poll(cx));
+                ready!(self.read_timeout.poll(cx));
                 Poll::Ready(Some(Err(BrokenOff::TimedOut)))
             }
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, Sleep};
+
+use crate::alarm::{Alarm, Timeout};
 
 /// Bytes on the wire of one connection, over all its requests.
 #[derive(Debug, Default)]
@@ -31,12 +32,17 @@ pub(crate) enum Stream {
 pub(crate) struct UpstreamIo {
     stream: Stream,
     wire: Arc<Wire>,
-    send_timeout: Duration,
-    /// Armed while a write is pending.
-    stalled: Option<Pin<Box<Sleep>>>,
+    send_timeout: Timeout,
 }
 
 impl Wire {
+    /// Counts bytes. Only the task that drives the connection does, so two plain accesses are enough.
+    fn add(count: &AtomicU64, bytes: usize) {
+        if bytes > 0 {
+            count.store(count.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Bytes sent and received so far.
     pub(crate) fn totals(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
@@ -45,23 +51,20 @@ impl Wire {
 
 impl UpstreamIo {
     pub(crate) fn new(stream: Stream, wire: Arc<Wire>, send_timeout: Duration) -> Self {
-        Self { stream, wire, send_timeout, stalled: None }
+        Self { stream, wire, send_timeout: Timeout::new(Alarm::default(), send_timeout) }
     }
 
     /// Settles a write: counts it, or lets the time run while it is pending.
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Ready(Ok(bytes)) => {
-                self.stalled = None;
-                self.wire.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+                self.send_timeout.restart();
+                Wire::add(&self.wire.sent, bytes);
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let timeout = self.send_timeout;
-                let stalled =
-                    self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + timeout)));
-                ready!(stalled.as_mut().poll(cx));
+                ready!(self.send_timeout.poll(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -75,7 +78,7 @@ impl AsyncRead for UpstreamIo {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         };
-        self.wire.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        Wire::add(&self.wire.received, buf.filled().len() - before);
         result
     }
 }

@@ -4,18 +4,18 @@
 //! stored for the picked address, so keepalive never changes which server is picked. The list is bounded as a whole, not per
 //! server; when it is full the connection stored longest ago is closed. Dropping a [`Connection`] closes it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use config::{GroupId, Keepalive};
+use config::GroupId;
 use hyper::client::conn::http1::SendRequest;
 
 use super::io::Wire;
 use crate::body::RequestBody;
 use crate::clock::Moment;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{GroupCell, GroupView, Snapshot};
 
 /// A connection to a server, idle or carrying a request.
 #[derive(Debug)]
@@ -32,7 +32,16 @@ pub(crate) struct Connection {
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    groups: HashMap<GroupId, Vec<Idle>>,
+    /// By the address of the group's cell, which is cheaper to find than its name and, held here, is nobody else's.
+    groups: BTreeMap<usize, Kept>,
+}
+
+/// The idle connections of one group, from the longest to the most recently stored.
+#[derive(Debug)]
+struct Kept {
+    group: GroupId,
+    cell: Arc<GroupCell>,
+    idle: Vec<Idle>,
 }
 
 #[derive(Debug)]
@@ -62,8 +71,8 @@ impl Connection {
 
 impl Pool {
     /// Takes the most recently stored connection to `address` that is still open and young enough.
-    pub(crate) fn take(&mut self, group: &GroupId, address: &str, now: Moment) -> Option<Connection> {
-        let idle = self.groups.get_mut(group)?;
+    pub(crate) fn take(&mut self, group: &GroupView, address: &str, now: Moment) -> Option<Connection> {
+        let idle = &mut self.groups.get_mut(&key(group))?.idle;
         while let Some(index) = idle.iter().rposition(|idle| &*idle.address == address) {
             let Idle { mut connection, since, timeout, .. } = idle.remove(index);
             if now.since(since) < timeout && !connection.sender.is_closed() {
@@ -77,24 +86,20 @@ impl Pool {
     }
 
     /// Stores a connection whose response is complete, unless it is worn out or the group keeps none.
-    pub(crate) fn put(
-        &mut self,
-        group: &GroupId,
-        address: &Arc<str>,
-        connection: Connection,
-        keepalive: &Keepalive,
-        now: Moment,
-    ) {
+    pub(crate) fn put(&mut self, group: &GroupView, address: &Arc<str>, connection: Connection, now: Moment) {
+        let keepalive = &group.config.keepalive;
         let worn_out = connection.requests >= keepalive.requests
             || now.since(connection.created) > keepalive.time.as_duration()
             || connection.sender.is_closed();
         if worn_out || keepalive.connections == 0 {
             return;
         }
-        let idle = match self.groups.get_mut(group) {
-            Some(idle) => idle,
-            None => self.groups.entry(group.clone()).or_default(),
-        };
+        let kept = self.groups.entry(key(group)).or_insert_with(|| Kept {
+            group: group.id.clone(),
+            cell: group.cell.clone(),
+            idle: Vec::new(),
+        });
+        let idle = &mut kept.idle;
         if idle.len() >= keepalive.connections as usize {
             idle.retain(|idle| !idle.connection.sender.is_closed());
         }
@@ -106,7 +111,7 @@ impl Pool {
 
     /// Closes what has been idle for too long or was closed by its server.
     pub(crate) fn expire(&mut self, now: Moment) {
-        self.groups.retain(|_, idle| {
+        self.groups.retain(|_, Kept { idle, .. }| {
             idle.retain(|idle| now.since(idle.since) < idle.timeout && !idle.connection.sender.is_closed());
             !idle.is_empty()
         });
@@ -114,8 +119,9 @@ impl Pool {
 
     /// Closes the idle connections of groups and servers that are gone.
     pub(crate) fn retain(&mut self, snapshot: &Snapshot) {
-        self.groups.retain(|group, idle| {
-            let Some(view) = snapshot.groups.get(group) else { return false };
+        self.groups.retain(|_, Kept { group, cell, idle }| {
+            let view = snapshot.groups.get(group).filter(|view| Arc::ptr_eq(&view.cell, cell));
+            let Some(view) = view else { return false };
             let keep = view.config.keepalive.connections as usize;
             idle.retain(|idle| view.takes_requests(&idle.address));
             idle.drain(..idle.len().saturating_sub(keep));
@@ -125,13 +131,17 @@ impl Pool {
 
     /// Number of idle connections.
     pub(crate) fn len(&self) -> usize {
-        self.groups.values().map(Vec::len).sum()
+        self.groups.values().map(|kept| kept.idle.len()).sum()
     }
 
     /// Closes all.
     pub(crate) fn clear(&mut self) {
         self.groups.clear();
     }
+}
+
+fn key(group: &GroupView) -> usize {
+    Arc::as_ptr(&group.cell).addr()
 }
 
 /// Waits until a reused connection can take a request; `None` when it turns out to be closed. The task that drives it may not
