@@ -1,9 +1,13 @@
 //! A client connection: hyper speaks HTTP/1, we say what each request becomes.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use config::{GroupId, Target};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
@@ -14,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Timeout};
 use crate::body::{ResponseBody, Source};
 use crate::exchange::Exchange;
 use crate::record::{Downstream, Record};
@@ -23,11 +27,12 @@ use crate::stats::Gauge;
 use crate::worker::Worker;
 use crate::{attempt, client, error_log, headers, respond};
 
+/// How long a drain waits for the first request of a connection that was accepted shortly before.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
 /// Serves one connection until it closes or the drain ends it.
 pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
     let Ok(local) = stream.local_addr() else { return };
-    // Small answers must not wait for the client's acknowledgement of the last one.
-    let _ = stream.set_nodelay(true);
     let serial = worker.shared.stats.connections_accepted.next();
     let _open = Counted::new(&worker.shared.stats.connections_active);
     let downstream = Arc::new(Downstream { serial, peer, local, requests: AtomicU64::new(0) });
@@ -47,14 +52,33 @@ pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: Soc
         .max_headers(limits.headers)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = worker.shared.draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut connection = pin!(connection);
+    let draining = &worker.shared.draining;
+    let mut drain = pin!(draining.cancelled());
+    let mut is_watched = false;
+    let mut is_told = false;
+    let mut first_request = Timeout::new(alarm.clone(), FIRST_REQUEST);
+    let result = poll_fn(|cx| {
+        // Polled once, the drain wakes this task; from then on to ask whether it has begun is much cheaper.
+        let is_draining = if is_watched { draining.is_cancelled() } else { drain.as_mut().poll(cx).is_ready() };
+        is_watched = true;
+        loop {
+            let has_asked = downstream.requests.load(Ordering::Relaxed) > 0;
+            if is_draining && !is_told && (has_asked || first_request.poll(cx).is_ready()) {
+                is_told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            // If the first request came just now, its answer says that it is the last.
+            let asks_now = !has_asked && downstream.requests.load(Ordering::Relaxed) > 0;
+            if !is_draining || !asks_now {
+                return Poll::Pending;
+            }
         }
-    };
+    })
+    .await;
     if let Err(error) = result {
         // nginx logs the client's faults at info: anyone can cause them.
         tracing::info!(target: error_log::TARGET, connection = serial, "{error}, client: {peer}, server: {local}");
@@ -129,7 +153,7 @@ fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -
     Record {
         serial,
         started,
-        host: host(&parts.uri, &parts.headers).into(),
+        host: host(&parts.uri, &parts.headers),
         client: client.address,
         client_port: client.port,
         trusted: client.trusted,
@@ -170,18 +194,25 @@ fn fault(parts: &request::Parts) -> Option<StatusCode> {
 
 /// Whether a Host header's bytes can be a host and port; the reading of the name itself is the routes' business.
 fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(b))
+    let is_mark = |byte| {
+        matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\''..=b',' | b';' | b'='
+        )
+    };
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || is_mark(*byte))
 }
 
 /// `$host`: of the target, else of the Host header without port, lower case.
-fn host(uri: &Uri, headers: &HeaderMap) -> String {
+fn host(uri: &Uri, headers: &HeaderMap) -> Arc<str> {
     let given = uri.authority().map(http::uri::Authority::as_str);
     let given = given.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
-    let end = match given.rfind(']') {
+    let end = match given.bytes().rposition(|byte| byte == b']') {
         Some(bracket) => bracket + 1,
-        None => given.find(':').unwrap_or(given.len()),
+        None => given.bytes().position(|byte| byte == b':').unwrap_or(given.len()),
     };
-    given[..end].trim_end_matches('.').to_ascii_lowercase()
+    let name = given[..end].trim_end_matches('.');
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// The group of a request: the listener's own, or by route.
@@ -220,9 +251,9 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::HOST, http::HeaderValue::from_static(header))]);
             host(&Uri::from_static(uri), &headers)
         };
-        assert_eq!(of("/", "Shop.Example:8080"), "shop.example");
-        assert_eq!(of("/", "[::1]:80"), "[::1]");
-        assert_eq!(of("/", "shop.example."), "shop.example");
-        assert_eq!(of("http://target.example:1/x", "other"), "target.example");
+        assert_eq!(&*of("/", "Shop.Example:8080"), "shop.example");
+        assert_eq!(&*of("/", "[::1]:80"), "[::1]");
+        assert_eq!(&*of("/", "shop.example."), "shop.example");
+        assert_eq!(&*of("http://target.example:1/x", "other"), "target.example");
     }
 }

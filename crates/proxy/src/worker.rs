@@ -2,6 +2,8 @@
 //! model). Balancing state is shared by all (nginx's `zone`).
 
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use config::GroupId;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,22 +84,14 @@ impl Worker {
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener, group: Option<GroupId>) {
+        let mut draining = pin!(self.shared.draining.cancelled());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.shared.draining.cancelled() => return,
+                () = &mut draining => break,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let serving = serve::connection(self.clone(), stream, peer, group.clone());
-                    let cut = self.shared.cut.clone();
-                    self.tasks.spawn(async move {
-                        tokio::select! {
-                            () = serving => {}
-                            () = cut.cancelled() => {}
-                        }
-                    });
-                }
+                Ok((stream, peer)) => self.serve(stream, peer, group.as_ref()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     self.shared.stats.accept_failures.inc();
@@ -106,6 +100,18 @@ impl Worker {
                 }
             }
         }
+        // Who is in the queue believes to be connected: closing the listener would reset them.
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, peer)) = listener.accept() {
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.serve(stream, peer, group.as_ref());
+            }
+        }
+    }
+
+    /// Serves a connection in a task of its own. What is cut ends with the runtime: no connection has to watch for it.
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, group: Option<&GroupId>) {
+        self.tasks.spawn(serve::connection(self.clone(), stream, peer, group.cloned()));
     }
 
     /// Closes idle connections that expired, or whose server is gone.
@@ -147,12 +153,17 @@ pub(crate) fn run(
         shared: shared.clone(),
     });
     runtime.block_on(async {
+        let mut accepting = Vec::with_capacity(listeners.len());
         for (listener, group) in listeners {
-            tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, group));
+            accepting.push(tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, group)));
         }
         tokio::spawn(worker.clone().maintain());
         tokio::spawn(worker.clone().answer(pings));
         shared.draining.cancelled().await;
+        for listener in accepting {
+            // They end with the drain; one that panicked has said so itself.
+            let _ = listener.await;
+        }
         worker.pool.lock().clear();
         worker.tasks.close();
         tokio::select! {
