@@ -1,6 +1,6 @@
 //! Content versions: equal content has an equal version, whoever computed it and wherever.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -25,10 +25,13 @@ impl Revision {
 
     /// The version of a set of named parts, given in the order of their names.
     pub fn of_parts<K: fmt::Display>(parts: impl IntoIterator<Item = (K, Self)>) -> Self {
-        let mut digest = Sha256::new();
+        let (mut digest, mut name) = (Sha256::new(), String::new());
         for (key, version) in parts {
-            // A name has no blank and no newline, so no two lists give the same text.
-            digest.update(format!("{key} {version}\n"));
+            name.clear();
+            // A name has no newline and a version one length, so no two lists give the same bytes.
+            writeln!(name, "{key}").expect("a String takes everything");
+            digest.update(&name);
+            digest.update(version.0);
         }
         Self::truncate(&digest.finalize())
     }

@@ -95,6 +95,21 @@ fn who_reads_slower_than_things_change_still_gets_on() {
 }
 
 #[test]
+fn a_newcomer_is_synchronised_while_everything_changes() {
+    let mut published = published((0..20).map(|n| group(&format!("g{n}"), 1)));
+    let mut slow = subscriber();
+    slow.receive(&hello([]), &published, NOW).unwrap();
+    let lines = (0..200).map(|round| {
+        published.publish((0..20).map(|n| Change::Put(group(&format!("g{n}"), 2 + round % 2))));
+        slow.poll(&published, NOW).expect("there is always something due")
+    });
+    let lines: Vec<_> = lines.collect();
+    let synced = lines.iter().position(|line| line.starts_with(b"{\"synced\"")).expect("it says so");
+    assert!(lines[synced - 1].starts_with(b"{\"commit\""));
+    assert!(synced <= 2 * 20 + 64 + 20 + 3, "after {synced} lines");
+}
+
+#[test]
 fn every_prefix_of_a_batch_is_sound() {
     // A route moves to a new group while the old one goes, and the stream may be closed at any line.
     let mut published = published([group("old", 1), route("a.example", "old")]);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use config::{Config, Resource};
 use feed::frames::ServerFrame;
-use feed::{Published, Subscriber};
+use feed::{Change, Published, Subscriber};
 use proptest::prelude::*;
 use support::{NOW, group, hello, route, subscriber};
 
@@ -99,4 +99,24 @@ proptest! {
         prop_assert_eq!(shadow.config(), config(&steps.last().unwrap().0));
         prop_assert_eq!(shadow.in_batch, 0);
     }
+}
+
+#[test]
+fn a_group_that_came_again_while_the_log_was_overrun_is_not_broken() {
+    let mut published = Published::default();
+    let mut subscriber = subscriber();
+    let mut shadow = Shadow::default();
+    let first: Config = [group("a", 1), group("d", 1), route("1.example", "d")].into_iter().collect();
+    published.replace(&first);
+    subscriber.receive(&hello([]), &published, NOW).unwrap();
+    while take_one(&mut subscriber, &published, &mut shadow) {}
+    // A round begins in which "d" is to go; then it is there again, and more changes than the log holds.
+    published.replace(&[group("a", 2)].into_iter().collect());
+    take_one(&mut subscriber, &published, &mut shadow);
+    published.replace(&first);
+    for servers in 0..1100 {
+        published.publish([Change::Put(group("b", servers % 2 + 1))]);
+    }
+    while take_one(&mut subscriber, &published, &mut shadow) {}
+    assert_eq!(shadow.config(), first.resources().chain([group("b", 2)]).collect());
 }

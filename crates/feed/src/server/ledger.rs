@@ -128,11 +128,6 @@ impl Ledger {
         self.foreign.pop().map(del)
     }
 
-    /// Whether there is more for another round.
-    pub fn is_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
     /// What the subscriber has of a name, counting what is on its way.
     pub fn sent(&self, key: &ResourceKey) -> Option<Sent> {
         self.sent.get(key).copied()

@@ -95,8 +95,9 @@ impl Live {
                 break;
             }
         }
-        if self.progress == Progress::Sending && !self.ledger.is_due() {
-            // The first one is sent even if it is empty: its ack says that the data plane has everything.
+        if self.progress == Progress::Sending {
+            // A round is over, and the first one holds everything there was. Its commit is sent even if it is empty: the ack
+            // says that the data plane has everything.
             self.progress = Progress::Committed;
             return Some(self.close_batch());
         }
