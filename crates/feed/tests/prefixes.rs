@@ -81,7 +81,7 @@ fn take_one(subscriber: &mut Subscriber, published: &Published, shadow: &mut Sha
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn every_prefix_is_sound(steps in prop::collection::vec((state(), 0..5usize), 1..30)) {
