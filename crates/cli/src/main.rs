@@ -20,6 +20,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// nginx's upstream load balancing as a Kubernetes API, without reloads.
 ///
 /// Try it: `forebay demo`. Serve files: `forebay run --config PATH`. Check them first: `forebay check PATH`.
