@@ -1,28 +1,14 @@
 //! The data plane: listeners, routing, the attempt loop, pools, tunnels, stats, admin.
 //!
-//! A request's way: [`serve`] takes it from hyper and finds its group in the pinned [`snapshot::Snapshot`]; [`attempt`] selects
-//! a server, sends, judges and relays or tries again; [`exchange`] accounts and logs it once, however it ended. This crate
+//! A request's way is the room `request`, its record what the rooms `access_log`, `stats`, `metrics` and `variables` read;
+//! `worker` is where it runs, `upstream` whom it is sent to, `snapshot` what it pins and `apply` how that changes. This crate
 //! decides nothing about balancing (that is `balance`) and knows no Kubernetes; it is told a [`config::Config`] and applies it
 //! whole or not at all.
 
 mod alarm;
 mod apply;
-mod attempt;
-mod body;
-mod client;
-mod cookie;
-mod exchange;
-mod failure;
-mod headers;
-mod inputs;
-mod lease;
 mod listen;
-mod relay;
-mod respond;
-mod send;
-mod serve;
-mod session;
-mod tunnel;
+mod request;
 mod upstream;
 mod worker;
 

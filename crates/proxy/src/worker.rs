@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::{AccessLog, LogWriter};
 use crate::clock::{Clock, Moment};
 use crate::options::Options;
-use crate::serve;
+use crate::request;
 use crate::snapshot::{GroupView, ServerView, Snapshot};
 use crate::stats::ProcessStats;
 use crate::upstream::{Connection, Pool};
@@ -111,7 +111,7 @@ impl Worker {
 
     /// Serves a connection in a task of its own. What is cut ends with the runtime: no connection has to watch for it.
     fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, group: Option<&GroupId>) {
-        self.tasks.spawn(serve::connection(self.clone(), stream, peer, group.cloned()));
+        self.tasks.spawn(request::connection(self.clone(), stream, peer, group.cloned()));
     }
 
     /// Closes idle connections that expired, or whose server is gone.

@@ -10,6 +10,10 @@ pub struct Counter(AtomicU64);
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
+/// Counts something that exists now, for as long as this value does.
+#[derive(Debug)]
+pub struct Counted<'a>(&'a Gauge);
+
 impl Counter {
     /// Counts one.
     pub fn inc(&self) {
@@ -46,5 +50,19 @@ impl Gauge {
     /// How many there are now.
     pub fn value(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+impl<'a> Counted<'a> {
+    /// One more, until this value is dropped.
+    pub fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -11,7 +11,7 @@ mod histogram;
 mod last_failure;
 
 pub use class::{CodeClass, RetryReason};
-pub use counter::{Counter, Gauge};
+pub use counter::{Counted, Counter, Gauge};
 pub use histogram::{BOUNDS, Histogram};
 pub use last_failure::LastFailure;
 

@@ -13,8 +13,8 @@ use config::GroupId;
 use hyper::client::conn::http1::SendRequest;
 
 use super::io::Wire;
-use crate::body::RequestBody;
 use crate::clock::Moment;
+use crate::request::body::RequestBody;
 use crate::snapshot::{GroupCell, GroupView, Snapshot};
 
 /// A connection to a server, idle or carrying a request.

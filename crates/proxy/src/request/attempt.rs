@@ -10,17 +10,17 @@ use balance::{NoLivePeers, Outcome};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
-use crate::body::{ClientFault, ResponseBody};
 use crate::clock::Moment;
 use crate::error_log::{self, Action};
-use crate::exchange::Exchange;
-use crate::inputs::{self, Asked};
-use crate::lease::Lease;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
-use crate::relay::{relay, stick};
-use crate::send::{Answer, send};
+use crate::request::body::{ClientFault, ResponseBody};
+use crate::request::exchange::Exchange;
+use crate::request::inputs::{self, Asked};
+use crate::request::lease::Lease;
+use crate::request::relay::{relay, stick};
+use crate::request::send::{Answer, send};
+use crate::request::{headers, respond};
 use crate::snapshot::GroupView;
-use crate::{headers, respond};
 
 /// Proxies one request to `group`.
 pub(crate) async fn proxy(

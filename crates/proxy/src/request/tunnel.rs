@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::exchange::Relaying;
+use crate::request::exchange::Relaying;
 
 /// Bytes moved at a time; nginx's `proxy_buffer_size` is 4k or 8k, a larger one saves calls.
 const BUFFER: usize = 16 << 10;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use balance::{Outcome, Times};
 
 use crate::alarm::{Alarm, Timeout};
-use crate::body::{BrokenOff, Source};
 use crate::clock::Moment;
 use crate::error_log;
-use crate::lease::Lease;
 use crate::record::{AttemptEnd, FailureReason, Record};
-use crate::session::Session;
+use crate::request::body::{BrokenOff, Source};
+use crate::request::lease::Lease;
+use crate::request::session::Session;
 use crate::snapshot::GroupView;
 use crate::stats;
 use crate::upstream::Connection;

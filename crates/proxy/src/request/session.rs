@@ -7,8 +7,8 @@ use config::{Sticky, StickyLearn};
 use http::HeaderMap;
 
 use crate::clock::Moment;
-use crate::inputs::first;
 use crate::record::Record;
+use crate::request::inputs::first;
 use crate::snapshot::GroupView;
 use crate::variables::View;
 

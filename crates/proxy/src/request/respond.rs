@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use crate::body::ResponseBody;
-use crate::exchange::Exchange;
-use crate::headers;
+use crate::request::body::ResponseBody;
+use crate::request::exchange::Exchange;
+use crate::request::headers;
 
 /// Answers the client ourselves.
 pub(crate) fn page(exchange: Box<Exchange>, status: StatusCode) -> Response<ResponseBody> {

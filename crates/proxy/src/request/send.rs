@@ -9,11 +9,11 @@ use http::{Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use crate::alarm::Timeout;
-use crate::body::{ClientFault, RequestBody, Source};
 use crate::clock::Moment;
-use crate::exchange::Exchange;
-use crate::failure::{Failure, SendError};
-use crate::headers;
+use crate::request::body::{ClientFault, RequestBody, Source};
+use crate::request::exchange::Exchange;
+use crate::request::failure::{Failure, SendError};
+use crate::request::headers;
 use crate::snapshot::{GroupView, ServerView};
 use crate::upstream::{ConnectError, Connection, dial, ready};
 

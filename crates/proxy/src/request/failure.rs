@@ -5,9 +5,9 @@ use std::io;
 
 use balance::retry;
 
-use crate::body::RequestBody;
 use crate::error_log::{self, Action};
 use crate::record::{FailureReason, Record};
+use crate::request::body::RequestBody;
 use crate::upstream::ConnectError;
 
 /// hyper's error, which gives the request back when no byte of it was sent.

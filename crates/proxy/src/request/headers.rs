@@ -212,7 +212,7 @@ pub(crate) fn wire_size(headers: &HeaderMap) -> u64 {
 
 /// Places the sticky cookie before the server's own cookies (nginx `ngx_http_upstream_sticky_module.c`).
 pub(crate) fn set_sticky_cookie(headers: &mut HeaderMap, cookie: &StickyCookie, sid: &str, unix_secs: u64) {
-    let Ok(value) = HeaderValue::from_str(&crate::cookie::sticky(cookie, sid, unix_secs)) else { return };
+    let Ok(value) = HeaderValue::from_str(&crate::request::cookie::sticky(cookie, sid, unix_secs)) else { return };
     let theirs: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.insert(header::SET_COOKIE, value);
     for cookie in theirs {

@@ -7,14 +7,14 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::body::{Relay, ResponseBody};
-use crate::exchange::{Exchange, Relaying};
-use crate::headers;
-use crate::lease::Lease;
-use crate::serve::Counted;
-use crate::session::Session;
+use crate::request::body::{Relay, ResponseBody};
+use crate::request::exchange::{Exchange, Relaying};
+use crate::request::headers;
+use crate::request::lease::Lease;
+use crate::request::session::Session;
+use crate::request::tunnel;
 use crate::snapshot::GroupView;
-use crate::tunnel;
+use crate::stats::Counted;
 use crate::upstream::Connection;
 
 /// Passes the response on. The server is released with its last byte.

@@ -19,13 +19,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::alarm::{Alarm, Timeout};
-use crate::body::{ResponseBody, Source};
-use crate::exchange::Exchange;
+use crate::error_log;
 use crate::record::{Downstream, Record};
+use crate::request::body::{ResponseBody, Source};
+use crate::request::exchange::Exchange;
+use crate::request::{attempt, client, headers, respond};
 use crate::snapshot::{GroupView, Snapshot};
-use crate::stats::Gauge;
+use crate::stats::Counted;
 use crate::worker::Worker;
-use crate::{attempt, client, error_log, headers, respond};
 
 /// How long a drain waits for the first request of a connection that was accepted shortly before.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
@@ -85,22 +86,6 @@ pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: Soc
         if error.is_parse() {
             worker.shared.stats.bad_requests.inc();
         }
-    }
-}
-
-/// Counts something that exists now for as long as this value does.
-pub(crate) struct Counted<'a>(&'a Gauge);
-
-impl<'a> Counted<'a> {
-    pub(crate) fn new(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::alarm::Timeout;
-use crate::exchange::{Exchange, Relaying};
+use crate::request::exchange::{Exchange, Relaying};
 
 /// What the client is sent after the header. The request is over, and logged, when it is dropped.
 pub(crate) enum ResponseBody {

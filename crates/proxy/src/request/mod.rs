@@ -1,0 +1,22 @@
+//! A request's way, in the order in which it goes: [`serve`] takes it from hyper, finds the client ([`client`]) and the group;
+//! [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`]; [`send`] is
+//! one attempt, [`failure`] why it brought nothing; [`relay`] passes the response on, or a [`tunnel`] joins the connections;
+//! [`exchange`] accounts and logs it once, however it ended. [`headers`] and [`body`] are what passes through.
+
+mod attempt;
+pub(crate) mod body;
+mod client;
+mod cookie;
+mod exchange;
+mod failure;
+mod headers;
+mod inputs;
+mod lease;
+mod relay;
+mod respond;
+mod send;
+mod serve;
+mod session;
+mod tunnel;
+
+pub(crate) use serve::connection;
