@@ -78,8 +78,16 @@ impl Holdings {
 
     /// The whole, with routes shared with the last one where they are equal.
     pub fn config(&self) -> Config {
-        let rest = self.resources().filter(|one| !matches!(one, Resource::Route(_))).cloned();
-        Config { routes: self.routes.clone(), ..rest.collect() }
+        let groups = self.resources().filter_map(|one| match one {
+            Resource::Group(id, group) => Some((id.clone(), group.clone())),
+            Resource::Certificate(..) | Resource::Route(_) => None,
+        });
+        let certificates = self.resources().filter_map(|one| match one {
+            Resource::Certificate(id, certificate) => Some((id.clone(), certificate.clone())),
+            Resource::Group(..) | Resource::Route(_) => None,
+        });
+        // Collecting what is sorted already costs a copy, where inserting one by one would compare names again.
+        Config { groups: groups.collect(), certificates: certificates.collect(), routes: self.routes.clone() }
     }
 
     /// The version of the whole, from those of its parts as the controller gave them: equal to [`Config::revision`] where
