@@ -6,7 +6,7 @@
 //! so an object read back from a cluster shows the values that apply.
 
 // The comments of API fields are the CRD's descriptions, read in a terminal: they carry no markup.
-#![allow(clippy::doc_markdown)]
+#![allow(clippy::doc_markdown, reason = "the docs become descriptions in the CRD, which kubectl prints as plain text")]
 
 mod condition;
 mod crd;

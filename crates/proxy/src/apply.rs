@@ -74,8 +74,8 @@ pub(crate) fn next_snapshot(
     Ok(Snapshot { revision: config.revision(), source, applied: at, routes, groups })
 }
 
-/// What becomes of a group. A plan is large, but few of these exist, and only while a configuration is applied.
-#[allow(clippy::large_enum_variant)]
+/// What becomes of a group.
+#[allow(clippy::large_enum_variant, reason = "few exist, and only while a configuration is applied")]
 enum Next<'a> {
     Same(&'a Arc<GroupView>),
     New { group: &'a Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },

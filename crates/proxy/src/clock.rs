@@ -44,7 +44,7 @@ impl From<u64> for Moment {
 
 impl Clock {
     /// A clock in phase with the wall clock of this moment.
-    #[allow(clippy::disallowed_methods)]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn start() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { origin: Instant::now(), origin_micros: u64::try_from(wall.as_micros()).unwrap_or(0) }

@@ -79,7 +79,7 @@ impl Sheet {
 }
 
 /// A count as Prometheus holds numbers; exact up to 2^53.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "Prometheus has only floats; counts are exact up to 2^53")]
 pub(super) fn float(count: u64) -> f64 {
     count as f64
 }
