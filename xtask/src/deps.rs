@@ -47,11 +47,28 @@ const TABLE: &[Rule] = &[
     Rule { name: "forebay-api", ours: &[], never: &[IO, CHANCE, CLIENT] },
     Rule { name: "forebay-translate", ours: &["forebay-api", "forebay-config"], never: &[IO, CHANCE, CLIENT] },
     Rule { name: "forebay-feed", ours: &["forebay-config"], never: &[IO, CHANCE, CLOCK, KUBERNETES] },
-    Rule { name: "forebay-proxy", ours: &["forebay-balance", "forebay-config"], never: &[KUBERNETES, CLIENT] },
+    Rule {
+        name: "forebay-proxy",
+        ours: &["forebay-balance", "forebay-config", "forebay-feed"],
+        never: &[KUBERNETES, CLIENT],
+    },
+    Rule {
+        name: "forebay-controller",
+        ours: &["forebay-api", "forebay-config", "forebay-feed", "forebay-translate"],
+        never: &[],
+    },
     Rule {
         name: "forebay",
-        ours: &["forebay-api", "forebay-balance", "forebay-config", "forebay-proxy", "forebay-translate"],
-        never: &[CLIENT],
+        ours: &[
+            "forebay-api",
+            "forebay-balance",
+            "forebay-config",
+            "forebay-controller",
+            "forebay-feed",
+            "forebay-proxy",
+            "forebay-translate",
+        ],
+        never: &[],
     },
     Rule {
         name: TESTKIT,

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::limits;
 
 /// What a data plane asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Everything: an ingress. Certificates are included if the grant allows private keys.
+    #[default]
     All,
     /// The groups of these namespaces, and no routes: a sidecar.
     Namespaces(BTreeSet<Arc<str>>),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use config::{Address, GroupId, Millis, Revision, Tier};
 
-use super::{Extent, Report, ServerReport};
+use super::{Extent, Rejected, Report, ServerReport};
 use crate::limits;
+use crate::scope::Scope;
 
 /// What an instance reported in its present life.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct History {
     last: u64,
     revision: Option<Revision>,
     age: Millis,
+    scope: Scope,
+    rejected: BTreeMap<String, Rejected>,
     groups: BTreeMap<GroupId, GroupHistory>,
 }
 
@@ -53,6 +56,7 @@ impl History {
         let mut news = new_life;
         if report.seq > self.last || self.revision.is_none() {
             (self.last, self.revision, self.age) = (report.seq, Some(report.revision), report.age);
+            (self.scope, self.rejected) = (report.scope, report.rejected);
             news = true;
         }
         if report.seq < self.full {
@@ -100,6 +104,16 @@ impl History {
     /// How old that configuration may be.
     pub fn age(&self) -> Millis {
         self.age
+    }
+
+    /// What it asked for.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// What it was sent and cannot use, by the resource's name.
+    pub fn rejected(&self) -> &BTreeMap<String, Rejected> {
+        &self.rejected
     }
 
     /// Whether a full report was heard: before it, a missing server means nothing.

@@ -13,7 +13,7 @@ use config::{Address, GroupId, Millis, Revision, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::scope::Grant;
+use crate::scope::{Grant, Scope};
 use crate::violation::Violation;
 
 pub use history::{Absorbed, History};
@@ -33,8 +33,23 @@ pub struct Report {
     pub revision: Revision,
     /// How old that configuration may be.
     pub age: Millis,
+    /// What it asked for, which tells whether a group that it does not name concerns it.
+    #[serde(default)]
+    pub scope: Scope,
+    /// What it was sent and cannot use, by the resource's name; at most [`limits::PROBLEMS_KEPT`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected: BTreeMap<String, Rejected>,
     /// What is in force and happened, group by group.
     pub groups: BTreeMap<GroupId, GroupReport>,
+}
+
+/// A version of a resource that an instance cannot use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The version.
+    pub version: Revision,
+    /// Why, for people.
+    pub problem: String,
 }
 
 /// How much of the picture a report is.
@@ -149,6 +164,7 @@ impl Report {
         let report: Self = serde_json::from_slice(bytes).map_err(|problem| Violation::malformed(&problem, bytes))?;
         report.check()?;
         grant.speaks_for(&report.instance)?;
+        grant.view(report.scope.clone())?;
         report.groups.keys().try_for_each(|id| grant.covers(id.namespace()))?;
         Ok(report)
     }
@@ -163,6 +179,9 @@ impl Report {
             return Err(place("reports are counted from 1"));
         }
         let servers: usize = self.groups.values().map(|group| group.servers.len()).sum();
+        if self.rejected.len() > limits::PROBLEMS_KEPT || self.rejected.values().any(|one| one.problem.len() > limits::PROBLEM) {
+            return Err(place("rejected resources are few and their problems short"));
+        }
         if servers > limits::REPORTED_SERVERS || self.groups.len() > limits::RESOURCES {
             return Err(Violation::TooManyResources { max: limits::REPORTED_SERVERS });
         }
@@ -220,7 +239,8 @@ mod tests {
 
     fn json(state: &str, instance: &str) -> String {
         format!(
-            r#"{{"instance":"{instance}","epoch":1,"seq":2,"extent":"changes","revision":"{}","age":0,"novel":{{}},"groups":
+            r#"{{"instance":"{instance}","epoch":1,"seq":2,"extent":"changes","revision":"{}","age":0,"novel":{{}},
+            "scope":{{"namespaces":["shop"]}},"groups":
             {{"shop/app":{{"active_tier":"Primary","servers":[{{"name":"a","address":"10.0.0.1:80","state":"{state}",
             "requests":7,"failures":{{"connect":2,"novel":1}},"novel":1}}]}}}}}}"#,
             Revision::of(b"")

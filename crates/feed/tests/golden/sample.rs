@@ -1,5 +1,6 @@
 //! A configuration that uses everything protocol 1 can say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{
@@ -8,6 +9,7 @@ use config::{
     Revision, Routes, SameSite, Server, SetHeader, Sticky, StickyCookie, StickyLearn, StickyRoute, Target, Template,
     Tier, Timeouts,
 };
+use feed::Scope;
 use feed::report::{Counters, Extent, GroupReport, LastFailure, Report, ServerReport, ServerState};
 
 /// What the reader of protocol 1 understands by the controller's side of the golden exchange.
@@ -198,6 +200,8 @@ pub fn report() -> Report {
         extent: Extent::Full,
         revision: Revision::of(b"all"),
         age: Millis(0),
+        scope: Scope::All,
+        rejected: BTreeMap::new(),
         groups: [(GroupId::new("shop", "app"), group)].into(),
     }
 }

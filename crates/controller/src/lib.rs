@@ -1,0 +1,9 @@
+//! The control plane: watches a cluster, computes what data planes serve, publishes it to them, and writes what they report
+//! into the status of the objects they serve.
+//!
+//! Every replica watches, translates and serves the feed; the Lease only decides who writes status and events. [`hub`] is
+//! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it.
+
+pub mod clock;
+pub mod facts;
+pub mod hub;
