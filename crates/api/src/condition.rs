@@ -35,6 +35,7 @@ pub enum ConditionReason {
     ResolutionFailed,
     Programmed,
     Pending,
+    Rejected,
     Stale,
     Available,
     NoEligibleServer,
@@ -88,6 +89,32 @@ pub fn set_condition(conditions: &mut Vec<Condition>, fact: ConditionFact, gener
     match previous {
         Some(previous) => *previous = condition,
         None => conditions.push(condition),
+    }
+}
+
+impl ConditionType {
+    /// Every type, in the order in which a status lists them.
+    pub const ALL: [Self; 5] =
+        [Self::Accepted, Self::ResolvedRefs, Self::Programmed, Self::Available, Self::UsingBackup];
+
+    /// The reasons it is given for.
+    pub const fn reasons(self) -> &'static [ConditionReason] {
+        use ConditionReason as Reason;
+        match self {
+            Self::Accepted => &[Reason::Accepted, Reason::Invalid, Reason::UnsupportedCombination],
+            Self::ResolvedRefs => &[
+                Reason::ResolvedRefs,
+                Reason::ServiceNotFound,
+                Reason::PortNotFound,
+                Reason::RefNotPermitted,
+                Reason::NoEndpoints,
+                Reason::ResolutionFailed,
+                Reason::Pending,
+            ],
+            Self::Programmed => &[Reason::Programmed, Reason::Pending, Reason::Rejected, Reason::Stale],
+            Self::Available => &[Reason::Available, Reason::NoEligibleServer, Reason::Pending],
+            Self::UsingBackup => &[Reason::PrimaryServers, Reason::BackupServers, Reason::Pending],
+        }
     }
 }
 

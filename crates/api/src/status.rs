@@ -140,7 +140,8 @@ pub struct ServerStatus {
     #[schemars(range(min = 0))]
     pub weight: i32,
 
-    /// What the data planes think of it: Up, Unavailable (too many failures), Full (at maxConns), Down or Draining.
+    /// What the data planes think of it: Up (picked by at least one), Unavailable (too many failures everywhere), Full (at
+    /// maxConns everywhere), Down, Draining, or Unknown (no data plane told yet).
     pub state: ServerState,
 
     /// On how many data planes of all it is up, such as 3/3.
@@ -181,6 +182,12 @@ pub enum ServerState {
     Full,
     Down,
     Draining,
+    Unknown,
+}
+
+impl ServerState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Up, Self::Unavailable, Self::Full, Self::Down, Self::Draining, Self::Unknown];
 }
 
 /// A failed attempt.
@@ -194,8 +201,8 @@ pub struct LastFailure {
     pub time: Time,
 }
 
-/// Why an attempt failed.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+/// Why an attempt failed: Error (refused, reset, closed), Timeout, InvalidHeader, Status (a listed status that was retried).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum FailureReason {
     Error,

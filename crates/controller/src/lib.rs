@@ -6,4 +6,6 @@
 
 pub mod clock;
 pub mod facts;
+pub mod fleet;
 pub mod hub;
+pub mod lease;

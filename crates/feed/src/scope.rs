@@ -114,17 +114,26 @@ fn bounded(length: usize) -> Result<(), Forbidden> {
     if length > limits::SCOPE { Err(Forbidden::TooLong) } else { Ok(()) }
 }
 
+impl Scope {
+    /// Whether the group is among what is asked for.
+    pub fn concerns(&self, group: &GroupId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespaces(namespaces) => namespaces.contains(group.namespace()),
+            Self::Groups(groups) => groups.contains(group),
+        }
+    }
+}
+
 impl View {
     /// Whether the resource exists for this subscriber.
     pub fn sees(&self, key: &ResourceKey) -> bool {
         if key.is_private() && self.private_keys == PrivateKeys::Withheld {
             return false;
         }
-        match (&self.scope, key) {
-            (Scope::All, _) => true,
-            (Scope::Namespaces(namespaces), ResourceKey::Group(id)) => namespaces.contains(id.namespace()),
-            (Scope::Groups(groups), ResourceKey::Group(id)) => groups.contains(id),
-            (Scope::Namespaces(_) | Scope::Groups(_), ResourceKey::Certificate(_) | ResourceKey::Route(_)) => false,
+        match key {
+            ResourceKey::Group(id) => self.scope.concerns(id),
+            ResourceKey::Certificate(_) | ResourceKey::Route(_) => self.scope == Scope::All,
         }
     }
 }
