@@ -124,7 +124,7 @@ impl ClusterArgs {
     pub fn to_options(&self) -> translate::Options {
         let given = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(Into::into);
         let (ingress_class, zone) = (given(&self.ingress_class), given(&self.zone));
-        translate::Options { ingress_class, zone, ..translate::Options::for_files() }
+        translate::Options { ingress_class, zone, ..translate::Options::for_files(jiff::Timestamp::now()) }
     }
 }
 

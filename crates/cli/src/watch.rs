@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
+use jiff::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use proxy::ApplyError;
 use tokio::sync::{Notify, mpsc};
@@ -61,10 +62,11 @@ type Said = (Code, Option<ObjectRef>, Option<String>, String);
 pub const NOT_IN_FORCE: Code = "FB3900";
 
 /// Reads `paths` once: documents, references and all, up to where a configuration would be put in force. Never fails: what is
-/// wrong is said in the load. Whoever reads files reads them here, so that what passes `forebay check` is what runs.
+/// wrong is said in the load. The present is read here, each time anew. Whoever reads files reads them here, so that what passes `forebay check` is what runs.
 pub fn load(paths: &[PathBuf], options: &translate::Options) -> Load {
     let translate::document::Documents { objects, mut diagnostics } = documents::read(paths);
-    let translation = translate::translate(&objects, options);
+    let options = translate::Options { now: Timestamp::now(), ..options.clone() };
+    let translation = translate::translate(&objects, &options);
     diagnostics.extend(translation.diagnostics);
     diagnostics.extend(proxy::compile_check(&translation.config).iter().map(not_in_force));
     Load { config: translation.config, diagnostics }

@@ -1,11 +1,13 @@
-//! A certificate with its private key, as the data plane needs both to answer for a host. The texts are carried, not parsed:
-//! whoever makes one from a Secret has checked that they belong together.
+//! A certificate with its private key and the hosts it answers for: complete in itself, so that no route refers to one. The
+//! texts are carried, not parsed: whoever makes one from a Secret has checked that they belong together.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::HostPattern;
 
 /// `NAMESPACE/NAME` of the Secret a certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +24,10 @@ pub struct Certificate {
     pub chain: Arc<str>,
     /// PEM: PKCS #8, PKCS #1 or SEC 1.
     pub key: PrivateKey,
+    /// Whom it is presented to, by the name that the client asks for (RFC 6066 section 3). [`HostPattern::Any`] makes it the
+    /// default: for clients that name no host, or one that no other certificate is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostPattern>,
 }
 
 /// A private key in PEM. It is serialised, because a data plane must be sent it, and never printed.
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_printed() {
-        let certificate = Certificate { chain: "public".into(), key: PrivateKey::new("secret") };
-        assert_eq!(format!("{certificate:?}"), r#"Certificate { chain: "public", key: PrivateKey(..) }"#);
+        let certificate = Certificate { chain: "public".into(), key: PrivateKey::new("secret"), hosts: vec![] };
+        assert_eq!(format!("{certificate:?}"), r#"Certificate { chain: "public", key: PrivateKey(..), hosts: [] }"#);
     }
 }

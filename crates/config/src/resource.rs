@@ -201,7 +201,8 @@ mod tests {
             paths: Vec::new(),
             default: Some(Target::Group(GroupId::new("shop", "app"))),
         };
-        let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("key") };
+        let certificate =
+            Certificate { chain: "chain".into(), key: PrivateKey::new("key"), hosts: vec![HostPattern::Any] };
         Config {
             groups: [
                 (GroupId::new("shop", "app"), Arc::new(group.clone())),
@@ -280,6 +281,9 @@ mod tests {
         let key: ResourceKey = "route/a.example".parse().unwrap();
         let json = r#"{"host":"a.example","paths":[],"default":null,"novel":{"x":1}}"#;
         assert!(Resource::from_json(&key, json).is_ok());
+        let key: ResourceKey = "cert/shop/tls".parse().unwrap();
+        assert!(Resource::from_json(&key, r#"{"chain":"c","key":"k"}"#).is_ok(), "an older writer names no hosts");
+        let key: ResourceKey = "route/a.example".parse().unwrap();
         let json = r#"{"host":"a.example","paths":[],"default":{"Teleport":"x"}}"#;
         assert!(matches!(Resource::from_json(&key, json), Err(ResourceError::Form(_))));
         let json = r#"{"host":"b.example","paths":[],"default":null}"#;

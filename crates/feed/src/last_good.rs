@@ -196,7 +196,7 @@ mod tests {
 
     fn sample() -> Config {
         let routes = HostRoutes { host: HostPattern::Any, paths: Vec::new(), default: None };
-        let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("SECRET") };
+        let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("SECRET"), hosts: vec![] };
         Config {
             groups: [(GroupId::new("shop", "app"), Arc::new(Group::with_defaults(Vec::new())))].into(),
             routes: Arc::new(Routes { hosts: vec![routes] }),

@@ -153,7 +153,7 @@ fn a_sidecar_learns_nothing_of_others_by_claiming() {
 
 #[test]
 fn private_keys_travel_only_where_they_may() {
-    let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("SECRET") };
+    let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("SECRET"), hosts: vec![] };
     let certificate = Resource::Certificate(CertificateId::new("shop", "tls"), Arc::new(certificate));
     let published = published([certificate]);
     for (private_keys, expected) in [(PrivateKeys::Withheld, 0), (PrivateKeys::Allowed, 1)] {

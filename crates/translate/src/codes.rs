@@ -31,6 +31,10 @@ pub const SECRET_UNUSABLE: Code = "FB4008";
 pub const APP_PROTOCOL: Code = "FB4009";
 /// The Service has no endpoint that takes requests.
 pub const NO_ENDPOINTS: Code = "FB4010";
+/// The certificate is expired or not valid yet.
+pub const CERTIFICATE_TIME: Code = "FB4012";
+/// The certificate is not for the host.
+pub const CERTIFICATE_HOST: Code = "FB4013";
 
 /// The Ingress names a class that does not exist or was refused.
 pub const CLASS_MISSING: Code = "FB5001";
@@ -54,3 +58,5 @@ pub const EMPTY: Code = "FB5009";
 pub const CONFLICT: Code = "FB5010";
 /// Annotations of another controller, which do nothing here.
 pub const FOREIGN_ANNOTATIONS: Code = "FB5011";
+/// Another certificate has this host.
+pub const TLS_CONFLICT: Code = "FB5012";

@@ -19,7 +19,7 @@ use crate::document::{Located, Objects};
 use crate::kind::{name, namespace};
 use crate::report::{Reading, Report};
 use crate::table::{Table, Taken};
-use crate::tls;
+use crate::tls::{self, Certificates};
 
 /// Annotations of other controllers that people migrate from.
 const FOREIGN_PREFIXES: [&str; 3] = ["nginx.ingress.kubernetes.io/", "nginx.org/", "nginx.com/"];
@@ -29,6 +29,8 @@ struct Claims {
     rules: Vec<Rule>,
     /// `spec.defaultBackend`
     default: Option<Target>,
+    /// `spec.tls`
+    tls: Vec<tls::Entry>,
 }
 
 struct Rule {
@@ -43,7 +45,13 @@ struct Path {
 }
 
 /// The routes of every Ingress that is ours.
-pub fn routes(objects: &Objects, classes: &Classes<'_>, backends: &mut Backends<'_>, report: &mut Report) -> Routes {
+pub fn routes(
+    objects: &Objects,
+    classes: &Classes<'_>,
+    backends: &mut Backends<'_>,
+    certificates: &mut Certificates<'_>,
+    report: &mut Report,
+) -> Routes {
     let mut ingresses: Vec<_> = objects.ingresses.iter().collect();
     ingresses.sort_by_key(|ingress| {
         let meta = &ingress.metadata;
@@ -54,8 +62,9 @@ pub fn routes(objects: &Objects, classes: &Classes<'_>, backends: &mut Backends<
     for ingress in ingresses {
         if classes.serve(ingress, report) {
             say_foreign_annotations(ingress, report);
-            tls::check(ingress, objects, report);
-            if let Some(claim) = read(&mut report.read(ingress), backends) {
+            if let Some(mut claim) = read(&mut report.read(ingress), backends, certificates) {
+                let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();
+                certificates.claim(ingress, std::mem::take(&mut claim.tls), &hosts, report);
                 claims.push((ingress, claim));
             }
         }
@@ -68,7 +77,7 @@ fn fill(claims: Vec<(&Located<Ingress>, Claims)>, report: &mut Report) -> Routes
     let mut table = Table::default();
     // An Ingress without rules is there to catch what is left; it precedes the defaults of those that also have rules.
     let (catch_all, with_rules): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.rules.is_empty());
-    for (ingress, Claims { rules, default }) in catch_all.into_iter().chain(with_rules) {
+    for (ingress, Claims { rules, default, tls: _ }) in catch_all.into_iter().chain(with_rules) {
         let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
         let mut conflict = |field: &str, place: &str, taken: Taken| {
             let message = format!("{place} is already routed by {}; this one is not used", taken.by);
@@ -105,7 +114,11 @@ fn describe(path: &PathMatch) -> String {
     }
 }
 
-fn read(reading: &mut Reading<'_, Ingress>, backends: &mut Backends<'_>) -> Option<Claims> {
+fn read(
+    reading: &mut Reading<'_, Ingress>,
+    backends: &mut Backends<'_>,
+    certificates: &mut Certificates<'_>,
+) -> Option<Claims> {
     let spec = reading.located.spec.as_ref();
     let empty = IngressSpec::default();
     let spec = spec.unwrap_or(&empty);
@@ -115,7 +128,8 @@ fn read(reading: &mut Reading<'_, Ingress>, backends: &mut Backends<'_>) -> Opti
     if rules.is_empty() && spec.default_backend.is_none() {
         reading.error(codes::EMPTY, "spec", "the Ingress has neither rules nor a defaultBackend", "add one of the two");
     }
-    let mut claims = Claims { rules: Vec::with_capacity(rules.len()), default };
+    let tls = certificates.entries(reading, tls_host);
+    let mut claims = Claims { rules: Vec::with_capacity(rules.len()), default, tls };
     for (index, rule) in rules.iter().enumerate() {
         let host = host(reading, &format!("spec.rules[{index}].host"), rule.host.as_deref().unwrap_or_default());
         let paths = rule.http.as_ref().map_or(&[][..], |http| &http.paths);
@@ -143,6 +157,15 @@ fn host(reading: &mut Reading<'_, Ingress>, field: &str, text: &str) -> Option<H
     text.parse()
         .map_err(|error: config::HostPatternError| reading.error(codes::HOST, field, error.to_string(), ""))
         .ok()
+}
+
+/// A host of `spec.tls`, which unlike a rule's cannot be left out.
+fn tls_host(reading: &mut Reading<'_, Ingress>, field: &str, text: &str) -> Option<HostPattern> {
+    if text.is_empty() {
+        reading.error(codes::HOST, field, "the host is empty", "write a DNS name, or leave hosts out");
+        return None;
+    }
+    host(reading, field, text)
 }
 
 /// The path as it is compared; the checks are the API server's (`validateHTTPIngressPath`).

@@ -2,13 +2,16 @@
 //! give the same [`Config`].
 //!
 //! What is wrong with an object is said against it and harms nobody else: an error refuses the object, a reference that
-//! leads nowhere makes that part of it answer 503. Nothing here reads a file, watches a cluster or knows what time it is.
+//! leads nowhere makes that part of it answer 503. Nothing here reads a file, watches a cluster or
+//! reads the clock.
 //!
 //! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
 //! them serve; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which Ingresses are ours, and [`ingress`] makes
-//! routes of them through [`backends`], which adds the implicit groups of plain Services.
+//! routes of them through [`backends`], which adds the implicit groups of plain Services, and [`tls`] the certificates that
+//! their hosts are answered with.
 
 mod backends;
+mod certificate;
 mod classes;
 pub mod codes;
 pub mod document;
@@ -28,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Config, Diagnostic, GroupId};
+use jiff::Timestamp;
 
 pub use classes::CONTROLLER;
 pub use document::{Located, Objects};
@@ -43,6 +47,8 @@ pub struct Options {
     pub zone: Option<Arc<str>>,
     /// Whether servers may be this host itself.
     pub local_addresses: LocalAddresses,
+    /// The present, for the validity of certificates.
+    pub now: Timestamp,
 }
 
 /// What becomes of an Ingress without a class when no `IngressClass` is the default.
@@ -78,19 +84,26 @@ pub struct Translation {
 }
 
 impl Options {
-    /// For documents read from files.
-    pub fn for_files() -> Self {
+    /// For documents read from files at `now`.
+    pub fn for_files(now: Timestamp) -> Self {
         Self {
             ingress_class: None,
             classless: Classless::ServeWithoutClasses,
             zone: None,
             local_addresses: LocalAddresses::Allow,
+            now,
         }
     }
 
-    /// For the objects of a cluster.
-    pub fn for_cluster() -> Self {
-        Self { ingress_class: None, classless: Classless::Ignore, zone: None, local_addresses: LocalAddresses::Refuse }
+    /// For the objects of a cluster at `now`.
+    pub fn for_cluster(now: Timestamp) -> Self {
+        Self {
+            ingress_class: None,
+            classless: Classless::Ignore,
+            zone: None,
+            local_addresses: LocalAddresses::Refuse,
+            now,
+        }
     }
 }
 
@@ -101,8 +114,10 @@ pub fn translate(objects: &Objects, options: &Options) -> Translation {
     let (groups, refused) = read_groups(objects, options, &services, &mut report);
     let classes = classes::Classes::read(objects, options, &mut report);
     let mut backends = backends::Backends::new(&services, groups, refused);
-    let routes = ingress::routes(objects, &classes, &mut backends, &mut report);
-    let config = Config { groups: backends.into_groups(), routes: Arc::new(routes), ..Config::default() };
+    let mut certificates = tls::Certificates::new(objects, options.now);
+    let routes = ingress::routes(objects, &classes, &mut backends, &mut certificates, &mut report);
+    let config =
+        Config { groups: backends.into_groups(), routes: Arc::new(routes), certificates: certificates.finish() };
     Translation { config, diagnostics: report.finish() }
 }
 

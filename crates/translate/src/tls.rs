@@ -1,53 +1,248 @@
-//! The Secrets an Ingress names for TLS: that they exist and hold what a listener would need. Nothing is done with them yet.
+//! `spec.tls` of Ingresses: which certificate is presented to a client that asks for a host.
+//!
+//! An entry's hosts get its certificate. A host of the rules that no entry lists gets the first certificate of the Ingress that
+//! covers it, as users of ingress-nginx know it; and an entry without hosts, in an Ingress for any host, is the default
+//! ("Defaults to the wildcard host setting for the loadbalancer controller", `IngressTLS.hosts`). Where two Ingresses claim a
+//! host the older keeps it, as with routes.
+//!
+//! A Secret of another namespace cannot be named, so none is ever used. An expired certificate is served, as by nginx: whether
+//! to go on is the client's decision. One that cannot be used at all is not served, and harms no other host.
 
-use config::{Diagnostic, Severity};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use config::{Certificate, CertificateId, Code, Diagnostic, HostPattern, PrivateKey, Severity};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressTLS};
+use rustls::crypto::CryptoProvider;
 
+use crate::certificate::{self, Flaw, Leaf, Validity};
 use crate::codes;
 use crate::document::{Located, Objects};
 use crate::kind::{Kind as _, name, namespace};
-use crate::report::Report;
+use crate::report::{Reading, Report};
 
-/// Warns of every Secret that cannot be used.
-pub fn check(ingress: &Located<Ingress>, objects: &Objects, report: &mut Report) {
-    let tls = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten()).enumerate();
-    for (index, secret_name) in tls.filter_map(|(index, tls)| Some((index, tls.secret_name.as_deref()?))) {
-        let namespace_name = (namespace(&ingress.metadata), secret_name);
-        let secret = objects
-            .secrets
-            .iter()
-            .find(|secret| (namespace(&secret.metadata), name(&secret.metadata)) == namespace_name);
-        let (code, message) = match secret {
-            None => {
-                let is_refused = objects.is_refused(Secret::KIND, namespace_name.0, secret_name);
-                let why = if is_refused { "is refused" } else { "does not exist" };
-                (codes::SECRET_MISSING, format!("Secret {}/{secret_name} {why}", namespace_name.0))
+/// The certificates that Ingresses ask for, and whose they are.
+pub struct Certificates<'o> {
+    objects: &'o Objects,
+    now: Timestamp,
+    provider: CryptoProvider,
+    secrets: HashMap<(&'o str, &'o str), &'o Secret>,
+    /// Every Secret that was asked for, read once.
+    read: BTreeMap<CertificateId, Result<Pair<'o>, Unusable>>,
+    owners: BTreeMap<HostPattern, Owner>,
+}
+
+/// One entry of `spec.tls` whose Secret can be served.
+pub struct Entry {
+    field: String,
+    id: CertificateId,
+    hosts: Vec<HostPattern>,
+}
+
+/// A pair that can be served.
+struct Pair<'o> {
+    chain: &'o str,
+    key: &'o str,
+    leaf: Leaf,
+}
+
+/// Why a Secret cannot be served, as the end of a sentence about it.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Unusable {
+    #[error("does not exist")]
+    Missing,
+    #[error("is refused")]
+    Refused,
+    #[error("is of type {0}, not kubernetes.io/tls")]
+    Type(String),
+    #[error("has no {0}")]
+    Key(&'static str),
+    #[error(transparent)]
+    Flaw(#[from] Flaw),
+}
+
+/// Whose a host is.
+struct Owner {
+    id: CertificateId,
+    /// The Ingress, for people.
+    origin: Arc<str>,
+}
+
+const HINT: &str = "kubectl create secret tls makes such a Secret from a certificate and its key";
+
+impl<'o> Certificates<'o> {
+    /// None yet; whether a certificate is valid is judged at `now`.
+    pub fn new(objects: &'o Objects, now: Timestamp) -> Self {
+        let secrets = objects.secrets.iter().map(|secret| {
+            let meta = &secret.metadata;
+            ((namespace(meta), name(meta)), &secret.object)
+        });
+        Self {
+            objects,
+            now,
+            provider: certificate::provider(),
+            secrets: secrets.collect(),
+            read: BTreeMap::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    /// Reads `spec.tls` and says what is wrong with it. `host` reads one of its hosts.
+    pub fn entries(
+        &mut self,
+        reading: &mut Reading<'_, Ingress>,
+        host: impl Fn(&mut Reading<'_, Ingress>, &str, &str) -> Option<HostPattern>,
+    ) -> Vec<Entry> {
+        let (ingress, now) = (reading.located, self.now);
+        let mut entries = Vec::new();
+        let tls = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
+        for (index, IngressTLS { hosts, secret_name }) in tls.enumerate() {
+            let field = format!("spec.tls[{index}]");
+            let named = hosts.iter().flatten().enumerate();
+            let hosts: Vec<_> =
+                named.filter_map(|(n, text)| host(reading, &format!("{field}.hosts[{n}]"), text)).collect();
+            // Without a Secret these hosts have the default certificate, which is what clients get anyway.
+            let Some(secret) = secret_name.as_deref().filter(|name| !name.is_empty()) else { continue };
+            let id = CertificateId::new(namespace(&ingress.metadata), secret);
+            match self.pair(&id) {
+                Ok(pair) => {
+                    for diagnostic in doubts(&id, &pair.leaf, now, &hosts, &field) {
+                        reading.say(diagnostic);
+                    }
+                    entries.push(Entry { field, id, hosts });
+                }
+                Err(unusable) => reading.say(
+                    Diagnostic::new(unusable.code(), Severity::Warning, format!("Secret {id} {unusable}"))
+                        .field(format!("{field}.secretName"))
+                        .hint(HINT),
+                ),
             }
-            Some(secret) => match flaw(secret) {
-                None => continue,
-                Some(flaw) => (codes::SECRET_UNUSABLE, format!("Secret {}/{secret_name} {flaw}", namespace_name.0)),
-            },
-        };
-        report.say(
-            ingress,
-            Diagnostic::new(code, Severity::Warning, message)
-                .field(format!("spec.tls[{index}].secretName"))
-                .hint("kubectl create secret tls makes such a Secret from a certificate and its key"),
-        );
+        }
+        entries
+    }
+
+    /// Lets an Ingress, with these hosts in its rules, have its certificates. The older comes first.
+    pub fn claim(
+        &mut self,
+        ingress: &Located<Ingress>,
+        entries: Vec<Entry>,
+        rule_hosts: &[&HostPattern],
+        report: &mut Report,
+    ) {
+        let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
+        let mut wishes = Vec::new();
+        let is_listed = |host: &HostPattern| entries.iter().any(|entry| entry.hosts.contains(host));
+        for host in rule_hosts.iter().filter(|host| ***host != HostPattern::Any && !is_listed(host)) {
+            if let Some(entry) = entries.iter().find(|entry| self.covers(&entry.id, host)) {
+                wishes.push(((*host).clone(), entry.id.clone(), entry.field.clone()));
+            }
+        }
+        let is_for_any = rule_hosts.is_empty() || rule_hosts.contains(&&HostPattern::Any);
+        for Entry { field, id, hosts } in entries {
+            let default = (hosts.is_empty() && is_for_any).then_some(HostPattern::Any);
+            wishes.extend(hosts.into_iter().chain(default).map(|host| (host, id.clone(), field.clone())));
+        }
+        for (host, id, field) in wishes {
+            match self.owners.get(&host) {
+                None => drop(self.owners.insert(host, Owner { id, origin: origin.clone() })),
+                Some(owner) if owner.id == id => {}
+                Some(owner) => {
+                    let place = match &host {
+                        HostPattern::Any => "the default certificate".to_owned(),
+                        HostPattern::Exact(_) | HostPattern::Wildcard(_) => format!("the certificate of {host}"),
+                    };
+                    let message =
+                        format!("{place} is already Secret {}, by {}; {id} is not used for it", owner.id, owner.origin);
+                    report.say(ingress, Diagnostic::new(codes::TLS_CONFLICT, Severity::Warning, message).field(field));
+                }
+            }
+        }
+    }
+
+    /// Every certificate that a host got.
+    pub fn finish(self) -> BTreeMap<CertificateId, Arc<Certificate>> {
+        let mut hosts: BTreeMap<CertificateId, Vec<HostPattern>> = BTreeMap::new();
+        for (host, Owner { id, .. }) in self.owners {
+            hosts.entry(id).or_default().push(host);
+        }
+        let certificates = hosts.into_iter().filter_map(|(id, hosts)| {
+            let pair = self.read.get(&id)?.as_ref().ok()?;
+            let certificate = Certificate { chain: pair.chain.into(), key: PrivateKey::new(pair.key), hosts };
+            Some((id, Arc::new(certificate)))
+        });
+        certificates.collect()
+    }
+
+    fn pair(&mut self, id: &CertificateId) -> &Result<Pair<'o>, Unusable> {
+        let Self { objects, secrets, provider, .. } = self;
+        self.read.entry(id.clone()).or_insert_with(|| match secrets.get(&(id.namespace(), id.name())) {
+            Some(secret) => Pair::read(secret, provider),
+            None if objects.is_refused(Secret::KIND, id.namespace(), id.name()) => Err(Unusable::Refused),
+            None => Err(Unusable::Missing),
+        })
+    }
+
+    fn covers(&self, id: &CertificateId, host: &HostPattern) -> bool {
+        self.read.get(id).and_then(|read| read.as_ref().ok()).is_some_and(|pair| pair.leaf.covers(host))
     }
 }
 
-fn flaw(secret: &Secret) -> Option<String> {
-    match secret.type_.as_deref() {
-        Some("kubernetes.io/tls") => {
-            let filled = |key: &str| {
-                let data = secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|value| !value.0.is_empty());
-                let text = secret.string_data.as_ref().and_then(|data| data.get(key));
-                data || text.is_some_and(|text| !text.is_empty())
-            };
-            ["tls.crt", "tls.key"].into_iter().find(|key| !filled(key)).map(|key| format!("has no {key}"))
+impl<'o> Pair<'o> {
+    fn read(secret: &'o Secret, provider: &CryptoProvider) -> Result<Self, Unusable> {
+        match secret.type_.as_deref() {
+            Some("kubernetes.io/tls") => {}
+            other => return Err(Unusable::Type(other.filter(|kind| !kind.is_empty()).unwrap_or("Opaque").to_owned())),
         }
-        other => Some(format!("is of type {}, not kubernetes.io/tls", other.unwrap_or("Opaque"))),
+        let chain = value(secret, "tls.crt")?;
+        let key = value(secret, "tls.key")?;
+        let leaf = Leaf::read(chain.as_bytes(), key.as_bytes(), provider)?;
+        Ok(Self { chain, key, leaf })
     }
+}
+
+impl Unusable {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing | Self::Refused => codes::SECRET_MISSING,
+            Self::Type(_) | Self::Key(_) | Self::Flaw(_) => codes::SECRET_UNUSABLE,
+        }
+    }
+}
+
+/// The text of a key; `stringData` precedes `data`, as the API server merges them.
+fn value<'s>(secret: &'s Secret, key: &'static str) -> Result<&'s str, Unusable> {
+    let text = secret.string_data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
+    let bytes = text.or_else(|| Some(&*secret.data.as_ref()?.get(key)?.0)).unwrap_or_default();
+    // PEM is ASCII (RFC 7468); what else stands in the file is for people.
+    std::str::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty()).ok_or(Unusable::Key(key))
+}
+
+/// What is doubtful about a certificate that is served all the same.
+fn doubts(id: &CertificateId, leaf: &Leaf, now: Timestamp, hosts: &[HostPattern], field: &str) -> Vec<Diagnostic> {
+    let mut doubts = Vec::new();
+    let validity = match leaf.validity(now) {
+        Validity::Valid => None,
+        Validity::Early(from) => Some(format!("is not valid before {from}")),
+        Validity::Expired(until) => Some(format!("expired at {until}")),
+    };
+    if let Some(when) = validity {
+        let message = format!("the certificate of Secret {id} {when}; it is served, and clients will refuse it");
+        doubts.push(
+            Diagnostic::new(codes::CERTIFICATE_TIME, Severity::Warning, message)
+                .field(format!("{field}.secretName"))
+                .hint("renew the certificate, or set this machine's clock"),
+        );
+    }
+    for (n, host) in hosts.iter().enumerate().filter(|(_, host)| !leaf.covers(host)) {
+        let names = if leaf.names().is_empty() { "no DNS name".to_owned() } else { leaf.names().join(", ") };
+        let message = format!("the certificate of Secret {id} is not for {host}; it is for {names}");
+        doubts.push(
+            Diagnostic::new(codes::CERTIFICATE_HOST, Severity::Warning, message)
+                .field(format!("{field}.hosts[{n}]"))
+                .hint("only the subject alternative names count, not the common name (RFC 6125)"),
+        );
+    }
+    doubts
 }

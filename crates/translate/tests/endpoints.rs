@@ -5,7 +5,7 @@ mod common;
 
 use std::fmt::Write as _;
 
-use common::{addresses, files, group, objects, said};
+use common::{NOW, addresses, files, group, objects, said};
 use translate::{LocalAddresses, Options, translate};
 
 const SERVICE: &str = "
@@ -200,7 +200,7 @@ const HINTED: &str = "endpoints:
 - {addresses: [10.0.0.3], hints: {forZones: [{name: b}, {name: a}]}}";
 
 fn in_zone(zone: Option<&str>, endpoints: &str) -> Vec<String> {
-    let options = Options { zone: zone.map(Into::into), ..Options::for_files() };
+    let options = Options { zone: zone.map(Into::into), ..Options::for_files(NOW) };
     let translation = translate(&objects(&with(GROUP, &[slice("a", endpoints)])), &options);
     addresses(&translation.config, "default/g").into_iter().map(|a| a.replace(":8080", "")).collect()
 }
@@ -257,7 +257,7 @@ fn rule_12_the_pod_and_its_zone_are_carried() {
 fn loopback_endpoints_are_for_files_only() {
     let endpoints = "endpoints: [{addresses: [127.0.0.1]}, {addresses: [169.254.169.254]}, {addresses: [10.0.0.1]}]";
     let objects = objects(&with(GROUP, &[slice("a", endpoints)]));
-    let options = Options { local_addresses: LocalAddresses::Refuse, ..Options::for_files() };
+    let options = Options { local_addresses: LocalAddresses::Refuse, ..Options::for_files(NOW) };
     let cluster = translate(&objects, &options);
     assert_eq!(addresses(&cluster.config, "default/g"), ["10.0.0.1:8080"]);
     assert_eq!(
@@ -267,7 +267,7 @@ fn loopback_endpoints_are_for_files_only() {
             "FB4006 warning EndpointSlice default/a endpoints[1].addresses[0]"
         ]
     );
-    assert_eq!(addresses(&translate(&objects, &Options::for_files()).config, "default/g").len(), 3);
+    assert_eq!(addresses(&translate(&objects, &Options::for_files(NOW)).config, "default/g").len(), 3);
 }
 
 #[test]

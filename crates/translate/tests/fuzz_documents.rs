@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use config::GroupId;
+use jiff::Timestamp;
 use proptest::prelude::*;
 use translate::document::{SourceFile, read};
 use translate::{Options, Translation, translate};
@@ -107,7 +108,7 @@ fn holds(bytes: &[u8]) {
         assert!(!name.is_empty() && group.metadata.namespace.is_some());
         assert!(!group.faults.is_empty() || (1..=256).contains(&group.spec.servers.len()));
     }
-    let Translation { config, .. } = translate(&documents.objects, &Options::for_files());
+    let Translation { config, .. } = translate(&documents.objects, &Options::for_files(Timestamp::UNIX_EPOCH));
     for faulty in documents.objects.upstream_groups.iter().filter(|group| !group.faults.is_empty()) {
         let meta = &faulty.metadata;
         let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());

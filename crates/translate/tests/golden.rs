@@ -4,8 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use translate::document::{SourceFile, read};
 use translate::{Options, translate};
+
+/// Within the life of the certificates in these directories.
+const NOW: Timestamp = Timestamp::constant(1_893_456_000, 0);
 
 /// The configuration as JSON and every diagnostic as it is printed.
 fn translated(directory: &str, options: &Options) -> String {
@@ -28,27 +32,27 @@ fn translated(directory: &str, options: &Options) -> String {
 
 #[test]
 fn a_shop_with_a_standby_and_sticky_sessions() {
-    insta::assert_snapshot!(translated("shop", &Options::for_files()));
+    insta::assert_snapshot!(translated("shop", &Options::for_files(NOW)));
 }
 
 #[test]
 fn a_canary_by_shared_weights() {
-    insta::assert_snapshot!(translated("canary", &Options::for_files()));
+    insta::assert_snapshot!(translated("canary", &Options::for_files(NOW)));
 }
 
 #[test]
 fn a_cluster_that_another_controller_serves() {
-    insta::assert_snapshot!("nobody_asked", translated("migration", &Options::for_files()));
-    let asked = Options { ingress_class: Some("nginx".into()), ..Options::for_files() };
+    insta::assert_snapshot!("nobody_asked", translated("migration", &Options::for_files(NOW)));
+    let asked = Options { ingress_class: Some("nginx".into()), ..Options::for_files(NOW) };
     insta::assert_snapshot!("asked_for_by_class", translated("migration", &asked));
 }
 
 #[test]
 fn everything_wrong_is_said_at_once_and_once() {
-    insta::assert_snapshot!(translated("everything", &Options::for_files()));
+    insta::assert_snapshot!(translated("everything", &Options::for_files(NOW)));
 }
 
 #[test]
 fn mistakes_are_said_where_they_stand() {
-    insta::assert_snapshot!(translated("mistakes", &Options::for_files()));
+    insta::assert_snapshot!(translated("mistakes", &Options::for_files(NOW)));
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{addresses, errors, files, group, objects, said};
+use common::{NOW, addresses, errors, files, group, objects, said};
 use config::{Method, Millis, Sticky, Tier};
 use translate::{Options, translate};
 
@@ -87,9 +87,9 @@ fn what_this_release_cannot_do_is_refused() {
 fn a_cluster_may_not_name_this_host() {
     for address in ["127.0.0.1:80", "169.254.169.254:80", "unix:/run/app.sock", "[::1]:80"] {
         let objects = objects(&spec("").replace("10.0.0.1:80", address));
-        let translation = translate(&objects, &Options::for_cluster());
+        let translation = translate(&objects, &Options::for_cluster(NOW));
         assert_eq!(said(&translation), ["FB3104 error UpstreamGroup default/g spec.servers[0].address"], "{address}");
-        assert_eq!(errors(&translate(&objects, &Options::for_files())), 0);
+        assert_eq!(errors(&translate(&objects, &Options::for_files(NOW))), 0);
     }
 }
 

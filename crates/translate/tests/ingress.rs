@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{files, objects, routes, said};
+use common::{NOW, files, objects, routes, said};
 use translate::{Classless, Options, Translation, translate};
 
 const APP: &str = "
@@ -148,13 +148,13 @@ fn classes_by_field_annotation_and_default() {
         simple("both", &annotated("theirs"), "ingressClassName: mine, "),
         simple("none", "", ""),
     );
-    assert_eq!(served(&documents, &Options::for_files()), ["both", "field", "legacy"]);
-    let everybody = Options { classless: Classless::Serve, ..Options::for_files() };
+    assert_eq!(served(&documents, &Options::for_files(NOW)), ["both", "field", "legacy"]);
+    let everybody = Options { classless: Classless::Serve, ..Options::for_files(NOW) };
     assert_eq!(served(&documents, &everybody), ["both", "field", "legacy", "none"]);
     let with_default = documents
         .replace("{name: mine}", "{name: mine, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}");
-    assert_eq!(served(&with_default, &Options::for_cluster()), ["both", "field", "legacy", "none"]);
-    let one = Options { ingress_class: Some("theirs".into()), ..Options::for_files() };
+    assert_eq!(served(&with_default, &Options::for_cluster(NOW)), ["both", "field", "legacy", "none"]);
+    let one = Options { ingress_class: Some("theirs".into()), ..Options::for_files(NOW) };
     assert_eq!(served(&documents, &one), ["foreign"]);
     assert_eq!(
         said(&files(&documents)),
@@ -170,15 +170,15 @@ fn classes_by_field_annotation_and_default() {
 #[test]
 fn without_any_class_a_laptop_is_served_and_a_cluster_is_not() {
     let documents = format!("{APP}{}", simple("plain", "", ""));
-    assert_eq!(served(&documents, &Options::for_files()), ["plain"]);
-    assert_eq!(served(&documents, &Options::for_cluster()), Vec::<String>::new());
+    assert_eq!(served(&documents, &Options::for_files(NOW)), ["plain"]);
+    assert_eq!(served(&documents, &Options::for_cluster(NOW)), Vec::<String>::new());
 }
 
 #[test]
 fn a_class_that_does_not_exist_is_said_unless_it_was_asked_for() {
     let documents = format!("{APP}{}", simple("web", "", "ingressClassName: nginx, "));
     assert_eq!(said(&files(&documents)), ["FB5001 warning Ingress default/web spec.ingressClassName"]);
-    let asked = Options { ingress_class: Some("nginx".into()), ..Options::for_files() };
+    let asked = Options { ingress_class: Some("nginx".into()), ..Options::for_files(NOW) };
     assert_eq!(served(&documents, &asked), ["web"]);
 }
 
@@ -199,7 +199,7 @@ fn of_several_default_classes_the_newest_counts() {
         default("new", OURS, 2024),
         simple("web", "", "")
     );
-    assert_eq!(served(&documents, &Options::for_cluster()), ["web"]);
+    assert_eq!(served(&documents, &Options::for_cluster(NOW)), ["web"]);
     assert_eq!(said(&files(&documents)), ["FB5004 warning IngressClass old metadata.annotations"]);
 }
 
@@ -314,29 +314,4 @@ fn habits_of_another_controller_are_pointed_out() {
             "FB5007 warning Ingress default/web spec.rules[0].http.paths[0].path"
         ]
     );
-}
-
-#[test]
-fn tls_secrets_are_looked_at() {
-    let secret = |name: &str, kind: &str, data: &str| {
-        format!("kind: Secret\nmetadata: {{name: {name}}}\ntype: {kind}\ndata: {data}\n---\n")
-    };
-    let spec = format!(
-        "{{tls: [{{secretName: good}}, {{secretName: gone}}, {{secretName: opaque}}, {{secretName: half}}, {{hosts: [a.example]}}], rules: [{{http: {{paths: [{{path: /, pathType: Prefix, {SERVICE}}}]}}}}]}}"
-    );
-    let translation = of(&[
-        secret("good", "kubernetes.io/tls", "{tls.crt: eA==, tls.key: eA==}"),
-        secret("opaque", "Opaque", "{}"),
-        secret("half", "kubernetes.io/tls", "{tls.crt: eA==, tls.key: ''}"),
-        ingress("web", "", &spec),
-    ]);
-    assert_eq!(
-        said(&translation),
-        [
-            "FB4007 warning Ingress default/web spec.tls[1].secretName",
-            "FB4008 warning Ingress default/web spec.tls[2].secretName",
-            "FB4008 warning Ingress default/web spec.tls[3].secretName"
-        ]
-    );
-    assert_eq!(routes(&translation.config).len(), 1, "the routes hold all the same");
 }

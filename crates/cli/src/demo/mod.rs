@@ -74,7 +74,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         Some(path) => path,
         None => quickstart()?,
     };
-    let options = translate::Options::for_files();
+    let options = translate::Options::for_files(jiff::Timestamp::now());
     let first = watch::load(std::slice::from_ref(&path), &options);
     if first.is_refused() {
         for diagnostic in &first.diagnostics {

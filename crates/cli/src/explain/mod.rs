@@ -107,7 +107,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &translate::Options::for_files());
+    let load = watch::load(&args.config, &translate::Options::for_files(jiff::Timestamp::now()));
     for diagnostic in load.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Note) {
         eprintln!("{diagnostic}");
     }

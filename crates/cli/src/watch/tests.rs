@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
@@ -23,7 +24,7 @@ struct Watched {
 
 impl Watched {
     fn begin(path: &Path) -> Self {
-        let options = translate::Options::for_files();
+        let options = translate::Options::for_files(Timestamp::now());
         let first = load(&[path.to_owned()], &options);
         Self { files: watch(vec![path.to_owned()], options, first.config.revision()) }
     }
@@ -168,7 +169,7 @@ async fn nothing_is_lost_before_the_watch_begins() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("app.yaml");
     fs::write(&file, group("one", 1)).unwrap();
-    let options = translate::Options::for_files();
+    let options = translate::Options::for_files(Timestamp::now());
     let running = load(std::slice::from_ref(&file), &options).config.revision();
     fs::write(&file, group("two", 1)).unwrap();
     let mut watched = Watched { files: watch(vec![file], options, running) };

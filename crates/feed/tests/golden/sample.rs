@@ -146,8 +146,11 @@ pub fn config() -> Config {
         ("two", group(Method::RandomTwo, None)),
         ("web:http", web),
     ];
-    let certificate =
-        Certificate { chain: "PEM of chain".get(..11).unwrap().into(), key: PrivateKey::new("PEM of ke") };
+    let certificate = Certificate {
+        chain: "PEM of chain".get(..11).unwrap().into(),
+        key: PrivateKey::new("PEM of ke"),
+        hosts: vec![],
+    };
     Config {
         groups: groups.map(|(name, group)| (GroupId::new("shop", name), Arc::new(group))).into(),
         routes: Arc::new(Routes { hosts: routes() }),

@@ -84,7 +84,7 @@ fn turn_certificate(config: &mut Config, random: &mut Random) {
     let id = CertificateId::new("shop", random.pick(&["tls", "other"]).unwrap());
     if config.certificates.remove(&id).is_none() || random.per_mille(700) {
         let key = PrivateKey::new(&format!("key {}", random.below(1000)));
-        config.certificates.insert(id, Arc::new(Certificate { chain: "chain".into(), key }));
+        config.certificates.insert(id, Arc::new(Certificate { chain: "chain".into(), key, hosts: Vec::new() }));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether a text is of a form that a schema's `format` names.
 
+use jiff::Timestamp;
+
 /// Standard base64 with padding, line breaks allowed, as Go's `encoding/base64` reads a `[]byte`.
 pub(super) fn is_base64(text: &str) -> bool {
     let bytes: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
@@ -11,7 +13,7 @@ pub(super) fn is_base64(text: &str) -> bool {
 
 /// `2006-01-02T15:04:05Z`, with a fraction or an offset if need be.
 pub(super) fn is_rfc3339(text: &str) -> bool {
-    text.parse::<k8s_openapi::jiff::Timestamp>().is_ok()
+    text.parse::<Timestamp>().is_ok()
 }
 
 #[cfg(test)]

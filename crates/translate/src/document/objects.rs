@@ -1,6 +1,7 @@
 //! The objects a configuration is made of, each with the place it was read from, if it was read from a file.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use super::SourceMap;
+use crate::kind::{Kind, name, namespace};
 
 /// What reading files gave.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +44,7 @@ pub struct Objects {
 }
 
 /// An object and where it stands in a file; objects of a cluster stand nowhere.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Located<T> {
     /// The object.
     pub object: T,
@@ -64,6 +66,14 @@ impl Objects {
     /// Whether the object was written and is not here.
     pub fn is_refused(&self, kind: &str, namespace: &str, name: &str) -> bool {
         self.refused.contains(&ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() })
+    }
+}
+
+impl<T: Kind> fmt::Debug for Located<T> {
+    /// Its name alone: the content may be a Secret's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meta = self.object.metadata();
+        write!(f, "{} {}/{}", T::KIND, namespace(meta), name(meta))
     }
 }
 

@@ -2,9 +2,13 @@
 #![allow(dead_code, clippy::missing_panics_doc)]
 
 use config::{Availability, Config, Group, Severity, Target};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use translate::{Located, Objects, Options, Translation, translate};
+
+/// When all of this happens.
+pub const NOW: Timestamp = Timestamp::constant(1_795_341_600, 0);
 
 /// Objects from documents separated by `---`. A namespace that is left out is `default`.
 pub fn objects(yaml: &str) -> Objects {
@@ -34,7 +38,7 @@ fn object<T: DeserializeOwned>(value: Value) -> Located<T> {
 }
 
 pub fn files(yaml: &str) -> Translation {
-    translate(&objects(yaml), &Options::for_files())
+    translate(&objects(yaml), &Options::for_files(NOW))
 }
 
 /// The servers of a group as `address` in order, `address!` for draining ones.
