@@ -8,4 +8,6 @@ pub mod clock;
 pub mod facts;
 pub mod fleet;
 pub mod hub;
+pub mod identity;
 pub mod lease;
+pub mod serve;

@@ -126,6 +126,11 @@ impl Scope {
 }
 
 impl View {
+    /// What was asked for.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     /// Whether the resource exists for this subscriber.
     pub fn sees(&self, key: &ResourceKey) -> bool {
         if key.is_private() && self.private_keys == PrivateKeys::Withheld {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use config::{GroupId, Millis, Revision, Tier};
-use feed::report::{Absorbed, Counters, Extent, GroupReport, History, Report, ServerReport, ServerState};
 use feed::Scope;
+use feed::report::{Absorbed, Counters, Extent, GroupReport, History, Report, ServerReport, ServerState};
 use proptest::prelude::*;
 
 /// A life told report by report: what exists is listed in full ones, what changed in the others.
@@ -40,7 +40,17 @@ fn report(epoch: u64, seq: u64, full: bool, servers: &[(u8, u8, u64)]) -> Report
     }
     let extent = if full { Extent::Full } else { Extent::Changes };
     let revision = Revision::of(&seq.to_be_bytes());
-    Report { instance: "proxy-1".into(), epoch, seq, extent, revision, age: Millis(seq), scope: Scope::All, rejected: BTreeMap::new(), groups }
+    Report {
+        instance: "proxy-1".into(),
+        epoch,
+        seq,
+        extent,
+        revision,
+        age: Millis(seq),
+        scope: Scope::All,
+        rejected: BTreeMap::new(),
+        groups,
+    }
 }
 
 fn absorbed(reports: &[Report]) -> History {

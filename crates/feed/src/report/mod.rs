@@ -179,7 +179,9 @@ impl Report {
             return Err(place("reports are counted from 1"));
         }
         let servers: usize = self.groups.values().map(|group| group.servers.len()).sum();
-        if self.rejected.len() > limits::PROBLEMS_KEPT || self.rejected.values().any(|one| one.problem.len() > limits::PROBLEM) {
+        if self.rejected.len() > limits::PROBLEMS_KEPT
+            || self.rejected.values().any(|one| one.problem.len() > limits::PROBLEM)
+        {
             return Err(place("rejected resources are few and their problems short"));
         }
         if servers > limits::REPORTED_SERVERS || self.groups.len() > limits::RESOURCES {

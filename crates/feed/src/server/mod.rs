@@ -17,7 +17,7 @@ use crate::frames::{Bye, ClientFrame, Hello, ServerFrame, Welcome};
 use crate::limits;
 use crate::lines::LineDecoder;
 use crate::published::Published;
-use crate::scope::Grant;
+use crate::scope::{Grant, Scope};
 use crate::text::tidy;
 use crate::versions::Versions;
 use crate::violation::Violation;
@@ -139,6 +139,16 @@ impl Subscriber {
     /// The protocol spoken with it.
     pub fn protocol(&self) -> Option<u32> {
         self.live().map(|live| live.protocol)
+    }
+
+    /// What it asked for.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.live().map(|live| live.ledger.view().scope())
+    }
+
+    /// The last commit it acknowledged; 0 before the first.
+    pub fn acked(&self) -> u64 {
+        self.live().map_or(0, |live| live.acked)
     }
 
     /// Whether the resource concerns it at all.

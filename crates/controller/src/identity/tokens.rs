@@ -1,0 +1,202 @@
+//! Tokens to identities, through the API server's `TokenReview` (`authentication.k8s.io/v1`).
+//!
+//! The API server is spared: an answer is used again for seconds, several who show one token wait for one review, reviews at
+//! once and per second are bounded, and an address that sends bad tokens is answered without asking. While the API server
+//! cannot be asked, a token that it accepted within the last hour is believed, until its own end; others are told to come again.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use config::Millis;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use parking_lot::Mutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::time::{sleep, timeout_at};
+
+use super::budget::{Allowance, Budget};
+use super::cache::{Cache, Key, Known, Lifetimes};
+use super::{Denied, Identity, Policy, Token};
+use crate::clock::Clock;
+
+/// What [`Tokens`] goes by. The defaults are meant for every installation; tests use smaller ones.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What tokens must be for.
+    pub audience: Arc<str>,
+    /// How long answers count.
+    pub lifetimes: Lifetimes,
+    /// What an address may get wrong.
+    pub allowance: Allowance,
+    /// How long the API server may take, waiting for a place included.
+    pub patience: Duration,
+    /// Reviews at once.
+    pub places: usize,
+    /// A place is free again after this time at the earliest, which bounds the reviews per second.
+    pub pause: Duration,
+}
+
+/// Reviews tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    reviews: Api<TokenReview>,
+    policy: Policy,
+    terms: Terms,
+    clock: Clock,
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    cache: Cache,
+    budget: Budget,
+    /// Tokens that are being reviewed. Who comes second waits for the lock and finds the answer.
+    asking: HashMap<Key, Weak<AsyncMutex<()>>>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            audience: "forebay.dev".into(),
+            lifetimes: Lifetimes::default(),
+            allowance: Allowance::default(),
+            patience: Duration::from_secs(8),
+            places: 32,
+            pause: Duration::from_millis(50),
+        }
+    }
+}
+
+impl Tokens {
+    /// Asks the API server of `client`.
+    pub fn new(client: Client, policy: Policy, terms: Terms, clock: Clock) -> Self {
+        let state =
+            State { cache: Cache::new(terms.lifetimes), budget: Budget::new(terms.allowance), asking: HashMap::new() };
+        let places = Arc::new(Semaphore::new(terms.places));
+        Self { reviews: Api::all(client), policy, terms, clock, places, state: Mutex::new(state) }
+    }
+
+    /// Who shows this token, for the first time on a stream, from `address`.
+    pub async fn identify(&self, text: &str, address: IpAddr) -> Result<(Token, Arc<Identity>), Denied> {
+        let token = Token::read(text, &self.terms.audience, self.epoch_seconds())?;
+        let identity = self.known_or_reviewed(&token, Some(address)).await?;
+        Ok((token, identity))
+    }
+
+    /// Who showed this token before, if that still holds.
+    pub async fn again(&self, token: &Token) -> Result<Arc<Identity>, Denied> {
+        if token.has_expired(self.epoch_seconds()) {
+            return Err(super::TokenError::Expired.into());
+        }
+        self.known_or_reviewed(token, None).await
+    }
+
+    /// What tokens must be for.
+    pub fn audience(&self) -> &Arc<str> {
+        &self.terms.audience
+    }
+
+    /// What accounts may see.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    async fn known_or_reviewed(&self, token: &Token, address: Option<IpAddr>) -> Result<Arc<Identity>, Denied> {
+        let key = token.digest();
+        if let Known::Fresh(answer) = self.look(&key) {
+            return answer;
+        }
+        let turn = self.turn(key);
+        let until = self.clock.instant(self.clock.now()) + self.terms.patience;
+        let reviewed = timeout_at(until, async {
+            let _turn = turn.lock().await;
+            let stale = match self.look(&key) {
+                Known::Fresh(answer) => return answer,
+                Known::Stale(_) => true,
+                Known::Nothing => false,
+            };
+            // A token that was accepted before is nobody's guess.
+            if let (false, Some(address)) = (stale, address) {
+                let checked = self.state.lock().budget.check(address, self.clock.now());
+                checked.map_err(|after| Denied::Throttled { after })?;
+            }
+            let answer = self.review(token).await;
+            self.learn(key, &answer, address);
+            answer
+        });
+        let answer = reviewed.await.unwrap_or_else(|_| Err(unavailable("it takes too long")));
+        match (answer, self.look(&key)) {
+            (Err(Denied::Unavailable { .. }), Known::Stale(identity)) => Ok(identity),
+            (answer, _) => answer,
+        }
+    }
+
+    fn look(&self, key: &Key) -> Known {
+        self.state.lock().cache.look(key, self.clock.now())
+    }
+
+    fn turn(&self, key: Key) -> Arc<AsyncMutex<()>> {
+        let mut state = self.state.lock();
+        if let Some(turn) = state.asking.get(&key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        state.asking.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        state.asking.insert(key, Arc::downgrade(&turn));
+        turn
+    }
+
+    fn learn(&self, key: Key, answer: &Result<Arc<Identity>, Denied>, address: Option<IpAddr>) {
+        let now = self.clock.now();
+        let state = &mut *self.state.lock();
+        match answer {
+            Err(Denied::Unavailable { .. }) => return,
+            Err(_) => address.into_iter().for_each(|address| state.budget.spend(address, now)),
+            Ok(_) => {}
+        }
+        state.cache.remember(key, answer.clone(), now);
+    }
+
+    async fn review(&self, token: &Token) -> Result<Arc<Identity>, Denied> {
+        let place = self.places.clone().acquire_owned().await.map_err(|closed| unavailable(closed.to_string()))?;
+        let pause = self.terms.pause;
+        // Freed by a task of its own: a client that goes away must not make room for the next review at once.
+        tokio::spawn(async move {
+            sleep(pause).await;
+            drop(place);
+        });
+        let spec = TokenReviewSpec {
+            audiences: Some(vec![self.terms.audience.to_string()]),
+            token: Some(token.reveal().to_owned()),
+        };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let answer = self.reviews.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
+        self.judge(token, answer.status.unwrap_or_default()).map(Arc::new)
+    }
+
+    fn judge(&self, token: &Token, status: TokenReviewStatus) -> Result<Identity, Denied> {
+        if !status.authenticated.unwrap_or(false) {
+            return Err(Denied::Rejected(status.error.unwrap_or_else(|| "it does not say why".to_owned())));
+        }
+        // An API server that knows no audiences would accept tokens for itself (TokenReviewStatus.audiences).
+        if !status.audiences.unwrap_or_default().iter().any(|audience| **audience == *self.terms.audience) {
+            return Err(Denied::Rejected("it did not check the audience".to_owned()));
+        }
+        let left = token.expires().map(|at| at.saturating_sub(self.epoch_seconds()).saturating_mul(1000));
+        let ends = left.map(|left| Millis(self.clock.now().0.saturating_add(left)));
+        Ok(self.policy.user(&status.user.unwrap_or_default(), ends)?)
+    }
+
+    fn epoch_seconds(&self) -> u64 {
+        u64::try_from(self.clock.wall().as_second()).unwrap_or(0)
+    }
+}
+
+fn unavailable(problem: impl Into<String>) -> Denied {
+    Denied::Unavailable { problem: problem.into(), after: Millis::from_secs(5) }
+}

@@ -1,0 +1,161 @@
+//! The lines to one subscriber as a response's body. hyper asks for the next line when it has sent the last, so what is waiting
+//! is at most a line or two, and those are the bytes that everybody is sent.
+//!
+//! [`Stream`] is what the body and the task beside it share: the machine of the feed, and whether the body waits.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use config::{Millis, ResourceKey};
+use feed::{Received, Standing, Subscriber, Violation};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::Server;
+
+/// Refused resources that are named in the list of subscribers.
+const NAMED: usize = feed::limits::PROBLEMS_KEPT;
+
+/// A subscriber's stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    server: Arc<Server>,
+    state: Mutex<State>,
+    /// Cancelled when the response is over.
+    pub closed: CancellationToken,
+}
+
+/// The body.
+#[derive(Debug)]
+pub(super) struct Lines(pub Arc<Stream>);
+
+#[derive(Debug)]
+struct State {
+    subscriber: Subscriber,
+    asking: Asking,
+    sent: Sent,
+    refused: Vec<ResourceKey>,
+}
+
+/// Whether hyper waits for a line.
+#[derive(Debug)]
+enum Asking {
+    /// It has everything.
+    Yes(Waker),
+    /// It was given a line, or woken to take one, at this moment, and has not asked since.
+    No(Millis),
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub lines: u64,
+    pub bytes: u64,
+}
+
+impl Stream {
+    pub fn new(server: Arc<Server>, subscriber: Subscriber) -> Arc<Self> {
+        let asking = Asking::No(server.clock.now());
+        let state = State { subscriber, asking, sent: Sent::default(), refused: Vec::new() };
+        Arc::new(Self { server, state: Mutex::new(state), closed: CancellationToken::new() })
+    }
+
+    /// Looks at the machine.
+    pub fn look<R>(&self, look: impl FnOnce(&Subscriber, Sent, &[ResourceKey]) -> R) -> R {
+        let state = self.state.lock();
+        look(&state.subscriber, state.sent, &state.refused)
+    }
+
+    /// Takes what arrived. The answer may be a line, hence the body is woken.
+    pub fn receive(&self, bytes: &[u8]) -> Result<Vec<Received>, Violation> {
+        let mut state = self.state.lock();
+        let State { subscriber, refused, .. } = &mut *state;
+        let received = self.server.hub.read(|published| subscriber.receive(bytes, published, self.server.clock.now()));
+        for one in received.iter().flatten() {
+            match one {
+                Received::Introduced => {}
+                Received::Acked { .. } => {
+                    refused.retain(|key| matches!(subscriber.standing(key), Standing::Refused { .. }));
+                }
+                Received::Refused { key, .. } => {
+                    if refused.len() < NAMED && !refused.contains(key) {
+                        refused.push(key.clone());
+                    }
+                }
+            }
+        }
+        drop(state);
+        self.nudge();
+        received
+    }
+
+    /// Says goodbye with the next line.
+    pub fn leave(&self, reason: &str, within: Millis) {
+        self.state.lock().subscriber.leave(reason, within);
+        self.nudge();
+    }
+
+    /// There may be something to say.
+    pub fn nudge(&self) {
+        let mut state = self.state.lock();
+        if matches!(state.asking, Asking::Yes(_)) {
+            let now = Asking::No(self.server.clock.now());
+            if let Asking::Yes(waker) = std::mem::replace(&mut state.asking, now) {
+                drop(state);
+                waker.wake();
+            }
+        }
+    }
+
+    /// When to look again: for a sign of life if the body waits; else for a subscriber that does not read.
+    pub fn deadline(&self) -> Option<Millis> {
+        let state = self.state.lock();
+        match &state.asking {
+            Asking::Yes(_) => state.subscriber.deadline(),
+            Asking::No(since) => Some(self.stalled_at(*since)),
+        }
+    }
+
+    /// Whether a line was left untaken for too long.
+    pub fn is_stalled(&self, now: Millis) -> bool {
+        matches!(self.state.lock().asking, Asking::No(since) if self.stalled_at(since) <= now)
+    }
+
+    fn stalled_at(&self, since: Millis) -> Millis {
+        Millis(since.0.saturating_add(self.server.bounds.stalled.0))
+    }
+}
+
+impl Lines {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Stream { server, state, .. } = &*self.0;
+        let now = server.clock.now();
+        let state = &mut *state.lock();
+        match server.hub.read(|published| state.subscriber.poll(published, now)) {
+            Some(line) => {
+                state.asking = Asking::No(now);
+                state.sent.lines += 1;
+                state.sent.bytes += line.len() as u64;
+                server.counters.sent(line.len());
+                Poll::Ready(Some(line))
+            }
+            None if state.subscriber.is_gone() => Poll::Ready(None),
+            None => {
+                state.asking = Asking::Yes(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the last line was taken.
+    pub fn is_over(&self) -> bool {
+        self.0.state.lock().subscriber.is_gone()
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.0.closed.cancel();
+    }
+}
