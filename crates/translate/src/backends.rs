@@ -3,35 +3,81 @@
 //! Implicit groups are made as they are referred to, with nginx's defaults, and named by the port's number however the
 //! reference spelled it, so that two routes to one port share one group and its failures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{Address, Diagnostic, Group, GroupId, Server, Severity, Target};
 use k8s_openapi::api::core::v1::TypedLocalObjectReference;
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressServiceBackend};
 
+use crate::by_name::{ByName, Name};
 use crate::codes;
 use crate::endpoints::Draining;
 use crate::kind::namespace;
-use crate::report::Reading;
+use crate::report::{Place, Reading};
 use crate::services::{MEND, PortRef, Services};
+use crate::verdict::Verdict;
 
-/// Every group, those of objects and those that routes call into being.
+/// Resolves backends, and remembers what they came to need.
 pub struct Backends<'a> {
-    services: &'a Services<'a>,
-    groups: BTreeMap<GroupId, Arc<Group>>,
-    refused: BTreeSet<GroupId>,
+    services: Services<'a>,
+    groups: &'a BTreeMap<GroupId, Verdict>,
+    needs: Needs,
+}
+
+/// What routes need beside the groups of objects.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// The implicit groups.
+    pub implicit: BTreeMap<GroupId, Implicit>,
+    /// Every Service that was asked for, whether or not it exists.
+    pub services: ByName<()>,
+}
+
+/// The group of one port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Implicit {
+    service: Arc<str>,
+    port: u16,
+    /// The first reference to it.
+    pub place: Option<Place>,
+}
+
+impl Needs {
+    /// The implicit groups of a Service.
+    pub fn implicit_of(&self, (namespace, service): &Name) -> impl Iterator<Item = GroupId> {
+        let first = GroupId::for_service(namespace, service, "");
+        let prefix = first.name().to_owned();
+        let of_service = move |id: &&GroupId| id.namespace() == &**namespace && id.name().starts_with(&prefix);
+        self.implicit.range(first..).map(|(id, _)| id).take_while(of_service).cloned()
+    }
+}
+
+impl Implicit {
+    /// The group with what is said about it where it is referred to. `None` when the Service no longer has the port; the
+    /// routes are then read again, too.
+    pub fn read(&self, id: &GroupId, services: Services<'_>) -> Option<(Group, Option<Diagnostic>)> {
+        let resolved = services.port(id.namespace(), &self.service, PortRef::Number(self.port)).ok()?;
+        let endpoints = services.endpoints(id.namespace(), &self.service, resolved, Draining::Leave);
+        let note = self.place.as_ref().filter(|_| endpoints.is_empty());
+        let note = note.map(|place| place.say(services.no_endpoints(id.namespace(), &self.service, resolved)));
+        let servers = endpoints.into_iter().map(|endpoint| Server {
+            pod: endpoint.pod,
+            ..Server::new(&self.service, Address::Inet(endpoint.address))
+        });
+        Some((Group::with_defaults(servers.collect()), note))
+    }
 }
 
 impl<'a> Backends<'a> {
-    /// The groups of objects; `refused` are those whose object exists but is not used.
-    pub fn new(services: &'a Services<'a>, groups: BTreeMap<GroupId, Arc<Group>>, refused: BTreeSet<GroupId>) -> Self {
-        Self { services, groups, refused }
+    /// Nothing is needed yet; `groups` are those of objects.
+    pub fn new(services: Services<'a>, groups: &'a BTreeMap<GroupId, Verdict>) -> Self {
+        Self { services, groups, needs: Needs::default() }
     }
 
-    /// All groups.
-    pub fn into_groups(self) -> BTreeMap<GroupId, Arc<Group>> {
-        self.groups
+    /// What the backends so far need.
+    pub fn into_needs(self) -> Needs {
+        self.needs
     }
 
     /// Resolves a backend. `None` refuses the Ingress: the backend is not one.
@@ -74,6 +120,7 @@ impl<'a> Backends<'a> {
             }
         };
         let namespace = namespace(&reading.located.metadata);
+        self.needs.services.insert(namespace, &backend.name, ());
         let resolved = match self.services.port(namespace, &backend.name, port) {
             Ok(resolved) => resolved,
             Err(unresolved) => {
@@ -82,17 +129,10 @@ impl<'a> Backends<'a> {
             }
         };
         let id = GroupId::for_service(namespace, &backend.name, &resolved.number.to_string());
-        self.groups.entry(id.clone()).or_insert_with(|| {
-            let endpoints = self.services.endpoints(namespace, &backend.name, resolved, Draining::Leave);
-            if endpoints.is_empty() {
-                let note = self.services.no_endpoints(namespace, &backend.name, resolved);
-                reading.say(note.field(format!("{field}.name")));
-            }
-            let servers = endpoints.into_iter().map(|endpoint| Server {
-                pod: endpoint.pod,
-                ..Server::new(&backend.name, Address::Inet(endpoint.address))
-            });
-            Arc::new(Group::with_defaults(servers.collect()))
+        self.needs.implicit.entry(id.clone()).or_insert_with(|| Implicit {
+            service: backend.name.as_str().into(),
+            port: resolved.number,
+            place: reading.place(&format!("{field}.name")),
         });
         Some(Target::Group(id))
     }
@@ -114,10 +154,11 @@ impl<'a> Backends<'a> {
             return Target::Unavailable { reason: message.into() };
         }
         let id = GroupId::new(namespace(&reading.located.metadata), &resource.name);
-        if self.groups.contains_key(&id) {
+        let verdict = self.groups.get(&id);
+        if verdict.is_some_and(|verdict| verdict.group.is_some()) {
             return Target::Group(id);
         }
-        let (message, hint) = if self.refused.contains(&id) {
+        let (message, hint) = if verdict.is_some() {
             (format!("{} {id} is refused", api::KIND), MEND.to_owned())
         } else {
             let hint = self.nearest(&id).map(|near| format!("did you mean {near}?"));
@@ -133,8 +174,9 @@ impl<'a> Backends<'a> {
 
     /// The group of an object of the same namespace whose name differs by one or two letters.
     fn nearest(&self, id: &GroupId) -> Option<&str> {
-        let is_object = |other: &&GroupId| other.namespace() == id.namespace() && !other.name().contains(':');
-        let neighbours = self.groups.keys().chain(&self.refused).filter(is_object);
+        let first = GroupId::new(id.namespace(), "");
+        let neighbours = self.groups.range(first..).map(|(other, _)| other);
+        let neighbours = neighbours.take_while(|other| other.namespace() == id.namespace());
         let distances = neighbours.map(|other| (config::edit_distance(id.name(), other.name()), other.name()));
         distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
     }

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use config::{Diagnostic, Severity};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
@@ -38,7 +39,7 @@ impl<'a> Classes<'a> {
     pub fn read(objects: &'a Objects, options: &'a Options, report: &mut Report) -> Self {
         let only = options.ingress_class.as_deref();
         let mut known = BTreeMap::new();
-        for class in &objects.ingress_classes {
+        for class in objects.ingress_classes.values() {
             let controller = class.spec.as_ref().and_then(|spec| spec.controller.as_deref());
             let ours = controller == Some(CONTROLLER);
             if !ours && only == Some(name(&class.metadata)) {
@@ -145,9 +146,10 @@ fn say_legacy(ingress: &Located<Ingress>, field: Option<&str>, legacy: &str, rep
 
 /// The default class: of several the newest, as the API server's admission decides (`DefaultIngressClass`).
 fn default_class<'a>(objects: &'a Objects, report: &mut Report) -> Option<&'a str> {
-    let is_default =
-        |class: &&Located<IngressClass>| annotation(&class.metadata, IS_DEFAULT).is_some_and(|value| value == "true");
-    let mut defaults: Vec<_> = objects.ingress_classes.iter().filter(is_default).collect();
+    let is_default = |class: &&Arc<Located<IngressClass>>| {
+        annotation(&class.metadata, IS_DEFAULT).is_some_and(|value| value == "true")
+    };
+    let mut defaults: Vec<_> = objects.ingress_classes.values().filter(is_default).collect();
     defaults.sort_by_key(|class| (Reverse(class.metadata.creation_timestamp.as_ref()), name(&class.metadata)));
     let (chosen, others) = defaults.split_first()?;
     for other in others {

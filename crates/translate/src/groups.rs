@@ -27,7 +27,7 @@ type Template = Server;
 /// Reads one object; `None` when it is refused.
 pub fn read(
     located: &Located<UpstreamGroup>,
-    services: &Services<'_>,
+    services: Services<'_>,
     local: LocalAddresses,
     report: &mut Report,
 ) -> Option<Group> {
@@ -58,7 +58,7 @@ fn expand(
     reading: &mut Reading<'_, UpstreamGroup>,
     field: &str,
     line: &api::Server,
-    services: &Services<'_>,
+    services: Services<'_>,
     local: LocalAddresses,
     draining: Draining,
 ) -> Option<Expanded> {
@@ -132,7 +132,7 @@ fn endpoints(
     reading: &mut Reading<'_, UpstreamGroup>,
     field: &str,
     target: &api::ServiceTarget,
-    services: &Services<'_>,
+    services: Services<'_>,
     draining: Draining,
 ) -> Vec<Endpoint> {
     let namespace = namespace(&reading.located.metadata);

@@ -7,15 +7,17 @@
 //!
 //! An Ingress with an error is refused whole before it claims anything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use config::{Diagnostic, HostPattern, PathMatch, Routes, Severity, Target};
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressSpec};
 
 use crate::backends::Backends;
+use crate::by_name::Name;
 use crate::classes::Classes;
 use crate::codes;
-use crate::document::{Located, Objects};
+use crate::document::{Located, Objects, Store};
 use crate::kind::{name, namespace};
 use crate::report::{Reading, Report};
 use crate::table::{Table, Taken};
@@ -44,36 +46,59 @@ struct Path {
     target: Target,
 }
 
-/// The routes of every Ingress that is ours.
+/// What the Ingresses come to.
+pub struct Routed {
+    /// The routes of every Ingress that is ours.
+    pub routes: Routes,
+    /// The Ingresses that are ours.
+    pub served: BTreeSet<Name>,
+    /// The last version of each that was not refused.
+    pub good: Store<Ingress>,
+}
+
+/// Reads every Ingress that is ours. Of one that is refused, the version in `good` stays in force, if there is one.
 pub fn routes(
     objects: &Objects,
     classes: &Classes<'_>,
+    good: &Store<Ingress>,
     backends: &mut Backends<'_>,
     certificates: &mut Certificates<'_>,
     report: &mut Report,
-) -> Routes {
+) -> Routed {
     let mut ingresses: Vec<_> = objects.ingresses.iter().collect();
-    ingresses.sort_by_key(|ingress| {
-        let meta = &ingress.metadata;
-        let age = meta.creation_timestamp.as_ref();
-        (age.is_none(), age, namespace(meta), name(meta))
+    ingresses.sort_by(|(a_name, a), (b_name, b)| {
+        let age = |ingress: &Ingress| ingress.metadata.creation_timestamp.clone();
+        let (a_age, b_age) = (age(a), age(b));
+        (a_age.is_none(), a_age, a_name).cmp(&(b_age.is_none(), b_age, b_name))
     });
     let mut claims = Vec::new();
-    for ingress in ingresses {
-        if classes.serve(ingress, report) {
-            say_foreign_annotations(ingress, report);
-            if let Some(mut claim) = read(&mut report.read(ingress), backends, certificates) {
-                let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();
-                certificates.claim(ingress, std::mem::take(&mut claim.tls), &hosts, report);
-                claims.push((ingress, claim));
-            }
+    let (mut served, mut next_good) = (BTreeSet::new(), Store::default());
+    for (name, ingress) in ingresses {
+        if !classes.serve(ingress, report) {
+            continue;
         }
+        say_foreign_annotations(ingress, report);
+        let last = good.find(&name.0, &name.1).filter(|last| last.metadata.uid == ingress.metadata.uid);
+        let in_force = match read(&mut report.read(ingress), backends, certificates) {
+            Some(claim) => Some((ingress, claim)),
+            // Nothing new is wrong with what was found good.
+            None => {
+                last.and_then(|last| Some((last, read(&mut Report::default().read(last), backends, certificates)?)))
+            }
+        };
+        if let Some((version, mut claim)) = in_force {
+            let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();
+            certificates.claim(version, std::mem::take(&mut claim.tls), &hosts, report);
+            next_good.insert(&name.0, &name.1, version.clone());
+            claims.push((version.clone(), claim));
+        }
+        served.insert(name);
     }
-    fill(claims, report)
+    Routed { routes: fill(claims, report), served, good: next_good }
 }
 
 /// Lets every Ingress claim its places, the oldest first.
-fn fill(claims: Vec<(&Located<Ingress>, Claims)>, report: &mut Report) -> Routes {
+fn fill(claims: Vec<(Arc<Located<Ingress>>, Claims)>, report: &mut Report) -> Routes {
     let mut table = Table::default();
     // An Ingress without rules is there to catch what is left; it precedes the defaults of those that also have rules.
     let (catch_all, with_rules): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.rules.is_empty());
@@ -81,7 +106,7 @@ fn fill(claims: Vec<(&Located<Ingress>, Claims)>, report: &mut Report) -> Routes
         let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
         let mut conflict = |field: &str, place: &str, taken: Taken| {
             let message = format!("{place} is already routed by {}; this one is not used", taken.by);
-            report.say(ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
+            report.say(&ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
         };
         let is_catch_all = rules.is_empty();
         for Rule { host, paths } in rules {

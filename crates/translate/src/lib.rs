@@ -8,9 +8,10 @@
 //! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
 //! them serve; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which Ingresses are ours, and [`ingress`] makes
 //! routes of them through [`backends`], which adds the implicit groups of plain Services, and [`tls`] the certificates that
-//! their hosts are answered with.
+//! their hosts are answered with. [`translator`] does all this for objects that change.
 
 mod backends;
+mod by_name;
 mod certificate;
 mod classes;
 pub mod codes;
@@ -18,7 +19,7 @@ pub mod document;
 mod endpoints;
 mod groups;
 mod ingress;
-mod kind;
+pub mod kind;
 mod policy;
 mod report;
 mod services;
@@ -26,15 +27,18 @@ mod shared_weight;
 mod slices;
 mod table;
 mod tls;
+mod translator;
+mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use config::{Config, Diagnostic, GroupId};
+use config::{Config, Diagnostic};
 use jiff::Timestamp;
 
+pub use by_name::{ByName, Name};
 pub use classes::CONTROLLER;
-pub use document::{Located, Objects};
+pub use document::{Located, Objects, Store};
+pub use translator::{Changed, Touched, Translator};
 
 /// What the objects do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,37 +113,7 @@ impl Options {
 
 /// Translates everything at once.
 pub fn translate(objects: &Objects, options: &Options) -> Translation {
-    let mut report = report::Report::default();
-    let services = services::Services::read(objects, options, &mut report);
-    let (groups, refused) = read_groups(objects, options, &services, &mut report);
-    let classes = classes::Classes::read(objects, options, &mut report);
-    let mut backends = backends::Backends::new(&services, groups, refused);
-    let mut certificates = tls::Certificates::new(objects, options.now);
-    let routes = ingress::routes(objects, &classes, &mut backends, &mut certificates, &mut report);
-    let config =
-        Config { groups: backends.into_groups(), routes: Arc::new(routes), certificates: certificates.finish() };
-    Translation { config, diagnostics: report.finish() }
-}
-
-fn read_groups(
-    objects: &Objects,
-    options: &Options,
-    services: &services::Services<'_>,
-    report: &mut report::Report,
-) -> (BTreeMap<GroupId, Arc<config::Group>>, BTreeSet<GroupId>) {
-    let mut groups = BTreeMap::new();
-    let unread = objects.refused.iter().filter(|object| &*object.kind == api::KIND);
-    let mut refused: BTreeSet<_> = unread.map(|object| GroupId::new(&object.namespace, &object.name)).collect();
-    for located in &objects.upstream_groups {
-        let id = GroupId::new(kind::namespace(&located.metadata), kind::name(&located.metadata));
-        match groups::read(located, services, options.local_addresses, report) {
-            Some(group) => {
-                groups.insert(id, Arc::new(group));
-            }
-            None => {
-                refused.insert(id);
-            }
-        }
-    }
-    (groups, refused)
+    let mut translator = Translator::new(options.clone());
+    translator.update(objects, &Changed::everything(objects));
+    translator.translation()
 }

@@ -2,16 +2,25 @@
 
 use std::fmt;
 
-use config::{Code, Diagnostic, ObjectRef, Severity};
+use config::{Code, Diagnostic, Location, ObjectRef, Severity};
 
 use crate::codes;
 use crate::document::{Located, make_printable};
-use crate::kind::{Kind, name, namespace};
+use crate::kind::Kind;
 
-/// The diagnostics of one translation.
+/// The diagnostics of a part of a translation.
 #[derive(Debug, Default)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
+}
+
+/// A field of an object, for what is found out about it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The object.
+    pub object: ObjectRef,
+    field: String,
+    location: Option<Location>,
 }
 
 /// One object under translation: its refusals are counted, so that everything wrong with it is said before it is refused.
@@ -29,9 +38,7 @@ impl Report {
             return;
         }
         let location = about.locate(diagnostic.field.as_deref().unwrap_or_default());
-        let meta = about.metadata();
-        let object = ObjectRef { kind: T::KIND.into(), namespace: namespace(meta).into(), name: name(meta).into() };
-        self.diagnostics.push(Diagnostic { object: Some(object), location, ..diagnostic });
+        self.diagnostics.push(Diagnostic { object: Some(about.reference()), location, ..diagnostic });
     }
 
     /// Begins to read an object, which is refused already if it has faults.
@@ -39,14 +46,33 @@ impl Report {
         Reading { located, report: self, refused: !located.faults.is_empty() }
     }
 
-    /// Everything said, in an order that does not depend on the order of the objects.
+    /// Everything said, in the order of [`sort`].
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics.iter_mut().for_each(make_printable);
-        self.diagnostics.sort_by(|a, b| {
-            let key = |d: &Diagnostic| (d.object.clone(), d.field.clone(), d.code, d.message.clone());
-            key(a).cmp(&key(b))
-        });
+        sort(&mut self.diagnostics);
         self.diagnostics
+    }
+}
+
+/// An order that does not depend on the order of the objects.
+pub fn sort(diagnostics: &mut [Diagnostic]) {
+    fn key(said: &Diagnostic) -> (Option<&ObjectRef>, Option<&str>, Code, &str) {
+        (said.object.as_ref(), said.field.as_deref(), said.code, &said.message)
+    }
+    diagnostics.sort_by(|a, b| key(a).cmp(&key(b)));
+}
+
+impl Place {
+    /// Says something here.
+    pub fn say(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let mut said = Diagnostic {
+            object: Some(self.object.clone()),
+            field: Some(self.field.clone()),
+            location: self.location.clone(),
+            ..diagnostic
+        };
+        make_printable(&mut said);
+        said
     }
 }
 
@@ -66,6 +92,16 @@ impl<T: Kind> Reading<'_, T> {
     /// The value, or a refusal with the error's words.
     pub fn value<V, E: fmt::Display>(&mut self, field: impl Into<String>, result: Result<V, E>) -> Option<V> {
         result.map_err(|error| self.error(codes::VALUE, field, error.to_string(), "")).ok()
+    }
+
+    /// The field `path`, unless what is wrong there was said when the object was read.
+    pub fn place(&self, path: &str) -> Option<Place> {
+        let located = self.located;
+        (!located.is_faulty(path)).then(|| Place {
+            object: located.reference(),
+            field: path.to_owned(),
+            location: located.locate(path),
+        })
     }
 
     /// Whether anything said so far refuses the object.

@@ -3,7 +3,6 @@
 //! A Service is asked for one thing only, to turn the number of a port into its name or the other way round; what listens
 //! where is in the slices. `targetPort` is never computed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use config::{Code, Diagnostic, Severity};
@@ -13,18 +12,17 @@ use crate::Options;
 use crate::codes;
 use crate::document::Objects;
 use crate::endpoints::{self, Draining, Endpoint, Policy, Prefer};
-use crate::kind::{self, Kind};
-use crate::report::Report;
+use crate::kind::Kind;
 use crate::slices::{Slices, WantedPort};
 
 /// How to mend a reference to what is refused.
 pub const MEND: &str = "mend it: what is wrong is said against it";
 
 /// The Services and their endpoints.
+#[derive(Clone, Copy)]
 pub struct Services<'a> {
-    by_name: BTreeMap<(&'a str, &'a str), &'a Service>,
     objects: &'a Objects,
-    slices: Slices<'a>,
+    slices: &'a Slices,
     zone: Option<&'a str>,
 }
 
@@ -88,24 +86,15 @@ pub enum Unresolved {
 }
 
 impl<'a> Services<'a> {
-    /// Indexes the Services and reads their slices.
-    pub fn read(objects: &'a Objects, options: &'a Options, report: &mut Report) -> Self {
-        let services = objects.services.iter().map(|located| {
-            let meta = &located.metadata;
-            ((kind::namespace(meta), kind::name(meta)), &located.object)
-        });
-        Self {
-            by_name: services.collect(),
-            objects,
-            slices: Slices::read(objects, options, report),
-            zone: options.zone.as_deref(),
-        }
+    /// The Services of `objects` with their slices.
+    pub fn new(objects: &'a Objects, slices: &'a Slices, options: &'a Options) -> Self {
+        Self { objects, slices, zone: options.zone.as_deref() }
     }
 
     /// Resolves a reference within `namespace`.
     pub fn port<'r>(&'r self, namespace: &str, name: &str, port: PortRef<'r>) -> Result<ResolvedPort<'r>, Unresolved> {
         let owned = || (namespace.to_owned(), name.to_owned());
-        let Some(service) = self.by_name.get(&(namespace, name)) else {
+        let Some(service) = self.objects.services.find(namespace, name) else {
             let is_refused = self.objects.is_refused(Service::KIND, namespace, name);
             let (namespace, name) = owned();
             return Err(if is_refused {

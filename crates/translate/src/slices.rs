@@ -11,6 +11,7 @@ use std::sync::Arc;
 use config::{Address, Diagnostic, Pod, Severity};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
+use crate::by_name::{ByName, Name};
 use crate::document::{Located, Objects};
 use crate::endpoints::{Candidate, Condition};
 use crate::kind::namespace;
@@ -20,8 +21,20 @@ use crate::{LocalAddresses, Options, codes};
 /// The label that ties a slice to its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// Every usable slice, by namespace and Service.
-pub struct Slices<'a>(BTreeMap<(&'a str, &'a str), Vec<Slice>>);
+/// Every slice as it was read.
+#[derive(Debug, Default)]
+pub struct Slices {
+    /// The usable ones of each Service, by name.
+    by_service: ByName<BTreeMap<Arc<str>, Slice>>,
+    /// Which Service each slice belongs to, and what was said against it.
+    read: ByName<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    service: Option<Arc<str>>,
+    diagnostics: Vec<Diagnostic>,
+}
 
 /// The port of a Service that endpoints are wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +45,19 @@ pub struct WantedPort<'a> {
     pub number: Option<u16>,
 }
 
+#[derive(Debug)]
 struct Slice {
     ports: Vec<Port>,
     hosts: Vec<Host>,
 }
 
+#[derive(Debug)]
 struct Port {
     name: String,
     number: Option<u16>,
 }
 
+#[derive(Debug)]
 struct Host {
     ip: IpAddr,
     condition: Condition,
@@ -49,33 +65,49 @@ struct Host {
     for_zones: Vec<Arc<str>>,
 }
 
-impl<'a> Slices<'a> {
-    /// Reads every slice and reports what cannot be used.
-    pub fn read(objects: &'a Objects, options: &Options, report: &mut Report) -> Self {
-        let mut slices = BTreeMap::<_, Vec<Slice>>::new();
-        for located in &objects.endpoint_slices {
-            let meta = &located.metadata;
-            let Some(service) = meta.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME)) else {
-                report.say(
-                    located,
-                    Diagnostic::new(codes::SLICE_IGNORED, Severity::Note, "the slice names no Service and is not used")
-                        .field("metadata.labels")
-                        .hint(format!("label it {SERVICE_NAME}: NAME-OF-THE-SERVICE")),
-                );
-                continue;
-            };
-            if let Some(slice) = Slice::read(located, options, report) {
-                slices.entry((namespace(meta), service.as_str())).or_default().push(slice);
+impl Slices {
+    /// Reads a slice again, or forgets one that is gone; returns the Services whose endpoints it had or has.
+    pub fn update(&mut self, (namespace, name): &Name, objects: &Objects, options: &Options) -> Vec<Arc<str>> {
+        let before = self.read.remove(namespace, name).and_then(|read| read.service);
+        if let Some(service) = &before
+            && let Some(slices) = self.by_service.find_mut(namespace, service)
+        {
+            slices.remove(name);
+            if slices.is_empty() {
+                self.by_service.remove(namespace, service);
             }
         }
-        Self(slices)
+        let Some(located) = objects.endpoint_slices.find(namespace, name) else { return Vec::from_iter(before) };
+        let mut report = Report::default();
+        let service = located.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+        let service: Option<Arc<str>> = service.map(|service| service.as_str().into());
+        match &service {
+            Some(service) => {
+                if let Some(slice) = Slice::read(located, options, &mut report) {
+                    self.by_service.entry(namespace, service).insert(name.clone(), slice);
+                }
+            }
+            None => report.say(
+                located,
+                Diagnostic::new(codes::SLICE_IGNORED, Severity::Note, "the slice names no Service and is not used")
+                    .field("metadata.labels")
+                    .hint(format!("label it {SERVICE_NAME}: NAME-OF-THE-SERVICE")),
+            ),
+        }
+        self.read.insert(namespace, name, Read { service: service.clone(), diagnostics: report.finish() });
+        before.into_iter().chain(service).collect()
+    }
+
+    /// What was said against slices.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.read.values().flat_map(|read| &read.diagnostics)
     }
 
     /// What all slices of a Service state for one of its ports.
     pub fn candidates(&self, namespace: &str, service: &str, port: WantedPort<'_>) -> Vec<Candidate> {
-        let slices = self.0.get(&(namespace, service)).map_or(&[][..], Vec::as_slice);
+        let slices = self.by_service.find(namespace, service).into_iter().flat_map(BTreeMap::values);
         let at = |slice: &'_ Slice, number| slice.hosts.iter().map(move |host| host.at(number)).collect::<Vec<_>>();
-        slices.iter().flat_map(|slice| slice.numbers(port).into_iter().flat_map(|number| at(slice, number))).collect()
+        slices.flat_map(|slice| slice.numbers(port).into_iter().flat_map(|number| at(slice, number))).collect()
     }
 }
 

@@ -8,7 +8,7 @@
 //! A Secret of another namespace cannot be named, so none is ever used. An expired certificate is served, as by nginx: whether
 //! to go on is the client's decision. One that cannot be used at all is not served, and harms no other host.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{Certificate, CertificateId, Code, Diagnostic, HostPattern, PrivateKey, Severity};
@@ -28,7 +28,6 @@ pub struct Certificates<'o> {
     objects: &'o Objects,
     now: Timestamp,
     provider: CryptoProvider,
-    secrets: HashMap<(&'o str, &'o str), &'o Secret>,
     /// Every Secret that was asked for, read once.
     read: BTreeMap<CertificateId, Result<Pair<'o>, Unusable>>,
     owners: BTreeMap<HostPattern, Owner>,
@@ -75,18 +74,7 @@ const HINT: &str = "kubectl create secret tls makes such a Secret from a certifi
 impl<'o> Certificates<'o> {
     /// None yet; whether a certificate is valid is judged at `now`.
     pub fn new(objects: &'o Objects, now: Timestamp) -> Self {
-        let secrets = objects.secrets.iter().map(|secret| {
-            let meta = &secret.metadata;
-            ((namespace(meta), name(meta)), &secret.object)
-        });
-        Self {
-            objects,
-            now,
-            provider: certificate::provider(),
-            secrets: secrets.collect(),
-            read: BTreeMap::new(),
-            owners: BTreeMap::new(),
-        }
+        Self { objects, now, provider: certificate::provider(), read: BTreeMap::new(), owners: BTreeMap::new() }
     }
 
     /// Reads `spec.tls` and says what is wrong with it. `host` reads one of its hosts.
@@ -176,8 +164,8 @@ impl<'o> Certificates<'o> {
     }
 
     fn pair(&mut self, id: &CertificateId) -> &Result<Pair<'o>, Unusable> {
-        let Self { objects, secrets, provider, .. } = self;
-        self.read.entry(id.clone()).or_insert_with(|| match secrets.get(&(id.namespace(), id.name())) {
+        let Self { objects, provider, .. } = self;
+        self.read.entry(id.clone()).or_insert_with(|| match objects.secrets.find(id.namespace(), id.name()) {
             Some(secret) => Pair::read(secret, provider),
             None if objects.is_refused(Secret::KIND, id.namespace(), id.name()) => Err(Unusable::Refused),
             None => Err(Unusable::Missing),

@@ -76,7 +76,7 @@ spec:
     address: 10.0.0.1:80
 ";
     let documents = read(&[SourceFile { name: "app.yaml".into(), text: text.into() }]);
-    let group = &documents.objects.upstream_groups[0];
+    let group = documents.objects.upstream_groups.values().next().unwrap();
     let place = |path: &str| group.locate(path).map(|at| (at.line, at.column, at.snippet.to_string())).unwrap();
     assert_eq!(place("spec.servers[0].address"), (7, 14, "    address: 10.0.0.1:80".into()));
     // What was left out: the server it would stand in.
@@ -95,7 +95,7 @@ fn objects_of_a_cluster_stand_nowhere() {
 fn aliases_and_merge_keys_mean_what_they_name() {
     let anchors = files("good-anchors");
     let documents = read(&anchors);
-    let servers = &documents.objects.upstream_groups[0].spec.servers;
+    let servers = &documents.objects.upstream_groups.values().next().unwrap().spec.servers;
     let told: Vec<_> =
         servers.iter().map(|server| (server.name.as_str(), server.weight, server.fail_timeout.as_str())).collect();
     assert_eq!(told, [("a", 5, "30s"), ("b", 5, "30s"), ("c", 1, "30s")]);

@@ -103,13 +103,13 @@ fn holds(bytes: &[u8]) {
         assert!(!diagnostic.message.is_empty());
         assert!(!diagnostic.to_string().contains('\u{1b}'), "{diagnostic:?}");
     }
-    for group in &documents.objects.upstream_groups {
+    for group in documents.objects.upstream_groups.values() {
         let name = group.metadata.name.as_deref().expect("an object has a name");
         assert!(!name.is_empty() && group.metadata.namespace.is_some());
         assert!(!group.faults.is_empty() || (1..=256).contains(&group.spec.servers.len()));
     }
     let Translation { config, .. } = translate(&documents.objects, &Options::for_files(Timestamp::UNIX_EPOCH));
-    for faulty in documents.objects.upstream_groups.iter().filter(|group| !group.faults.is_empty()) {
+    for faulty in documents.objects.upstream_groups.values().filter(|group| !group.faults.is_empty()) {
         let meta = &faulty.metadata;
         let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         assert!(!config.groups.contains_key(&id), "{id} has errors and is used");

@@ -227,7 +227,7 @@ fn hosts_are_checked_as_the_api_server_does() {
 fn objects_are_printed_by_name_alone() {
     let ours = pair(&["a.example"]);
     let printed = format!("{:?}", objects(&secret("shop", &ours).to_string()));
-    assert!(printed.contains("secrets: [Secret default/shop]"), "{printed}");
+    assert!(printed.contains(r#""shop": Secret default/shop}"#), "{printed}");
 }
 
 #[test]

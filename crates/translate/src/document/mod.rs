@@ -23,7 +23,7 @@ mod tree;
 mod validate;
 mod yaml;
 
-pub use objects::{Documents, Located, Objects};
+pub use objects::{Documents, Located, Objects, Store};
 pub(crate) use reader::make_printable;
 pub use source::{SourceFile, SourceMap};
 

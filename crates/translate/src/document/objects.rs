@@ -12,6 +12,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use super::SourceMap;
+use crate::by_name::ByName;
 use crate::kind::{Kind, name, namespace};
 
 /// What reading files gave.
@@ -23,22 +24,24 @@ pub struct Documents {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Objects by kind, in the order they were read. Their metadata is complete: each has a name and, where its kind has one, a
-/// namespace; `(kind, namespace, name)` is unique.
+/// The objects of one kind.
+pub type Store<T> = ByName<Arc<Located<T>>>;
+
+/// Objects by kind and name. Cloning shares the objects.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     /// `forebay.dev/v1alpha1` `UpstreamGroup`
-    pub upstream_groups: Vec<Located<UpstreamGroup>>,
+    pub upstream_groups: Store<UpstreamGroup>,
     /// `networking.k8s.io/v1` `Ingress`
-    pub ingresses: Vec<Located<Ingress>>,
+    pub ingresses: Store<Ingress>,
     /// `networking.k8s.io/v1` `IngressClass`
-    pub ingress_classes: Vec<Located<IngressClass>>,
+    pub ingress_classes: Store<IngressClass>,
     /// `v1` `Secret`
-    pub secrets: Vec<Located<Secret>>,
+    pub secrets: Store<Secret>,
     /// `v1` `Service`
-    pub services: Vec<Located<Service>>,
+    pub services: Store<Service>,
     /// `discovery.k8s.io/v1` `EndpointSlice`
-    pub endpoint_slices: Vec<Located<EndpointSlice>>,
+    pub endpoint_slices: Store<EndpointSlice>,
     /// Objects that were written, but so that nothing of them can be read: what refers to them is not said to lead nowhere.
     pub refused: BTreeSet<ObjectRef>,
 }
@@ -66,6 +69,24 @@ impl Objects {
     /// Whether the object was written and is not here.
     pub fn is_refused(&self, kind: &str, namespace: &str, name: &str) -> bool {
         self.refused.contains(&ObjectRef { kind: kind.into(), namespace: namespace.into(), name: name.into() })
+    }
+}
+
+impl<T: Kind> Store<T> {
+    /// Files an object by its metadata; returns the one it replaces.
+    pub fn put(&mut self, object: impl Into<Located<T>>) -> Option<Arc<Located<T>>> {
+        let object = Arc::new(object.into());
+        let meta = object.metadata();
+        let (namespace, name) = (namespace(meta).to_owned(), name(meta).to_owned());
+        self.insert(&namespace, &name, object)
+    }
+}
+
+impl<T: Kind> Located<T> {
+    /// What it is called.
+    pub fn reference(&self) -> ObjectRef {
+        let meta = self.metadata();
+        ObjectRef { kind: T::KIND.into(), namespace: namespace(meta).into(), name: name(meta).into() }
     }
 }
 

@@ -12,7 +12,8 @@ use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
 use super::yaml::{self, Document};
-use super::{Documents, Located, SourceFile, SourceMap, advice, codes, names};
+use super::{Documents, Located, SourceFile, SourceMap, Store, advice, codes, names};
+use crate::kind;
 
 /// Reads files one after the other.
 #[derive(Default)]
@@ -186,8 +187,8 @@ impl Reader {
 }
 
 /// Files an object; `advise` says what will surprise about it.
-fn push<T: DeserializeOwned>(
-    list: &mut Vec<Located<T>>,
+fn push<T: kind::Kind + DeserializeOwned>(
+    store: &mut Store<T>,
     json: Json,
     source: &Arc<SourceMap>,
     faults: Vec<String>,
@@ -195,7 +196,7 @@ fn push<T: DeserializeOwned>(
 ) -> Kept {
     let object = serde_json::from_value(json)?;
     let advice = advise(&object, source);
-    list.push(Located { object, source: Some(Arc::clone(source)), faults });
+    store.put(Located { object, source: Some(Arc::clone(source)), faults });
     Ok(advice)
 }
 

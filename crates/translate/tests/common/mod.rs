@@ -20,12 +20,12 @@ pub fn objects(yaml: &str) -> Objects {
             value["metadata"]["namespace"] = "default".into();
         }
         match kind.as_str() {
-            "UpstreamGroup" => objects.upstream_groups.push(object(value)),
-            "Ingress" => objects.ingresses.push(object(value)),
-            "IngressClass" => objects.ingress_classes.push(object(value)),
-            "Secret" => objects.secrets.push(object(value)),
-            "Service" => objects.services.push(object(value)),
-            "EndpointSlice" => objects.endpoint_slices.push(object(value)),
+            "UpstreamGroup" => drop(objects.upstream_groups.put(object(value))),
+            "Ingress" => drop(objects.ingresses.put(object(value))),
+            "IngressClass" => drop(objects.ingress_classes.put(object(value))),
+            "Secret" => drop(objects.secrets.put(object(value))),
+            "Service" => drop(objects.services.put(object(value))),
+            "EndpointSlice" => drop(objects.endpoint_slices.put(object(value))),
             other => panic!("{other} is no kind of ours"),
         }
     }

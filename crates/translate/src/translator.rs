@@ -1,0 +1,282 @@
+//! The translation as something that lives with a cluster: it is told which objects changed, reads again what depends on
+//! them, and says what came out different. Told that everything changed it is [`crate::translate`], so the two cannot differ.
+//!
+//! What changes all the time is cheap: an `EndpointSlice` leads to the groups that use its Service and no further. What
+//! people change is simple: an Ingress, a class, a Secret or a Service that routes name has all routes read again, because
+//! who holds a host and path depends on every Ingress.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::{
+    Certificate, CertificateId, Config, Diagnostic, Group, GroupId, HostPattern, HostRoutes, ObjectRef, Resource,
+    ResourceKey, Routes,
+};
+use k8s_openapi::api::networking::v1::Ingress;
+
+use crate::backends::{Backends, Needs};
+use crate::by_name::{ByName, Name};
+use crate::classes::Classes;
+use crate::document::Store;
+use crate::ingress::{self, Routed};
+use crate::kind::Kind as _;
+use crate::report::{self, Report};
+use crate::services::Services;
+use crate::slices::Slices;
+use crate::tls::Certificates;
+use crate::verdict::Verdict;
+use crate::{Objects, Options, Translation};
+
+/// A translation that is kept up to date.
+#[derive(Debug)]
+pub struct Translator {
+    /// What the objects do not say. Whoever changes it tells [`Translator::update`] what is affected.
+    pub options: Options,
+    slices: Slices,
+    groups: BTreeMap<GroupId, Verdict>,
+    /// The groups of objects that name a Service.
+    users: ByName<BTreeSet<GroupId>>,
+    routing: Routing,
+    implicit: BTreeMap<GroupId, Arc<Group>>,
+    /// What is said of implicit groups, by the object whose reference is the first.
+    notes: BTreeMap<ObjectRef, BTreeMap<GroupId, Diagnostic>>,
+}
+
+/// Which objects are new, different or gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// `UpstreamGroup`s.
+    pub groups: BTreeSet<GroupId>,
+    /// Services.
+    pub services: BTreeSet<Name>,
+    /// `EndpointSlice`s.
+    pub slices: BTreeSet<Name>,
+    /// Some Ingress, `IngressClass` or Secret that an Ingress names.
+    pub routes: bool,
+}
+
+/// What may have come out different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Pieces of the configuration.
+    pub resources: BTreeSet<ResourceKey>,
+    /// `UpstreamGroup`s whose verdict is another.
+    pub groups: BTreeSet<GroupId>,
+    /// Ingresses of which something else is said, or that are ours no longer or only now.
+    pub ingresses: BTreeSet<Name>,
+}
+
+#[derive(Debug, Default)]
+struct Routing {
+    hosts: BTreeMap<HostPattern, Arc<HostRoutes>>,
+    certificates: BTreeMap<CertificateId, Arc<Certificate>>,
+    served: BTreeSet<Name>,
+    good: Store<Ingress>,
+    needs: Needs,
+    said: BTreeMap<ObjectRef, Vec<Diagnostic>>,
+}
+
+impl Changed {
+    /// Every object there is.
+    pub fn everything(objects: &Objects) -> Self {
+        let unread = objects.refused.iter().filter(|object| &*object.kind == api::KIND);
+        let unread = unread.map(|object| (object.namespace.clone(), object.name.clone()));
+        let groups = objects.upstream_groups.iter().map(|(name, _)| name).chain(unread);
+        Self {
+            groups: groups.map(|(namespace, name)| GroupId::new(&namespace, &name)).collect(),
+            services: objects.services.iter().map(|(name, _)| name).collect(),
+            slices: objects.endpoint_slices.iter().map(|(name, _)| name).collect(),
+            routes: true,
+        }
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        let Self { groups, services, slices, routes } = self;
+        groups.is_empty() && services.is_empty() && slices.is_empty() && !routes
+    }
+}
+
+impl Translator {
+    /// Of no objects.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            slices: Slices::default(),
+            groups: BTreeMap::new(),
+            users: ByName::default(),
+            routing: Routing::default(),
+            implicit: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        }
+    }
+
+    /// Reads again what depends on the objects that changed.
+    pub fn update(&mut self, objects: &Objects, changed: &Changed) -> Touched {
+        let mut touched = Touched::default();
+        let mut services = changed.services.clone();
+        for slice in &changed.slices {
+            let affected = self.slices.update(slice, objects, &self.options);
+            services.extend(affected.into_iter().map(|service| (slice.0.clone(), service)));
+        }
+        let mut groups = changed.groups.clone();
+        let users = services.iter().filter_map(|(namespace, name)| self.users.find(namespace, name));
+        groups.extend(users.flatten().cloned());
+        let mut reroute = changed.routes;
+        for id in groups {
+            reroute |= self.judge(id, objects, &mut touched);
+        }
+        let needs = &self.routing.needs.services;
+        if reroute || changed.services.iter().any(|(namespace, name)| needs.find(namespace, name).is_some()) {
+            self.route(objects, &mut touched);
+        } else {
+            let implicit = services.iter().flat_map(|name| self.routing.needs.implicit_of(name)).collect();
+            let annotated = self.fill(implicit, objects, &mut touched);
+            touched.ingresses.extend(annotated.into_iter().map(|object| (object.namespace, object.name)));
+        }
+        touched
+    }
+
+    /// A piece of the configuration.
+    pub fn resource(&self, key: &ResourceKey) -> Option<Resource> {
+        match key {
+            ResourceKey::Certificate(id) => {
+                let certificate = self.routing.certificates.get(id);
+                certificate.map(|certificate| Resource::Certificate(id.clone(), certificate.clone()))
+            }
+            ResourceKey::Group(id) => self.group(id).map(|group| Resource::Group(id.clone(), group.clone())),
+            ResourceKey::Route(host) => self.routing.hosts.get(host).cloned().map(Resource::Route),
+        }
+    }
+
+    /// A group, of an object or implicit.
+    pub fn group(&self, id: &GroupId) -> Option<&Arc<Group>> {
+        self.groups.get(id).and_then(|verdict| verdict.group.as_ref()).or_else(|| self.implicit.get(id))
+    }
+
+    /// What was said against an `UpstreamGroup`.
+    pub fn said_of_group(&self, id: &GroupId) -> &[Diagnostic] {
+        self.groups.get(id).map_or(&[], |verdict| &verdict.diagnostics)
+    }
+
+    /// What was said against an Ingress; `None` if it is not ours.
+    pub fn said_of_ingress(&self, name: &Name) -> Option<Vec<Diagnostic>> {
+        self.routing.served.contains(name).then(|| {
+            let object = ObjectRef { kind: Ingress::KIND.into(), namespace: name.0.clone(), name: name.1.clone() };
+            let mut said = self.routing.said.get(&object).cloned().unwrap_or_default();
+            said.extend(self.notes.get(&object).into_iter().flat_map(BTreeMap::values).cloned());
+            report::sort(&mut said);
+            said
+        })
+    }
+
+    /// Everything at once.
+    pub fn translation(&self) -> Translation {
+        let read = self.groups.iter().filter_map(|(id, verdict)| Some((id, verdict.group.as_ref()?)));
+        let groups = read.chain(&self.implicit).map(|(id, group)| (id.clone(), group.clone())).collect();
+        let hosts = self.routing.hosts.values().map(|host| HostRoutes::clone(host)).collect();
+        let groups_said = self.groups.values().flat_map(|verdict| &verdict.diagnostics);
+        let routes_said = self.routing.said.values().flatten();
+        let notes = self.notes.values().flat_map(BTreeMap::values);
+        let said = self.slices.diagnostics().chain(groups_said).chain(routes_said).chain(notes);
+        let mut diagnostics: Vec<_> = said.cloned().collect();
+        report::sort(&mut diagnostics);
+        let certificates = self.routing.certificates.clone();
+        Translation { config: Config { groups, routes: Arc::new(Routes { hosts }), certificates }, diagnostics }
+    }
+
+    /// Reads one group again. Whether routes must be, too: they ask whether a group is there, is refused, or is not.
+    fn judge(&mut self, id: GroupId, objects: &Objects, touched: &mut Touched) -> bool {
+        let services = Services::new(objects, &self.slices, &self.options);
+        let last = self.groups.remove(&id);
+        let object = objects.upstream_groups.find(id.namespace(), id.name());
+        let next = match object {
+            Some(object) => Some(Verdict::of(object, last.as_ref(), services, &self.options)),
+            None if objects.is_refused(api::KIND, id.namespace(), id.name()) => Some(Verdict::default()),
+            None => None,
+        };
+        let group = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.group.clone());
+        let (group_before, group_after) = (group(&last), group(&next));
+        let standing = |verdict: &Option<Verdict>| verdict.as_ref().map(|verdict| verdict.group.is_some());
+        let reroute = standing(&last) != standing(&next);
+        if group_before != group_after {
+            touched.resources.insert(ResourceKey::Group(id.clone()));
+        }
+        touched.groups.insert(id.clone());
+        for service in last.iter().flat_map(|verdict| &verdict.services) {
+            self.users.entry(id.namespace(), service).remove(&id);
+        }
+        for service in next.iter().flat_map(|verdict| &verdict.services) {
+            self.users.entry(id.namespace(), service).insert(id.clone());
+        }
+        self.groups.extend(next.map(|verdict| (id, verdict)));
+        reroute
+    }
+
+    /// Reads all routes again, and the implicit groups with them.
+    fn route(&mut self, objects: &Objects, touched: &mut Touched) {
+        let mut report = Report::default();
+        let classes = Classes::read(objects, &self.options, &mut report);
+        let services = Services::new(objects, &self.slices, &self.options);
+        let mut backends = Backends::new(services, &self.groups);
+        let mut certificates = Certificates::new(objects, self.options.now);
+        let Routed { routes, served, good } =
+            ingress::routes(objects, &classes, &self.routing.good, &mut backends, &mut certificates, &mut report);
+        let hosts = routes.hosts.into_iter().map(|host| (host.host.clone(), Arc::new(host))).collect();
+        let mut said = BTreeMap::<_, Vec<_>>::new();
+        for diagnostic in report.finish() {
+            said.entry(diagnostic.object.clone()).or_default().push(diagnostic);
+        }
+        let said = said.into_iter().filter_map(|(object, said)| Some((object?, said))).collect();
+        let certificates = certificates.finish();
+        let next = Routing { hosts, certificates, served, good, needs: backends.into_needs(), said };
+        let last = std::mem::replace(&mut self.routing, next);
+        let notes = std::mem::take(&mut self.notes);
+
+        let all = self.implicit.keys().chain(self.routing.needs.implicit.keys()).cloned().collect();
+        self.fill(all, objects, touched);
+        let next = &self.routing;
+        touched.resources.extend(differing(&last.hosts, &next.hosts).cloned().map(ResourceKey::Route));
+        touched
+            .resources
+            .extend(differing(&last.certificates, &next.certificates).cloned().map(ResourceKey::Certificate));
+        touched.ingresses.extend(last.served.symmetric_difference(&next.served).cloned());
+        let about = differing(&last.said, &next.said).chain(differing(&notes, &self.notes));
+        let ingresses = about.filter(|object| &*object.kind == Ingress::KIND);
+        touched.ingresses.extend(ingresses.map(|object| (object.namespace.clone(), object.name.clone())));
+    }
+
+    /// Reads implicit groups again; returns the objects of which something else is said now.
+    fn fill(&mut self, ids: BTreeSet<GroupId>, objects: &Objects, touched: &mut Touched) -> BTreeSet<ObjectRef> {
+        let services = Services::new(objects, &self.slices, &self.options);
+        let mut annotated = BTreeSet::new();
+        for id in ids {
+            let needed = self.routing.needs.implicit.get(&id);
+            let (group, note) = needed.and_then(|implicit| implicit.read(&id, services)).unzip();
+            let last = self.implicit.remove(&id);
+            if last.as_deref() != group.as_ref() {
+                touched.resources.insert(ResourceKey::Group(id.clone()));
+            }
+            if let Some(place) = needed.and_then(|implicit| implicit.place.as_ref()) {
+                let notes = self.notes.entry(place.object.clone()).or_default();
+                let last = notes.remove(&id);
+                let note = note.flatten();
+                if last != note {
+                    annotated.insert(place.object.clone());
+                }
+                notes.extend(note.map(|note| (id.clone(), note)));
+                if notes.is_empty() {
+                    self.notes.remove(&place.object);
+                }
+            }
+            self.implicit.extend(group.map(|group| (id, Arc::new(group))));
+        }
+        annotated
+    }
+}
+
+/// The keys whose values differ, or that only one of the two has.
+fn differing<'m, K: Ord, V: PartialEq>(a: &'m BTreeMap<K, V>, b: &'m BTreeMap<K, V>) -> impl Iterator<Item = &'m K> {
+    let changed = a.iter().filter(|(key, value)| b.get(key) != Some(value)).map(|(key, _)| key);
+    changed.chain(b.keys().filter(|key| !a.contains_key(key)))
+}
