@@ -5,9 +5,11 @@
 //! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it.
 
 pub mod clock;
+pub mod events;
 pub mod facts;
 pub mod fleet;
 pub mod hub;
 pub mod identity;
 pub mod lease;
 pub mod serve;
+pub mod status;

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use super::{Act, Answer, Elector, FEED_ADDRESS, Timing};
 
 const STEP: usize = 20;
-const LIVES: u64 = 200;
+const LIVES: u64 = 100;
 
 /// What the API server does with a Lease.
 #[derive(Default)]
