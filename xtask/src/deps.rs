@@ -72,7 +72,7 @@ const TABLE: &[Rule] = &[
     },
     Rule {
         name: TESTKIT,
-        ours: &["forebay-api", "forebay-balance", "forebay-config", "forebay-translate"],
+        ours: &["forebay-api", "forebay-balance", "forebay-config", "forebay-feed", "forebay-translate"],
         never: &[KUBERNETES],
     },
     Rule { name: "xtask", ours: &["forebay-api"], never: &[IO] },

@@ -3,6 +3,7 @@
 mod backends;
 mod check;
 mod crd;
+mod data_plane;
 mod demo;
 mod documents;
 mod explain;
@@ -10,6 +11,7 @@ mod groups;
 mod logging;
 mod options;
 mod problems;
+mod proxy;
 mod run;
 mod signals;
 mod stdout;
@@ -37,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Proxy(proxy::ProxyArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Crd(crd::CrdArgs),
@@ -47,6 +50,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Proxy(args) => proxy::run(args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crd(args) => crd::run(&args),

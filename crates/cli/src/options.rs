@@ -1,6 +1,6 @@
 //! The flags of a data plane: each also `FOREBAY_...` in the environment, nginx's defaults where nginx has one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread::available_parallelism;
@@ -15,9 +15,10 @@ use proxy::{Limits, Listener};
 /// Where and how a data plane serves.
 #[derive(Clone, Debug, Args)]
 pub struct DataPlaneArgs {
-    /// Listen for HTTP here; repeatable. ADDR=NAMESPACE/GROUP binds the listener to one group, without routes
+    /// Listen for HTTP here; repeatable. ADDR=NAMESPACE/GROUP binds the listener to one group, without routes [default:
+    /// 0.0.0.0:8080]
     #[arg(long = "http", env = "FOREBAY_HTTP", value_name = "ADDR[=NAMESPACE/GROUP]", value_delimiter = ',')]
-    #[arg(default_value = "0.0.0.0:8080", value_parser = parse_listener)]
+    #[arg(value_parser = parse_listener)]
     pub http: Vec<Listener>,
 
     /// Health, metrics and the live picture of every group
@@ -119,6 +120,10 @@ pub enum Output {
     Json,
 }
 
+/// Where a data plane listens that is not told.
+const EVERYWHERE: Listener =
+    Listener { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080), group: None };
+
 impl ClusterArgs {
     /// How documents from files are translated. An empty value is none, as in `FOREBAY_ZONE=`.
     pub fn to_options(&self) -> translate::Options {
@@ -140,7 +145,7 @@ impl DataPlaneArgs {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         proxy::Options {
             workers: self.worker_count(),
-            listeners: self.http,
+            listeners: if self.http.is_empty() { vec![EVERYWHERE] } else { self.http },
             trusted_proxies: self.trusted_proxies,
             limits: Limits {
                 header_bytes: bytes(self.limits.client_max_header_size),
@@ -201,7 +206,7 @@ fn parse_access_log_format(text: &str) -> Result<access_log::Format, String> {
 
 fn parse_net(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| format!("\"{text}\" is not a network; write 10.0.0.0/8 or an address"))
 }
 

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use proxy::admin::{self, ConfigStatus};
-use proxy::{Proxy, StartError};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use proxy::Proxy;
+use proxy::admin::ConfigStatus;
+use tracing::{error, info};
 
+use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::options::{ClusterArgs, DataPlaneArgs};
-use crate::signals::{Asked, Signals};
+use crate::signals::Asked;
 use crate::watch::{self, Load};
 use crate::{groups, logging, problems};
 
@@ -36,32 +35,13 @@ enum RunError {
     #[error("the configuration has {0} problem(s) and nothing was served before; see above, or `forebay check`")]
     Refused(usize),
     #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("cannot listen on {address} for --admin: {error}")]
-    Admin { address: std::net::SocketAddr, error: std::io::Error },
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error("a worker died; its last words are above")]
-    WorkerLost,
+    DataPlane(#[from] DataPlaneError),
 }
 
 /// The command.
 pub fn run(args: RunArgs) -> ExitCode {
     logging::install(args.data_plane.error_log_level);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!("cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(serve(args)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    data_plane::block_on(serve(args))
 }
 
 async fn serve(args: RunArgs) -> Result<(), RunError> {
@@ -73,23 +53,9 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
         return Err(RunError::Refused(first.errors()));
     }
 
-    let address = args.data_plane.admin;
-    let admin = TcpListener::bind(address).await.map_err(|error| RunError::Admin { address, error })?;
-    let admin_address = admin.local_addr()?;
-    let proxy = Arc::new(Proxy::start(args.data_plane.into_options())?);
-    for (address, group) in proxy.addresses() {
-        if let Some(group) = group {
-            info!("listening http={address} group={group}");
-        } else {
-            info!("listening http={address}");
-        }
-    }
-    info!("listening admin={admin_address}");
     let status = Arc::new(ConfigStatus::new());
-    tokio::spawn(admin::serve(admin, proxy.clone(), status.clone()));
-
-    // Signals are caught before anyone is told that we are ready.
-    let mut signals = Signals::catch()?;
+    let mut data_plane = DataPlane::start(args.data_plane, status.clone()).await?;
+    let proxy = data_plane.proxy.clone();
     let mut files = watch::watch(args.config, options, first.config.revision());
     apply(&proxy, &status, first, &source);
     info!("ready");
@@ -100,27 +66,14 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
                 problems::log(&load.diagnostics);
                 apply(&proxy, &status, load, &source);
             }
-            asked = signals.next() => match asked {
+            asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
                 Asked::Reload => files.reload(),
                 Asked::Reopen => proxy.access_log().reopen(),
             },
-            () = proxy.worker_lost() => return Err(RunError::WorkerLost),
         }
     }
-    info!("leaving: new connections are still accepted for the drain delay, then requests in flight finish");
-    let hurry = CancellationToken::new();
-    let draining = proxy.drain(hurry.clone());
-    let mut draining = std::pin::pin!(draining);
-    tokio::select! {
-        () = &mut draining => {}
-        () = signals.leave() => {
-            warn!("told again: leaving at once");
-            hurry.cancel();
-            draining.await;
-        }
-    }
-    info!("left");
+    data_plane.leave().await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use balance::Plan;
 use balance::learn::Sessions;
-use config::{Config, GroupId, Sticky};
+use config::{Config, GroupId, Revision, Sticky};
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
@@ -26,20 +26,24 @@ pub struct ApplyError {
 
 /// What `forebay check` asks: could this configuration be put in force? Every group that could not is named.
 pub fn compile_check(config: &Config) -> Vec<ApplyError> {
-    config
-        .groups
-        .iter()
-        .filter_map(|(id, group)| {
-            Plan::build(&group_spec(group)).err().map(|error| ApplyError { group: id.clone(), error })
-        })
-        .collect()
+    config.groups.iter().filter_map(|(id, group)| check_group(id, group).err()).collect()
 }
 
-/// Builds the snapshot that follows `last`. State of groups that both have is shared; a group whose configuration is equal
+/// Whether one group could be put in force.
+pub(crate) fn check_group(id: &GroupId, group: &config::Group) -> Result<(), ApplyError> {
+    plan(id, group).map(drop)
+}
+
+fn plan(id: &GroupId, group: &config::Group) -> Result<Plan, ApplyError> {
+    Plan::build(&group_spec(group)).map_err(|error| ApplyError { group: id.clone(), error })
+}
+
+/// Builds the snapshot of `config`, whose version is `revision`, that follows `last`. State of groups that both have is shared; a group whose configuration is equal
 /// keeps its very view.
 pub(crate) fn next_snapshot(
     last: Option<&Snapshot>,
     config: &Config,
+    revision: Revision,
     source: Arc<str>,
     at: Moment,
 ) -> Result<Snapshot, ApplyError> {
@@ -51,14 +55,7 @@ pub(crate) fn next_snapshot(
             id,
             match view {
                 Some(view) if view.config == *group => Next::Same(view),
-                _ => {
-                    let plan = Plan::build(&group_spec(group));
-                    Next::New {
-                        group,
-                        last: view,
-                        plan: plan.map_err(|error| ApplyError { group: id.clone(), error })?,
-                    }
-                }
+                _ => Next::New { group, last: view, plan: plan(id, group)? },
             },
         ));
     }
@@ -71,7 +68,7 @@ pub(crate) fn next_snapshot(
     });
     let groups: HashMap<_, _> = groups.collect();
     let routes = RouteTable::new(&config.routes);
-    Ok(Snapshot { revision: config.revision(), source, applied: at, routes, groups })
+    Ok(Snapshot { revision, source, applied: at, routes, groups })
 }
 
 /// What becomes of a group.

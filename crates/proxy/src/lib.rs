@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod record;
 pub mod route;
 pub mod snapshot;
+pub mod source;
 pub mod spec;
 pub mod stats;
 pub mod variables;

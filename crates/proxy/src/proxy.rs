@@ -104,12 +104,22 @@ impl Proxy {
     /// Puts a configuration in force, whole or not at all. Requests in progress finish with what they began with; no
     /// connection is touched.
     pub fn apply(&self, config: &Config, source: &str) -> Result<Revision, ApplyError> {
+        self.apply_revision(config, config.revision(), source).map(|snapshot| snapshot.revision)
+    }
+
+    /// The same with the version that a controller gave it, and what came of it.
+    pub fn apply_revision(
+        &self,
+        config: &Config,
+        revision: Revision,
+        source: &str,
+    ) -> Result<Arc<Snapshot>, ApplyError> {
         let _one_at_a_time = self.applying.lock();
         let last = self.shared.snapshot.load_full();
-        let next = apply::next_snapshot(last.as_deref(), config, source.into(), self.shared.clock.now())?;
-        let revision = next.revision;
-        self.shared.snapshot.store(Some(Arc::new(next)));
-        Ok(revision)
+        let now = self.shared.clock.now();
+        let next = Arc::new(apply::next_snapshot(last.as_deref(), config, revision, source.into(), now)?);
+        self.shared.snapshot.store(Some(next.clone()));
+        Ok(next)
     }
 
     /// What is in force, if anything is yet.

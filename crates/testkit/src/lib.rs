@@ -1,5 +1,5 @@
-//! What tests stand on: upstreams that misbehave on the wire when told to, clients that see every byte, a running
-//! Forebay, and a real nginx to compare both with.
+//! What tests stand on: upstreams and controllers that misbehave on the wire when told to, clients that see every byte, a
+//! running Forebay, and a real nginx to compare both with.
 //!
 //! It never imports the data plane: whatever a test learns here it learns from sockets, logs and processes, as a user
 //! would. Nothing listens on a fixed port and nothing sleeps to wait for something: every wait names its condition and
@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 pub mod client;
+pub mod controller;
 pub mod gate;
 pub mod message;
 pub mod nginx;
@@ -18,6 +19,7 @@ pub mod stream;
 pub mod upstream;
 
 pub use client::{Client, Response};
+pub use controller::{Authority, Controller};
 pub use gate::Gate;
 pub use message::{Head, Headers};
 pub use process::Forebay;

@@ -17,7 +17,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{Client, Response, patiently};
+use crate::{Authority, Client, Response, patiently};
 
 /// The child process. Dropping it kills it; when the test is failing, its log is printed.
 #[derive(Debug)]
@@ -38,6 +38,16 @@ impl Forebay {
     pub fn run(path: impl AsRef<OsStr>, config: impl AsRef<Path>) -> Builder {
         let mut command = Command::new(path);
         command.arg("run").args(["--admin", "127.0.0.1:0", "--config"]).arg(config.as_ref());
+        command.env_clear().env("RUST_BACKTRACE", "1");
+        Builder { command }
+    }
+
+    /// A data plane (`forebay proxy`) of the binary at `path`, fed by the controllers whose URLs are given with
+    /// [`Builder::args`], believing `authority`.
+    pub fn proxy(path: impl AsRef<OsStr>, authority: &Authority, token: &Path) -> Builder {
+        let mut command = Command::new(path);
+        command.args(["proxy", "--admin", "127.0.0.1:0", "--controller-ca"]).arg(authority.file());
+        command.arg("--token").arg(token);
         command.env_clear().env("RUST_BACKTRACE", "1");
         Builder { command }
     }
@@ -154,7 +164,18 @@ impl Builder {
     ///
     /// # Panics
     /// When it cannot be started or does not become ready, with its log.
-    pub async fn start(mut self) -> Forebay {
+    pub async fn start(self) -> Forebay {
+        let forebay = self.launch().await;
+        // The whole message: warnings speak of ready endpoints.
+        forebay.logged_where("ready", 1, |line| line.split_whitespace().next_back() == Some("ready")).await;
+        forebay
+    }
+
+    /// Starts it and waits until it listens.
+    ///
+    /// # Panics
+    /// When it cannot be started or does not listen, with its log.
+    pub async fn launch(mut self) -> Forebay {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = self.command.spawn().expect("forebay can be started");
         let log = Arc::new(watch::Sender::new(Vec::new()));
@@ -165,8 +186,7 @@ impl Builder {
             tokio::spawn(collect(stderr, log.clone(), Some(EXITED)));
         }
         let forebay = Forebay { child, log };
-        // The whole message: warnings speak of ready endpoints.
-        forebay.logged_where("ready", 1, |line| line.split_whitespace().next_back() == Some("ready")).await;
+        forebay.logged("listening admin=").await;
         forebay
     }
 }

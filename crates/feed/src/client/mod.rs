@@ -104,10 +104,13 @@ impl Client {
     pub fn receive(&mut self, mut bytes: &[u8], now: Millis) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(stream) = &mut self.stream {
-            stream.heard = now;
             let taken = match stream.decoder.next(&mut bytes) {
                 Ok(None) => break,
-                Ok(Some(line)) => ServerFrame::from_line(&line).and_then(|frame| self.take(frame, &mut events)),
+                Ok(Some(line)) => {
+                    // Only a whole line is a sign of life: bytes that trickle tell nothing.
+                    stream.heard = now;
+                    ServerFrame::from_line(&line).and_then(|frame| self.take(frame, &mut events))
+                }
                 Err(violation) => Err(violation),
             };
             if let Err(violation) = taken {

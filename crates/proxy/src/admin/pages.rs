@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use config::Millis;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{ConfigStatus, Response, Source, groups};
+use crate::clock::Moment;
 use crate::metrics::{self, Metrics};
+use crate::source::FeedStatus;
 use crate::variables::{percent_decode, rfc3339_utc};
 
 /// What the pages are made from.
@@ -33,11 +36,11 @@ const INDEX: &str = "\
 forebay admin
 
 /healthz                            the process lives
-/readyz                             every worker answers and a configuration is in force
+/readyz                             every worker answers and a configuration is in force, not older than --max-stale
 /metrics                            Prometheus metrics
 /api/v1/groups                      every group and server, live
 /api/v1/groups/NAMESPACE/NAME       one group
-/api/v1/config                      what is in force, and what became of the last reload
+/api/v1/config                      what is in force, where it comes from, and what became of the last change
 ";
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -93,7 +96,13 @@ impl<S: Source> Pages<S> {
             return unready("draining".into());
         }
         if self.source.snapshot().is_none() {
-            return unready("no configuration yet".into());
+            let problem = self.status.feed().and_then(|feed| feed.standing().problem);
+            return unready(
+                problem.map_or("no configuration yet".into(), |why| format!("no configuration yet; {why}")),
+            );
+        }
+        if let Some(stale) = self.status.feed().and_then(|feed| feed.stale(self.source.now())) {
+            return unready(stale);
         }
         let workers = self.source.ping_workers().await;
         match workers.iter().position(Option::is_none) {
@@ -130,15 +139,37 @@ impl<S: Source> Pages<S> {
             "revision": snapshot.map(|snapshot| snapshot.revision.to_string()),
             "source": snapshot.map(|snapshot| &snapshot.source),
             "applied": snapshot.map(|snapshot| rfc3339_utc(snapshot.applied)),
-            "age_seconds": snapshot.map(|snapshot| now.since(snapshot.applied).as_secs()),
+            "age_seconds": snapshot.and_then(|_| self.status.age(now)).map(|age| age.as_secs()),
             "groups": snapshot.map(|snapshot| snapshot.groups.len()),
             "last_reload": last.as_ref().map(|last| json!({
                 "result": last.result.name(),
                 "time": rfc3339_utc(last.at),
             })),
             "problems": last.as_ref().map_or(&[][..], |last| &last.problems),
+            "feed": self.status.feed().map(feed),
         })
     }
+}
+
+/// How it stands with its controllers.
+fn feed(feed: &FeedStatus) -> Value {
+    let standing = feed.standing();
+    let time = |at: Millis| rfc3339_utc(Moment::from(at.0.saturating_mul(1000)));
+    let rejected = standing
+        .rejected
+        .iter()
+        .map(|(key, rejection)| (key.clone(), json!({"version": rejection.version, "problem": rejection.problem})));
+    json!({
+        "synced": standing.synced,
+        "controller": standing.controller.map(|controller| json!({
+            "url": controller.url,
+            "address": controller.address,
+            "name": controller.name,
+        })),
+        "problem": standing.problem,
+        "rejected": rejected.collect::<Map<_, _>>(),
+        "last_good": {"current_at": standing.last_good_at.map(time), "problem": standing.last_good_problem},
+    })
 }
 
 fn text(status: StatusCode, body: String) -> Response {

@@ -106,13 +106,17 @@ async fn the_configuration_and_what_became_of_the_last_reload() {
     let pages = pages(&Fixed::new([ejected()]));
     let config = get_json(&pages, "/api/v1/config").await;
     assert_eq!((&config["last_reload"], &config["problems"]), (&Value::Null, &json!([])));
-    assert_eq!((&config["source"], &config["age_seconds"]), (&json!("examples/quickstart"), &json!(5)));
+    assert_eq!(
+        (&config["source"], &config["applied"]),
+        (&json!("examples/quickstart"), &json!("2026-11-22T10:00:00Z"))
+    );
     assert_eq!(config["revision"].as_str().unwrap().len(), 32);
 
     let code: Code = "FB2001";
     let problems = vec![Diagnostic::new(code, Severity::Error, "unknown field \"wieght\"")];
     pages.status.refused(problems, pages.source.now());
     let config = get_json(&pages, "/api/v1/config").await;
+    assert_eq!((&config["age_seconds"], &config["feed"]), (&json!(0), &Value::Null));
     assert_eq!(config["last_reload"], json!({"result": "refused", "time": "2026-11-22T10:00:05Z"}));
     assert_eq!(config["problems"][0]["code"], code);
 }

@@ -105,11 +105,27 @@ families! {
     CONFIG_APPLIED = Gauge "forebay_config_applied_timestamp_seconds" []
         "When the configuration in force was applied, seconds since the epoch.";
     CONFIG_AGE = Gauge "forebay_config_age_seconds" []
-        "For how long the configuration has been in force.";
+        "How old the configuration in force may be: 0 while files or a controller keep it current, else the time since.";
     CONFIG_RELOADS = Counter "forebay_config_reloads_total" [result]
-        "Sets of documents read, by what became of them: applied or refused.";
+        "Sets of documents read or commits received, by what became of them: applied or refused.";
     CONFIG_LAST_SUCCESSFUL = Gauge "forebay_config_last_reload_successful" []
-        "1 if the last set of documents was applied, 0 if it was refused.";
+        "1 if the last of them was applied, 0 if it was refused.";
+    FEED_CONTROLLER_INFO = Gauge "forebay_feed_controller_info" [controller, address]
+        "1; the controller that is connected, as --controller names it, and the one of its addresses.";
+    FEED_SYNCED = Gauge "forebay_feed_synced" []
+        "1 while a controller keeps the configuration current.";
+    FEED_SYNCHRONISATIONS = Counter "forebay_feed_synchronisations_total" []
+        "Times that a controller brought this data plane up to date after a connect.";
+    FEED_FAILURES = Counter "forebay_feed_failures_total" [reason]
+        "Times that a controller could not be used or was lost.";
+    FEED_REJECTED = Gauge "forebay_feed_rejected_resources" []
+        "Resources of the present controller that this data plane cannot use.";
+    FEED_REPORTS = Counter "forebay_feed_reports_total" [result]
+        "Reports to the leader: delivered or failed.";
+    LAST_GOOD_WRITES = Counter "forebay_last_good_writes_total" [result]
+        "Times that the last good configuration was written, or could not be: written or failed.";
+    LAST_GOOD_CURRENT = Gauge "forebay_last_good_current_timestamp_seconds" []
+        "When the configuration on disk was current last, seconds since the epoch.";
     GROUP_INFO = Gauge "forebay_upstream_info" [namespace, group, method]
         "1; the balancing method of a group.";
     GROUP_REQUESTS = Counter "forebay_upstream_requests_total" [namespace, group, code_class]

@@ -72,6 +72,9 @@ impl<S: Source> Collector for Live<S> {
         let (snapshot, now) = (self.source.snapshot(), self.source.now());
         process::collect(&mut sheet, &*self.source);
         process::collect_config(&mut sheet, snapshot.as_deref(), &self.status, now);
+        if let Some(feed) = self.status.feed() {
+            process::collect_feed(&mut sheet, feed);
+        }
         if let Some(snapshot) = &snapshot {
             for group in snapshot.groups.values() {
                 group::collect(&mut sheet, group, now);

@@ -1,10 +1,11 @@
 //! The series of the process and of its configuration.
 
 use super::families as family;
-use super::sheet::{Sheet, seconds};
+use super::sheet::{Sheet, float, seconds};
 use crate::admin::{ConfigStatus, ReloadResult, Source};
 use crate::clock::Moment;
 use crate::snapshot::Snapshot;
+use crate::source::FeedStatus;
 use crate::stats::CodeClass;
 
 pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
@@ -28,7 +29,7 @@ pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
         (&family::TUNNELS_ACTIVE, &stats.tunnels_active),
     ] {
         // A decrement of one worker may be seen before the increment of another.
-        sheet.gauge(family, &[], super::sheet::float(u64::try_from(gauge.value()).unwrap_or(0)));
+        sheet.gauge(family, &[], float(u64::try_from(gauge.value()).unwrap_or(0)));
     }
     for class in CodeClass::ALL {
         let count = stats.requests[class.index()].value();
@@ -41,7 +42,9 @@ pub(super) fn collect_config(sheet: &mut Sheet, snapshot: Option<&Snapshot>, sta
     if let Some(snapshot) = snapshot {
         sheet.gauge(&family::CONFIG_INFO, &[&[("revision", &snapshot.revision.to_string())]], 1.0);
         sheet.gauge(&family::CONFIG_APPLIED, &[], seconds(snapshot.applied.micros()));
-        sheet.gauge(&family::CONFIG_AGE, &[], now.since(snapshot.applied).as_secs_f64());
+    }
+    if let Some(age) = snapshot.and_then(|_| status.age(now)) {
+        sheet.gauge(&family::CONFIG_AGE, &[], age.as_secs_f64());
     }
     for result in ReloadResult::ALL {
         sheet.counter(&family::CONFIG_RELOADS, &[&[("result", result.name())]], status.count(result));
@@ -49,5 +52,31 @@ pub(super) fn collect_config(sheet: &mut Sheet, snapshot: Option<&Snapshot>, sta
     if let Some(last) = status.last() {
         let successful = last.result == ReloadResult::Applied;
         sheet.gauge(&family::CONFIG_LAST_SUCCESSFUL, &[], f64::from(u8::from(successful)));
+    }
+}
+
+/// Of a data plane that is fed by controllers.
+pub(super) fn collect_feed(sheet: &mut Sheet, feed: &FeedStatus) {
+    let standing = feed.standing();
+    if let Some(controller) = &standing.controller {
+        let labels = [("controller", controller.url.as_str()), ("address", &controller.address.to_string())];
+        sheet.gauge(&family::FEED_CONTROLLER_INFO, &[&labels], 1.0);
+    }
+    sheet.gauge(&family::FEED_SYNCED, &[], f64::from(u8::from(standing.synced)));
+    sheet.counter(&family::FEED_SYNCHRONISATIONS, &[], feed.synchronisations());
+    for (reason, count) in feed.faults() {
+        sheet.counter(&family::FEED_FAILURES, &[&[("reason", reason)]], count);
+    }
+    sheet.gauge(&family::FEED_REJECTED, &[], float(u64::try_from(standing.rejected.len()).unwrap_or(u64::MAX)));
+    for (family, result, counter) in [
+        (&family::FEED_REPORTS, "delivered", &feed.reports_delivered),
+        (&family::FEED_REPORTS, "failed", &feed.reports_failed),
+        (&family::LAST_GOOD_WRITES, "written", &feed.writes),
+        (&family::LAST_GOOD_WRITES, "failed", &feed.writes_failed),
+    ] {
+        sheet.counter(family, &[&[("result", result)]], counter.value());
+    }
+    if let Some(at) = standing.last_good_at {
+        sheet.gauge(&family::LAST_GOOD_CURRENT, &[], seconds(at.0.saturating_mul(1000)));
     }
 }

@@ -106,8 +106,13 @@ fn no_two_series_are_the_same_and_all_are_described() {
     server.pod = Some(Pod { name: "app-1".into(), uid: None, zone });
     let servers = vec![server, testing::server("a", "127.0.0.1:2")];
     let source = Fixed::new([testing::view("shop/app".parse().unwrap(), Group::with_defaults(servers))]);
-    let text = scrape(&source);
+    let status = Arc::new(ConfigStatus::of_feed(crate::source::FeedStatus::sample()));
+    status.refused(Vec::new(), source.now());
+    let text = Metrics::new(source, status).unwrap().render().unwrap();
     let all = samples(&text);
+    // The number of the feed's series that docs/metrics.md prints.
+    let fed = |name: &str| name.starts_with("forebay_feed_") || name.starts_with("forebay_last_good_");
+    assert_eq!(all.iter().filter(|(name, ..)| fed(name)).count(), 19);
     let distinct: BTreeSet<_> = all.iter().map(|(name, labels, _)| (name, labels)).collect();
     assert_eq!(distinct.len(), all.len());
     assert!(text.contains(r#"pod="app-1""#) && text.contains(r#"zone="eu-1""#));

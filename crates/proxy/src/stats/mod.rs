@@ -28,6 +28,12 @@ pub struct ServerStats {
     pub response_micros: Counter,
     /// The number of those attempts.
     pub responses: Counter,
+    /// Attempts that another one followed.
+    pub retried: Counter,
+    /// Bytes received from it, on the wire.
+    pub received_bytes: Counter,
+    /// Bytes sent to it, on the wire.
+    pub sent_bytes: Counter,
     /// The last attempt charged to the server.
     pub last_failure: LastFailure,
 }
@@ -91,6 +97,9 @@ pub fn account(record: &Record, process: &ProcessStats) {
         }
         if let (Some(_), Some(reason)) = (attempts.peek(), RetryReason::of(attempt.end)) {
             stats.retries[reason.index()].inc();
+            if let Some(server) = &attempt.server {
+                server.stats.retried.inc();
+            }
         }
     }
 }
@@ -109,6 +118,8 @@ fn account_attempt(attempt: &Attempt, stats: &ServerStats, record: &Record) {
         stats.failures[class::failure_index(reason)].inc();
         stats.last_failure.set(reason, record.finished);
     }
+    stats.received_bytes.add(attempt.bytes_received);
+    stats.sent_bytes.add(attempt.bytes_sent);
     if attempt.disabled {
         stats.ejections.inc();
     }

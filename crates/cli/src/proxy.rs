@@ -1,0 +1,202 @@
+//! `forebay proxy`: a data plane fed by controllers. This file is the composition: controllers → data plane, and signals.
+//!
+//! It holds no Kubernetes credentials but a token for the controllers' audience, and calls no API server.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
+use config::{Diagnostic, GroupId};
+use feed::{Scope, limits};
+use proxy::Listener;
+use proxy::admin::ConfigStatus;
+use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Origin, Patience};
+use tracing::{info, warn};
+
+use crate::data_plane::{self, DataPlane, DataPlaneError};
+use crate::options::{DataPlaneArgs, duration};
+use crate::signals::Asked;
+use crate::{groups, logging, problems};
+
+/// Serve what controllers say: a data plane without Kubernetes credentials; with --group the sidecar of an application
+#[derive(Debug, Args)]
+pub struct ProxyArgs {
+    #[command(flatten)]
+    feed: FeedArgs,
+
+    #[command(flatten)]
+    data_plane: DataPlaneArgs,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Controllers")]
+struct FeedArgs {
+    /// A controller; repeatable. All addresses of a name are tried, until one answers
+    #[arg(long, env = "FOREBAY_CONTROLLER", value_name = "https://HOST:PORT", required = true, value_delimiter = ',')]
+    controller: Vec<ControllerUrl>,
+
+    /// The authorities a controller's certificate must be signed by, PEM: `ca.crt` of the controller's `ConfigMap`; read anew at
+    /// each connect
+    #[arg(long, env = "FOREBAY_CONTROLLER_CA", value_name = "FILE")]
+    controller_ca: PathBuf,
+
+    /// A `ServiceAccount` token for the audience `forebay.dev`, as the kubelet projects it; read anew at each connect
+    #[arg(long, env = "FOREBAY_TOKEN", value_name = "FILE", required_unless_present = "client_certificate")]
+    token: Option<PathBuf>,
+
+    /// A certificate chain to show instead of or besides a token, PEM; read anew at each connect
+    #[arg(long, env = "FOREBAY_CLIENT_CERTIFICATE", value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+
+    /// Its private key, PEM
+    #[arg(long, env = "FOREBAY_CLIENT_KEY", value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
+
+    /// Be a sidecar: ask for this group alone; repeatable. Then --http is by default 127.0.0.1:8080, bound to the first, and
+    /// --workers 1
+    #[arg(long, env = "FOREBAY_GROUP", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
+    group: Vec<GroupId>,
+
+    /// The name of this data plane [default: `$POD_NAMESPACE/$POD_NAME`, else the host's name]
+    #[arg(long, env = "FOREBAY_INSTANCE", value_name = "NAME")]
+    instance: Option<String>,
+
+    /// Keep the last good configuration here, without private keys, for the boot at which no controller answers
+    #[arg(long, env = "FOREBAY_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// At boot: how long a controller may take before the last good configuration is used
+    #[arg(long, env = "FOREBAY_BOOT_WAIT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    boot_wait: Duration,
+
+    /// Not ready when no controller has confirmed the configuration for this long; 0s is never
+    #[arg(long, env = "FOREBAY_MAX_STALE", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    max_stale: Duration,
+}
+
+/// The command.
+pub fn run(args: ProxyArgs) -> ExitCode {
+    logging::install(args.data_plane.error_log_level);
+    let options = match args.feed.to_options() {
+        Ok(options) => options,
+        // As every other wrong argument: said with the usage, exit code 2.
+        Err(problem) => crate::Cli::command().error(ErrorKind::ValueValidation, problem).exit(),
+    };
+    let max_stale = Some(args.feed.max_stale).filter(|limit| !limit.is_zero());
+    let data_plane = args.feed.sidecar(args.data_plane);
+    data_plane::block_on(serve(options, max_stale, data_plane))
+}
+
+async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlaneArgs) -> Result<(), DataPlaneError> {
+    let standing = Arc::new(FeedStatus::new(max_stale));
+    let status = Arc::new(ConfigStatus::of_feed(standing.clone()));
+    let mut data_plane = DataPlane::start(args, status.clone()).await?;
+    let proxy = data_plane.proxy.clone();
+    info!("instance {} asks {}", options.instance, said(&options.controllers));
+    let mut feed = Feed::start(options, proxy.clone(), status, standing);
+    let mut told = Told::default();
+
+    loop {
+        tokio::select! {
+            Some(in_force) = feed.changed() => told.tell(&in_force, proxy.addresses()),
+            asked = data_plane.asked() => match asked? {
+                Asked::Leave => break,
+                Asked::Reload => warn!("asked to reload: the configuration comes from the controllers as it changes"),
+                Asked::Reopen => proxy.access_log().reopen(),
+            },
+        }
+    }
+    // The feed goes on until nothing is in flight: servers come and go during a drain, too.
+    data_plane.leave().await;
+    feed.close().await;
+    Ok(())
+}
+
+/// What was said of the configurations in force.
+#[derive(Default)]
+struct Told {
+    origin: Option<Origin>,
+    unbound: Vec<Diagnostic>,
+}
+
+impl Told {
+    /// A milestone for the first of each origin; of later ones the metrics tell.
+    fn tell(&mut self, in_force: &InForce, listeners: &[(SocketAddr, Option<GroupId>)]) {
+        let unbound = groups::unbound(listeners, &in_force.config);
+        if unbound != self.unbound {
+            problems::log(&unbound);
+            self.unbound = unbound;
+        }
+        if self.origin == Some(in_force.origin) {
+            return;
+        }
+        let (config, snapshot) = (&in_force.config, &in_force.snapshot);
+        let (revision, source) = (snapshot.revision, &snapshot.source);
+        let (groups, hosts) = (config.groups.len(), config.routes.hosts.len());
+        info!("configuration {revision} in force: {groups} group(s), {hosts} host(s); from {source}");
+        if self.origin.replace(in_force.origin).is_none() {
+            info!("ready");
+        }
+    }
+}
+
+impl FeedArgs {
+    fn to_options(&self) -> Result<FeedOptions, String> {
+        let credentials = Credentials {
+            controller_ca: self.controller_ca.clone(),
+            token: self.token.clone(),
+            certificate: self.client_certificate.clone().zip(self.client_key.clone()),
+        };
+        credentials.check().map_err(|error| error.to_string())?;
+        let groups: BTreeSet<GroupId> = self.group.iter().cloned().collect();
+        if groups.len() > limits::SCOPE {
+            return Err(format!("--group: at most {} groups; without --group it serves every Ingress", limits::SCOPE));
+        }
+        Ok(FeedOptions {
+            controllers: self.controller.clone(),
+            credentials,
+            instance: self.instance()?,
+            scope: if groups.is_empty() { Scope::All } else { Scope::Groups(groups) },
+            state_dir: self.state_dir.clone(),
+            boot_wait: self.boot_wait,
+            patience: Patience::default(),
+        })
+    }
+
+    fn instance(&self) -> Result<Arc<str>, String> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let pod = || Some(format!("{}/{}", set("POD_NAMESPACE")?, set("POD_NAME")?));
+        let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
+        let instance = self.instance.clone().or_else(pod).or_else(host).unwrap_or_default();
+        let length = instance.len();
+        if (1..=limits::NAME).contains(&length) && instance.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(instance.into());
+        }
+        Err(format!(
+            "--instance: \"{instance}\" is no name of a data plane: 1 to {} visible ASCII characters; write NAMESPACE/POD",
+            limits::NAME
+        ))
+    }
+
+    /// What is different for a sidecar, as far as nothing else was said.
+    fn sidecar(&self, mut args: DataPlaneArgs) -> DataPlaneArgs {
+        if let Some(first) = self.group.first() {
+            if args.http.is_empty() {
+                let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+                args.http = vec![Listener { address, group: Some(first.clone()) }];
+            }
+            args.workers.get_or_insert(1);
+        }
+        args
+    }
+}
+
+fn said(controllers: &[ControllerUrl]) -> String {
+    controllers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}

@@ -1,0 +1,59 @@
+//! What the leader is told, and when.
+
+use serde_json::Value;
+use testkit::{Controller, Upstream};
+
+use crate::rig::{Files, app, config, config_shows, get, metric};
+
+#[tokio::test]
+async fn the_leader_is_told_soon_what_is_in_force_and_what_happened() {
+    let files = Files::new();
+    let upstream = Upstream::start("one").await;
+    let mut leader = Controller::start("controller-1", &files.authority).await;
+    let controller = Controller::start("controller-0", &files.authority).await;
+    let first = config(app("a", &[&upstream]));
+    controller.publish(&first);
+    controller.lead(&leader);
+    let forebay = files.proxy(&[&controller]).args(["--instance", "forebay/proxy-1"]).start().await;
+    let report = leader.wait_for("a report", |seen| !seen.reports.is_empty()).await.reports.remove(0);
+    assert_eq!(
+        (&report["instance"], &report["extent"], &report["seq"]),
+        (&"forebay/proxy-1".into(), &"full".into(), &1.into())
+    );
+    assert_eq!(report["revision"], first.revision().to_string());
+    let group = &report["groups"]["shop/a"];
+    let version = first.resources().next().unwrap().revision().to_string();
+    assert_eq!((&group["version"], &group["active_tier"]), (&version.into(), &"Primary".into()));
+    assert_eq!((&group["servers"][0]["state"], &group["servers"][0]["requests"]), (&"up".into(), &0.into()));
+    assert_eq!(leader.seen().authorizations, ["Bearer first"]);
+
+    for _ in 0..3 {
+        assert_eq!(get(&forebay, "a").await.0, 200);
+    }
+    let second = config([app("a", &[&upstream]), app("b", &[&upstream])].concat());
+    controller.publish(&second);
+    let is_second = |report: &Value| report["revision"] == second.revision().to_string();
+    let seen = leader.wait_for("the next", |seen| seen.reports.iter().any(is_second)).await;
+    let report = seen.reports.iter().find(|report| is_second(report)).unwrap();
+    assert_eq!((&report["extent"], &report["epoch"]), (&"changes".into(), &seen.reports[0]["epoch"]));
+    let server = &report["groups"]["shop/a"]["servers"][0];
+    assert_eq!((&server["requests"], &server["responses"]), (&3.into(), &3.into()));
+    assert!(server["bytes_received"].as_u64() > Some(0), "{server}");
+    assert!(report["groups"]["shop/b"].is_object());
+
+    // The leader is gone: nothing of that is a request's business, and the next one is told everything.
+    leader.kill().await;
+    controller.publish(&first);
+    forebay.logged("leader controller-1: does not take reports: cannot connect: ").await;
+    assert_eq!(get(&forebay, "a").await.0, 200);
+    controller.lead(&controller);
+    let seen = controller.wait_for("a report", |seen| !seen.reports.is_empty()).await;
+    assert_eq!(
+        (&seen.reports[0]["extent"], &seen.reports[0]["revision"]),
+        (&"full".into(), &first.revision().to_string().into())
+    );
+    assert_eq!(seen.reports[0]["groups"]["shop/a"]["servers"][0]["requests"], 4);
+    let failed = metric(&forebay, r#"forebay_feed_reports_total{result="failed"}"#).await;
+    assert!(failed >= Some(1.0), "{failed:?}");
+    config_shows(&forebay, "synced", |config| config["feed"]["synced"] == true).await;
+}

@@ -1,0 +1,178 @@
+//! Sends reports to the leader, on a connection of its own that is kept while it answers. A report that fails is followed by
+//! the next: what was not delivered is part of it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use config::Millis;
+use feed::frames::Leader;
+use feed::report::{Extent, Report};
+use http::StatusCode;
+use http_body_util::Full;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::address::{Candidate, ControllerUrl};
+use super::dial::{self, Connection};
+use super::fault::Fault;
+use super::in_force::InForce;
+use super::options::FeedOptions;
+use super::report::{self, Groups};
+use super::schedule::Schedule;
+use super::status::{FeedStatus, millis};
+use super::teller::Teller;
+use crate::clock::Clock;
+
+/// Where reports go: the leader's address, under the name its certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeaderAt {
+    pub leader: Leader,
+    pub url: ControllerUrl,
+}
+
+/// Reports, until dropped.
+pub(super) struct Reporter {
+    pub options: FeedOptions,
+    pub clock: Clock,
+    pub status: Arc<FeedStatus>,
+    pub in_force: watch::Receiver<Option<InForce>>,
+    pub leader: watch::Receiver<Option<LeaderAt>>,
+    /// When this life of the process began, milliseconds since 1970.
+    pub epoch: u64,
+}
+
+/// What was sent so far.
+#[derive(Default)]
+struct Sent {
+    seq: u64,
+    /// What the present leader knows.
+    delivered: Groups,
+    connection: Option<Connection<Full<Bytes>>>,
+}
+
+impl Reporter {
+    pub async fn run(mut self) {
+        let (mut schedule, mut sent, mut teller) = (Schedule::default(), Sent::default(), Teller::default());
+        loop {
+            // A leader may be named before there is anything to tell it.
+            let due = schedule.due().filter(|_| self.in_force.borrow().is_some()).map(|due| self.instant(due));
+            tokio::select! {
+                changed = self.leader.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let known = self.leader.borrow_and_update().as_ref().is_some_and(LeaderAt::takes_reports);
+                    schedule.leader(known, self.now(), rand::random());
+                    sent.delivered.clear();
+                    sent.connection = None;
+                }
+                changed = self.in_force.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.in_force.mark_unchanged();
+                    schedule.changed(self.now(), rand::random());
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some(extent) = schedule.take(self.now(), rand::random())
+                        && self.report(extent, &mut sent, &mut teller).await.is_err()
+                    {
+                        schedule.failed(extent);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one. `Err`: it was not delivered, which was said.
+    async fn report(&self, extent: Extent, sent: &mut Sent, teller: &mut Teller) -> Result<(), ()> {
+        let (Some(in_force), Some(leader)) = (self.in_force.borrow().clone(), self.leader.borrow().clone()) else {
+            return Ok(());
+        };
+        sent.seq += 1;
+        let whom = format!("leader {}", leader.leader.identity);
+        let (delivered, at) = (std::mem::take(&mut sent.delivered), self.clock.now());
+        let head = Report {
+            instance: self.options.instance.clone(),
+            epoch: self.epoch,
+            seq: sent.seq,
+            extent,
+            revision: in_force.snapshot.revision,
+            age: Millis(self.status.age(at).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))),
+            scope: self.options.scope.clone(),
+            rejected: report::rejected(&in_force),
+            groups: Groups::new(),
+        };
+        // Ten thousand servers are some megabytes of JSON, and health is asked on this thread.
+        let made = tokio::task::spawn_blocking(move || {
+            let now = report::groups(&in_force, at);
+            let changes = if extent == Extent::Changes { report::changes(&delivered, &now) } else { None };
+            let extent = if changes.is_some() { Extent::Changes } else { Extent::Full };
+            let report = Report { extent, groups: changes.unwrap_or_else(|| now.clone()), ..head };
+            (report.to_json(), now, delivered)
+        });
+        let outcome = match made.await {
+            Ok((json, now, before)) => {
+                let outcome = self.deliver(json, &leader, sent).await;
+                sent.delivered = if outcome.is_ok() { now } else { before };
+                outcome
+            }
+            Err(panicked) => Err(Fault::Http(panicked.to_string())),
+        };
+        match outcome {
+            Ok(()) => {
+                self.status.reports_delivered.inc();
+                teller.well(&whom, "takes reports again");
+                Ok(())
+            }
+            Err(fault) => {
+                self.status.reports_failed.inc();
+                sent.connection = None;
+                teller.keep(|known| known == whom);
+                teller.trouble(
+                    &whom,
+                    &format!("does not take reports: {fault}; the status of groups lacks this data plane"),
+                );
+                Err(())
+            }
+        }
+    }
+
+    async fn deliver(&self, json: Vec<u8>, to: &LeaderAt, sent: &mut Sent) -> Result<(), Fault> {
+        let FeedOptions { credentials, patience, .. } = &self.options;
+        let connection = match &mut sent.connection {
+            Some(connection) if connection.is_open() => connection,
+            _ => {
+                let candidate = to.resolve(patience.resolve).await?;
+                sent.connection.insert(Box::pin(dial::dial(&candidate, credentials, patience)).await?)
+            }
+        };
+        let body = Full::new(Bytes::from(json));
+        let response = connection.post("/report/v1", "application/json", body, credentials, patience).await?;
+        dial::expect(response, StatusCode::NO_CONTENT).await.map(drop)
+    }
+
+    fn instant(&self, at: Millis) -> Instant {
+        Instant::now() + Duration::from_millis(at.0.saturating_sub(self.now().0))
+    }
+
+    fn now(&self) -> Millis {
+        millis(self.clock.now())
+    }
+}
+
+impl LeaderAt {
+    fn takes_reports(&self) -> bool {
+        self.leader.address.is_some()
+    }
+
+    async fn resolve(&self, limit: Duration) -> Result<Candidate, Fault> {
+        let none = || Fault::Resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
+        let address = self.leader.address.as_deref().ok_or_else(none)?;
+        let found = dial::within("resolving its address", limit, tokio::net::lookup_host(address)).await?;
+        let address = found.map_err(Fault::Resolve)?.next().ok_or_else(none)?;
+        Ok(Candidate { url: self.url.clone(), address })
+    }
+}

@@ -1,0 +1,358 @@
+//! The task that keeps one stream to one controller, whichever answers, and puts what it commits in force.
+//!
+//! It is tried for ever: what is in force stays in force meanwhile. Only at boot there is a limit, `--boot-wait`, after which
+//! the last good configuration is used; the stream under way is then begun anew, so that the controller learns what we hold.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use config::Millis;
+use feed::{Backoff, Client, Event, LastGood, Rejection, Update};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::address::Candidate;
+use super::body;
+use super::dial::{self, Connection};
+use super::fault::Fault;
+use super::in_force::{Held, InForce, Origin};
+use super::last_good::StateDir;
+use super::options::FeedOptions;
+use super::reporter::LeaderAt;
+use super::rounds;
+use super::status::{Currency, FeedStatus, millis};
+use super::teller::Teller;
+use crate::admin::ConfigStatus;
+use crate::proxy::Proxy;
+
+/// Refused resources that are named in the error log; the rest is counted.
+const NAMED: usize = 8;
+
+/// Keeps a stream to a controller, until dropped.
+pub(super) struct Task {
+    pub options: FeedOptions,
+    pub proxy: Arc<Proxy>,
+    pub status: Arc<ConfigStatus>,
+    pub feed: Arc<FeedStatus>,
+    pub client: Client,
+    pub boot: Boot,
+    pub in_force: watch::Sender<Option<InForce>>,
+    pub leader: watch::Sender<Option<LeaderAt>>,
+    pub teller: Teller,
+    pub backoff: Backoff,
+}
+
+/// The wait for the first configuration.
+pub(super) enum Boot {
+    /// Until then a controller may answer; after it, this is used.
+    Waiting { until: Instant, last_good: Option<LastGood> },
+    /// Something is in force, or there is nothing to wait for.
+    Over,
+}
+
+/// Why a stream was left.
+enum Stop {
+    Fault(Fault),
+    /// The controller said goodbye: come again within this time.
+    Bye {
+        reason: String,
+        within: Millis,
+    },
+    /// The boot wait is over.
+    Boot,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Boot {
+    fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { until, .. } => Some(*until),
+            Self::Over => None,
+        }
+    }
+}
+
+impl Task {
+    pub async fn run(mut self) {
+        let mut lost = None;
+        loop {
+            let wait = self.round(&mut lost).await;
+            let waited = async {
+                sleep(wait).await;
+                Ok(())
+            };
+            if before(self.boot.until(), waited).await.is_err() {
+                self.restore().await;
+            }
+        }
+    }
+
+    /// Tries every address until a stream was synchronised and lost; how long to wait before the next round.
+    async fn round(&mut self, lost: &mut Option<SocketAddr>) -> Duration {
+        let boot = self.boot.until();
+        let Ok(candidates) = before(boot, async { Ok(self.candidates(*lost).await) }).await else {
+            self.restore().await;
+            return Duration::ZERO;
+        };
+        for candidate in candidates {
+            let whom = format!("controller {candidate}");
+            let stop = self.attempt(&candidate).await;
+            let synced = self.feed.standing().synced;
+            self.client.disconnect();
+            self.feed.disconnected(Currency::of(self.client.age(self.now()), self.now()));
+            if synced {
+                *lost = Some(candidate.address);
+            }
+            match stop {
+                Stop::Boot => {
+                    self.restore().await;
+                    return Duration::ZERO;
+                }
+                Stop::Bye { reason, within } => {
+                    self.feed.failed(&whom, &Fault::Bye(reason.clone()));
+                    let wait = Backoff::after_bye(within, rand::random()).as_duration();
+                    if synced {
+                        info!("{whom}: says goodbye: {reason}; the next one is asked within {} ms", within.0);
+                        return wait;
+                    }
+                    self.teller.trouble(&whom, &format!("refuses this data plane: {reason}"));
+                    return wait.max(self.backoff.next(rand::random()).as_duration());
+                }
+                Stop::Fault(fault) => {
+                    self.feed.failed(&whom, &fault);
+                    let what =
+                        if synced { format!("lost: {fault}; what is in force stays") } else { fault.to_string() };
+                    self.teller.trouble(&whom, &what);
+                    if synced {
+                        break;
+                    }
+                }
+            }
+        }
+        self.backoff.next(rand::random()).as_duration()
+    }
+
+    /// Every address there is, in the order to try them.
+    async fn candidates(&mut self, lost: Option<SocketAddr>) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for url in &self.options.controllers {
+            let whom = format!("controller {url}");
+            match dial::resolve(url, &self.options.patience).await {
+                Ok(candidates) => {
+                    self.teller.well(&whom, "its name is resolved again");
+                    found.extend(candidates);
+                }
+                Err(fault) => {
+                    self.feed.failed(&whom, &fault);
+                    self.teller.trouble(&whom, &fault.to_string());
+                }
+            }
+        }
+        let known: Vec<_> = found.iter().map(|candidate| format!("controller {candidate}")).collect();
+        let urls: Vec<_> = self.options.controllers.iter().map(|url| format!("controller {url}")).collect();
+        self.teller.keep(|whom| known.iter().chain(&urls).any(|one| one == whom));
+        rounds::order(found, lost, rand::random)
+    }
+
+    /// One stream, from dialling to its end.
+    async fn attempt(&mut self, to: &Candidate) -> Stop {
+        let (sender, lines) = body::lines();
+        self.client.connect(self.now());
+        if let Some(hello) = self.client.poll() {
+            // There is room in a channel that is new.
+            let _ = sender.try_send(hello);
+        }
+        let FeedOptions { credentials, patience, .. } = &self.options;
+        let opened = async {
+            let mut connection: Connection<body::Lines> = Box::pin(dial::dial(to, credentials, patience)).await?;
+            let response = connection.post("/feed/v1", "application/x-ndjson", lines, credentials, patience).await?;
+            let incoming = dial::expect(response, StatusCode::OK).await?;
+            Ok((connection, incoming))
+        };
+        match before(self.boot.until(), opened).await {
+            Ok((_connection, incoming)) => {
+                self.feed.connected(to);
+                self.converse(to, &sender, incoming).await
+            }
+            Err(stop) => stop,
+        }
+    }
+
+    /// Carries lines both ways until there is a reason to stop.
+    async fn converse(&mut self, to: &Candidate, sender: &mpsc::Sender<Bytes>, mut incoming: Incoming) -> Stop {
+        let sync_by = Instant::now() + self.options.patience.sync;
+        let mut outbox = None;
+        loop {
+            outbox = outbox.or_else(|| self.client.poll());
+            let (silent_at, boot) = (self.silent_at(), self.boot.until());
+            tokio::select! {
+                frame = incoming.frame() => {
+                    let data = match frame {
+                        None => return Fault::Ended.into(),
+                        Some(Err(error)) => return Fault::of_http(&error, to.url.host()).into(),
+                        Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                    };
+                    if let Err(stop) = self.take(&data, to).await {
+                        return stop;
+                    }
+                }
+                permit = sender.reserve(), if outbox.is_some() => match (permit, outbox.take()) {
+                    (Ok(permit), Some(line)) => permit.send(line),
+                    (Ok(_), None) => {}
+                    // Our half was closed from the other side: it listens no more.
+                    (Err(_), _) => return Fault::Ended.into(),
+                },
+                () = sleep_until(silent_at) => return Fault::Silence(self.options.patience.silence).into(),
+                () = sleep_until(sync_by), if !self.client.is_synced() => {
+                    return Fault::NotSynced(self.options.patience.sync).into();
+                }
+                () = sleep_until(boot.unwrap_or(sync_by)), if boot.is_some() => return Stop::Boot,
+            }
+        }
+    }
+
+    /// What arrived: puts the newest commit in force, then everything else.
+    async fn take(&mut self, data: &[u8], from: &Candidate) -> Result<(), Stop> {
+        let (mut update, mut receipts, mut synced, mut stop) = (None::<Update>, Vec::new(), false, None);
+        for event in self.client.receive(data, self.now()) {
+            match event {
+                Event::Welcomed { server, .. } => self.feed.welcomed(server),
+                Event::Commit(next) => {
+                    receipts.push(next.receipt);
+                    update = Some(next);
+                }
+                Event::Synced => synced = true,
+                Event::Leads(leader) => self.leads(leader.map(|leader| LeaderAt { leader, url: from.url.clone() })),
+                Event::Bye { within, reason } => stop = Some(Stop::Bye { within, reason }),
+                Event::Violated(violation) => stop = Some(Fault::Violation(violation).into()),
+            }
+        }
+        if let Some(update) = update {
+            let source = from.to_string();
+            if self.apply(update, Origin::Controller, source).await {
+                for receipt in receipts {
+                    self.client.applied(receipt);
+                }
+            }
+        }
+        if synced {
+            self.backoff.reset();
+            self.feed.synced();
+            self.teller.well(&format!("controller {from}"), "keeps the configuration current again");
+        }
+        if self.client.is_synced() {
+            self.tell_rejected();
+        }
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// Puts a configuration in force, off this thread: plans take their time, and health is asked here.
+    async fn apply(&mut self, update: Update, origin: Origin, source: String) -> bool {
+        let Update { config, revision, .. } = update;
+        let resources: Arc<[Held]> = self
+            .client
+            .resources()
+            .map(|(key, resource, version)| Held { key: key.clone(), resource: resource.clone(), version })
+            .collect();
+        let (proxy, applying) = (self.proxy.clone(), config.clone());
+        let applied = tokio::task::spawn_blocking(move || proxy.apply_revision(&applying, revision, &source)).await;
+        let snapshot = match applied {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(refused)) => return self.not_applied(&refused),
+            Err(panicked) => return self.not_applied(&panicked),
+        };
+        debug!("configuration {revision} in force");
+        self.status.applied(Vec::new(), self.proxy.clock().now());
+        self.boot = Boot::Over;
+        let rejected = self.in_force.borrow().as_ref().map(|last| last.rejected.clone()).unwrap_or_default();
+        self.in_force.send_replace(Some(InForce { config, snapshot, origin, rejected, resources }));
+        true
+    }
+
+    fn not_applied(&self, problem: &dyn std::fmt::Display) -> bool {
+        error!("{problem}; the last good configuration keeps serving");
+        self.status.refused(Vec::new(), self.proxy.clock().now());
+        false
+    }
+
+    /// Says which resources are refused, and which are not any more.
+    fn tell_rejected(&mut self) {
+        let last = self.feed.standing().rejected;
+        if *last == *self.client.rejected() {
+            return;
+        }
+        let next: Arc<BTreeMap<String, Rejection>> = Arc::new(self.client.rejected().clone());
+        let new: Vec<_> = next.iter().filter(|(key, rejection)| last.get(*key) != Some(*rejection)).collect();
+        for (key, Rejection { version, problem }) in new.iter().take(NAMED) {
+            warn!("{key}: version {version} cannot be used: {problem}; what was in force under that name stays");
+        }
+        if new.len() > NAMED {
+            warn!("{} more resources cannot be used; see /api/v1/config", new.len() - NAMED);
+        }
+        self.feed.rejected(next.clone());
+        self.in_force.send_if_modified(|in_force| {
+            let Some(in_force) = in_force else { return false };
+            in_force.rejected = next;
+            true
+        });
+    }
+
+    fn leads(&self, leader: Option<LeaderAt>) {
+        self.leader.send_if_modified(|last| {
+            let differs = *last != leader;
+            *last = leader;
+            differs
+        });
+    }
+
+    /// The boot wait is over: what was in force in an earlier life is, if there is any.
+    async fn restore(&mut self) {
+        let Boot::Waiting { last_good, .. } = std::mem::replace(&mut self.boot, Boot::Over) else { return };
+        let waited = self.options.boot_wait.as_secs_f32();
+        let Some(last_good) = last_good else {
+            let why = match &self.options.state_dir {
+                Some(dir) => format!("there is no last good configuration in --state-dir {}", dir.display()),
+                None => "no --state-dir was given to keep one".to_owned(),
+            };
+            error!("no controller answered within {waited} s, and {why}: every request gets 503 until one does");
+            return;
+        };
+        let now = self.now();
+        let age = Millis(now.0.saturating_sub(last_good.current_at.0));
+        let update = self.client.restore(last_good.resources, age, now);
+        let file = self.options.state_dir.as_ref().map(|dir| StateDir::new(dir.clone()).file());
+        let source = format!("last good configuration {}", file.unwrap_or_default().display());
+        warn!("no controller answered within {waited} s: the {source} is used, which may be {} s old", age.0 / 1000);
+        self.feed.restored(Currency::of(self.client.age(now), now));
+        self.apply(update, Origin::LastGood, source).await;
+    }
+
+    fn silent_at(&self) -> Instant {
+        let left = self.client.deadline().map_or(0, |deadline| deadline.0.saturating_sub(self.now().0));
+        Instant::now() + Duration::from_millis(left)
+    }
+
+    fn now(&self) -> Millis {
+        millis(self.proxy.clock().now())
+    }
+}
+
+/// Does `work`, but not beyond the boot wait.
+async fn before<T>(boot: Option<Instant>, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Stop> {
+    tokio::select! {
+        done = work => done.map_err(Stop::Fault),
+        () = sleep_until(boot.unwrap_or_else(Instant::now)), if boot.is_some() => Err(Stop::Boot),
+    }
+}
