@@ -1,5 +1,6 @@
 //! The tasks of a developer's day that cargo has no word for. One module per task; this file only tells them apart.
 
+mod cluster;
 mod deps;
 mod generate;
 
@@ -9,7 +10,8 @@ const USAGE: &str = "usage: cargo xtask TASK
 
   generate  write what is made from the code (manifests/crd)
   verify    fail if what is committed differs from what generate would write
-  deps      fail if a crate imports what the import table forbids";
+  deps      fail if a crate imports what the import table forbids
+  cluster   start, enter and end the Kubernetes of the tests";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::generate(),
         ["verify"] => generate::verify(),
         ["deps"] => deps::run(),
+        ["cluster", arguments @ ..] => cluster::run(arguments),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

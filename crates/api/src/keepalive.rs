@@ -10,11 +10,11 @@ use crate::Duration;
 #[serde(rename_all = "camelCase", default)]
 pub struct Keepalive {
     /// Idle connections kept per worker for the whole group; 0 keeps none. Default: 32.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub connections: i32,
 
     /// Requests one connection may carry before it is closed. Default: 1000.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub requests: i32,
 
     /// How old a connection may grow. Default: 1h.

@@ -17,7 +17,7 @@ pub struct NextUpstream {
     /// What is tried again: Error (refused, reset, closed early), Timeout, InvalidHeader, the status codes Http500, Http502,
     /// Http503, Http504, Http403, Http404 and Http429, or Off alone for nothing. Default: Error and Timeout.
     #[serde(default = "error_and_timeout")]
-    #[schemars(length(min = 1, max = 11))]
+    #[schemars(length(min = 1, max = 10))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub conditions: Vec<NextUpstreamCondition>,
 
@@ -27,7 +27,7 @@ pub struct NextUpstream {
 
     /// Attempts in all, the first included; 0 is no limit besides the servers. Default: 0.
     #[serde(default)]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub tries: i32,
 
     /// How long after the first attempt another may begin; 0s is no limit. Default: 0s.

@@ -58,7 +58,7 @@ pub struct Server {
 
     /// Failed attempts within failTimeout that make the server unavailable; 0 never does. Default: 1.
     #[serde(default = "one")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub max_fails: i32,
 
     /// The time in which maxFails must happen, and how long the server is then left alone, in whole seconds. Default: 10s.
@@ -67,7 +67,7 @@ pub struct Server {
 
     /// Active requests the server is given at most, per data plane; 0 is no limit. Default: 0.
     #[serde(default)]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub max_conns: i32,
 
     /// How long a new or recovered server takes to reach its weight; 0s is at once. Default: 0s.

@@ -55,7 +55,10 @@ fn every_field_has_a_description_and_every_spec_list_and_text_a_bound() {
             Some("string") => {
                 assert!(schema["maxLength"].is_u64() || schema["enum"].is_array(), "{path}: no maxLength");
             }
-            Some("integer") => assert!(schema["minimum"].is_number(), "{path}: no minimum"),
+            // The API server does not hold a number to its format; what it lets pass must be readable all the same.
+            Some("integer") => {
+                assert!(schema["minimum"].is_number() && schema["maximum"].is_number(), "{path}: no bounds");
+            }
             _ => {}
         }
     });
@@ -97,7 +100,7 @@ fn every_rule_compiles_has_a_message_and_is_cheap() {
             assert!(warnings.is_empty(), "{path}: {warnings:?}");
         }
     });
-    assert_eq!(rules, 15, "every rule has its two sides in tests/rules.rs; add those of the new one");
+    assert_eq!(rules, 15, "every rule has its two sides in tests/rules/table.rs; add those of the new one");
 }
 
 #[test]

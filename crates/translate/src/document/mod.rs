@@ -15,6 +15,7 @@ mod kinds;
 mod names;
 mod objects;
 mod path;
+mod quote;
 mod reader;
 mod scalar;
 mod schema;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::kinds::{Identity, Kind, identify};
+use super::quote::quote;
 use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
@@ -281,20 +282,19 @@ fn name_faults(kind: Kind, root: &Node, source: &SourceMap) -> Vec<Diagnostic> {
     faults
 }
 
-/// The CEL rules that are broken. Like the API server, none is evaluated while fields are missing, of
-/// another type or longer than the rules' cost was reckoned for.
+/// The CEL rules that are broken. Like the API server, none is evaluated while fields are missing, of another type, of no
+/// supported value or longer than the rules' cost was reckoned for.
 fn rule_faults(json: &Json, source: &SourceMap, faults: &[Diagnostic]) -> Vec<Diagnostic> {
-    if faults.iter().any(|fault| [codes::WRONG_TYPE, codes::REQUIRED, codes::TOO_LONG].contains(&fault.code)) {
+    let blocking = [codes::WRONG_TYPE, codes::REQUIRED, codes::TOO_LONG, codes::UNSUPPORTED_VALUE];
+    if faults.iter().any(|fault| blocking.contains(&fault.code)) {
         let message = "some validation rules were not checked because the object was invalid; correct the existing \
                        errors to complete validation";
         let note = Diagnostic::new(codes::RULES_NOT_CHECKED, Severity::Note, message);
         return vec![note.at(source.locate(""))];
     }
-    // Of a field that the schema found wrong, a rule has nothing new to say.
-    let is_new = |field: &str| !faults.iter().any(|fault| fault.field.as_deref() == Some(field));
-    let violations = api::violations(json).into_iter().filter(|violation| is_new(&violation.field)).map(|violation| {
+    let violations = api::violations(json).into_iter().map(|violation| {
         let message = match source.find(&violation.field).map(|node| &node.value) {
-            Some(Value::Text(text)) => format!("Invalid value: {text:?}: {}", violation.message),
+            Some(Value::Text(text)) => format!("Invalid value: {}: {}", quote(text), violation.message),
             _ => format!("Invalid value: {}", violation.message),
         };
         let at = source.locate(&violation.field);

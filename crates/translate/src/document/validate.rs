@@ -7,6 +7,7 @@ use config::{Code, Diagnostic, Severity};
 use serde_json::Value as Json;
 
 use super::path::Path;
+use super::quote::quote;
 use super::schema::{Format, ListKind, Schema, Shape};
 use super::source::Text;
 use super::tree::{Mark, Node, Value};
@@ -106,12 +107,12 @@ impl Validator<'_> {
             return;
         }
         if let Some(min) = schema.min_length.filter(|min| text.chars().count() < *min) {
-            let message = format!("Invalid value: {text:?}: {path} in body should be at least {min} chars long");
+            let message = format!("Invalid value: {}: {path} in body should be at least {min} chars long", quote(text));
             self.fault(codes::TOO_SHORT, path, at, message, hints::pattern(schema));
             return;
         }
         if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-            let message = format!("Invalid value: {text:?}: {path} in body should match '{pattern}'");
+            let message = format!("Invalid value: {}: {path} in body should match '{pattern}'", quote(text));
             self.fault(codes::MALFORMED, path, at, message, hints::pattern(schema));
         }
         let form = match schema.format {
@@ -128,8 +129,9 @@ impl Validator<'_> {
 
     fn values(&mut self, path: &Path<'_>, at: Mark, value: &Json, schema: &Schema) {
         if !schema.values.is_empty() && !schema.values.contains(value) {
-            let supported: Vec<_> = schema.values.iter().map(Json::to_string).collect();
-            let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+            let show = |value: &Json| value.as_str().map_or_else(|| value.to_string(), quote);
+            let supported: Vec<_> = schema.values.iter().map(show).collect();
+            let message = format!("Unsupported value: {}: supported values: {}", show(value), supported.join(", "));
             self.fault(codes::UNSUPPORTED_VALUE, path, at, message, hints::unsupported_value(value, &schema.values));
         }
     }

@@ -1,0 +1,21 @@
+//! A real Kubernetes for the tests: etcd and the API server ([`Cluster::light`], 3 s), or a whole node as well
+//! ([`Cluster::node`], 6 s), in namespaces of their own. Nothing of it is seen from outside and nothing outlives the test:
+//! everything hangs on a pipe, and when the test is gone, however it went, the kernel ends the rest.
+//!
+//! The programs come from the folder that `tests/cluster/build` makes once. Needs root, for the namespaces. What is missing is
+//! a loud skip on a laptop and a failure where `CI=true` ([`required`]).
+
+mod certificates;
+mod cluster;
+mod kubectl;
+mod namespaces;
+mod process;
+mod tools;
+mod wait;
+
+pub use cluster::{Cluster, Part};
+pub use kubectl::{Kubectl, Said};
+pub use namespaces::Namespaces;
+pub use process::Process;
+pub use tools::{Tools, required};
+pub use wait::{PATIENCE, until};
