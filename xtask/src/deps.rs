@@ -1,11 +1,12 @@
 //! `xtask deps`: the import table. Who may know whom is the design of this project, so it is checked, not remembered.
 //!
-//! Two questions are put to `cargo metadata`: which crates of ours a crate names itself, and which crates of others it can
-//! reach in any number of steps (a clock or a socket is as real behind three crates as behind one). Development
+//! Two questions are put to cargo: which crates of ours a crate names itself (`cargo metadata`), and which crates of others it
+//! can reach in any number of steps (a clock or a socket is as real behind three crates as behind one; `cargo tree`, which
+//! alone knows what a crate asks for without the features that its neighbours ask for). Development
 //! dependencies of a crate never reach its users: of ours they may add `testkit`, of others anything. The tests of
 //! `forebay-cluster` compare the product with a real Kubernetes and may know any of it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -89,14 +90,18 @@ const NEVER_NAMED: &[(&str, &str)] = &[
     ("futures", "tokio and std::future"),
 ];
 
-/// What `cargo metadata` says, as far as the table asks.
+/// What cargo says, as far as the table asks.
 struct Graph {
-    /// Name of every package, by id.
-    names: BTreeMap<String, String>,
-    /// The ids of the packages of this workspace.
-    members: BTreeSet<String>,
-    /// Who depends on whom, by id.
-    edges: BTreeMap<String, Vec<Edge>>,
+    members: Vec<Member>,
+}
+
+/// A package of this workspace.
+struct Member {
+    name: String,
+    /// The packages it names.
+    edges: Vec<Edge>,
+    /// Every package that a product build of it contains, with the shortest way to it.
+    ways: BTreeMap<String, String>,
 }
 
 struct Edge {
@@ -115,9 +120,13 @@ enum Use {
 /// Checks the table against this workspace.
 ///
 /// # Errors
-/// Every line of the table that does not hold, in one message; or why `cargo metadata` could not be read.
+/// Every line of the table that does not hold, in one message; or why cargo could not be asked.
 pub fn run() -> anyhow::Result<()> {
-    let graph = Graph::from_metadata(&metadata()?).context("cargo metadata has another form than expected")?;
+    let metadata = cargo(&["metadata", "--format-version=1", "--locked", "--filter-platform", PLATFORM])?;
+    let metadata = serde_json::from_str(&metadata).context("cargo metadata did not print JSON")?;
+    let graph = Graph::new(&metadata, |name| {
+        cargo(&["tree", "--locked", "--target", PLATFORM, "-p", name, "-e", "normal,build", "--prefix=depth", "-f={p}"])
+    })?;
     let problems = check(&graph, TABLE);
     if !problems.is_empty() {
         bail!("the import table (xtask/src/deps.rs) does not hold:\n  {}", problems.join("\n  "));
@@ -125,109 +134,107 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn metadata() -> anyhow::Result<Value> {
+fn cargo(arguments: &[&str]) -> anyhow::Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", PLATFORM])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .context("cargo metadata did not start")?;
+    let output = Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.context("cargo did not start")?;
     if !output.status.success() {
-        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("cargo {} failed: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim());
     }
-    serde_json::from_slice(&output.stdout).context("cargo metadata did not print JSON")
+    String::from_utf8(output.stdout).context("cargo did not print text")
 }
 
 /// Every way in which `graph` differs from `table`, as sentences.
 fn check(graph: &Graph, table: &[Rule]) -> Vec<String> {
     let mut problems = Vec::new();
-    for id in &graph.members {
-        let name = graph.name(id);
-        match table.iter().find(|rule| rule.name == name) {
-            Some(rule) => graph.check(id, rule, &mut problems),
-            None => problems.push(format!("{name} has no line: say whom it may import")),
+    for member in &graph.members {
+        match table.iter().find(|rule| rule.name == member.name) {
+            Some(rule) => graph.check(member, rule, &mut problems),
+            None => problems.push(format!("{} has no line: say whom it may import", member.name)),
         }
     }
-    let stale = table.iter().filter(|rule| graph.members.iter().all(|id| graph.name(id) != rule.name));
+    let stale = table.iter().filter(|rule| !graph.is_member(rule.name));
     problems.extend(stale.map(|rule| format!("{} has a line and no crate", rule.name)));
     problems
 }
 
 impl Graph {
-    /// Reads the JSON of `cargo metadata --format-version=1`; `None` where it has another form.
-    fn from_metadata(metadata: &Value) -> Option<Self> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let names = metadata["packages"].as_array()?.iter();
-        let names = names.map(|package| Some((text(&package["id"])?, text(&package["name"])?)));
-        let members = metadata["workspace_members"].as_array()?.iter().map(text);
-        let edges = metadata["resolve"]["nodes"].as_array()?.iter().map(|node| {
+    /// Of the JSON of `cargo metadata`, and what `cargo tree` prints about a package.
+    fn new(metadata: &Value, tree: impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
+        let members = members(metadata).context("cargo metadata has another form than expected")?;
+        let members = members.into_iter().map(|(name, edges)| {
+            let ways = ways(&tree(&name)?);
+            Ok(Member { name, edges, ways })
+        });
+        Ok(Self { members: members.collect::<anyhow::Result<_>>()? })
+    }
+
+    fn is_member(&self, name: &str) -> bool {
+        self.members.iter().any(|member| member.name == name)
+    }
+
+    fn check(&self, member: &Member, rule: &Rule, problems: &mut Vec<String>) {
+        for edge in &member.edges {
+            if let Some((never, instead)) = NEVER_NAMED.iter().find(|(never, _)| *never == edge.to) {
+                problems.push(format!("{} names {never}: use {instead}", rule.name));
+            }
+            if !self.is_member(&edge.to) {
+                continue;
+            }
+            let of_tests = edge.use_ == Use::Development && (edge.to == TESTKIT || rule.name == CLUSTER);
+            if !rule.ours.contains(&edge.to.as_str()) && !of_tests {
+                problems.push(format!("{} may not import {}", rule.name, edge.to));
+            }
+        }
+        for forbidden in rule.never {
+            for (_, way) in member.ways.iter().filter(|(name, _)| forbidden.packages.contains(&name.as_str())) {
+                problems.push(format!("{} must not know {}, and reaches it: {way}", rule.name, forbidden.brings));
+            }
+        }
+    }
+}
+
+/// The packages of the workspace and what each names, read from `cargo metadata`; `None` where it has another form.
+fn members(metadata: &Value) -> Option<Vec<(String, Vec<Edge>)>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let packages = metadata["packages"].as_array()?.iter();
+    let names: BTreeMap<_, _> =
+        packages.map(|package| Some((text(&package["id"])?, text(&package["name"])?))).collect::<Option<_>>()?;
+    let of_workspace = metadata["workspace_members"].as_array()?;
+    let nodes = metadata["resolve"]["nodes"].as_array()?.iter().filter(|node| of_workspace.contains(&node["id"]));
+    nodes
+        .map(|node| {
             let edges = node["deps"].as_array()?.iter().map(|dep| {
                 // `kind` is null for a normal dependency, else "build" or "dev"; one edge may be several.
                 let development = dep["dep_kinds"].as_array()?.iter().all(|kind| kind["kind"] == "dev");
                 let use_ = if development { Use::Development } else { Use::Product };
-                Some(Edge { to: text(&dep["pkg"])?, use_ })
+                Some(Edge { to: names.get(dep["pkg"].as_str()?)?.clone(), use_ })
             });
-            Some((text(&node["id"])?, edges.collect::<Option<_>>()?))
-        });
-        Some(Self {
-            names: names.collect::<Option<_>>()?,
-            members: members.collect::<Option<_>>()?,
-            edges: edges.collect::<Option<_>>()?,
+            Some((names.get(node["id"].as_str()?)?.clone(), edges.collect::<Option<_>>()?))
         })
-    }
+        .collect()
+}
 
-    fn name<'a>(&'a self, id: &'a str) -> &'a str {
-        self.names.get(id).map_or(id, String::as_str)
-    }
-
-    fn edges(&self, id: &str) -> &[Edge] {
-        self.edges.get(id).map_or(&[], Vec::as_slice)
-    }
-
-    fn check(&self, id: &str, rule: &Rule, problems: &mut Vec<String>) {
-        for edge in self.edges(id) {
-            let name = self.name(&edge.to);
-            if let Some((_, instead)) = NEVER_NAMED.iter().find(|(never, _)| *never == name) {
-                problems.push(format!("{} names {name}: use {instead}", rule.name));
-            }
-            if !self.members.contains(&edge.to) {
-                continue;
-            }
-            let of_tests = edge.use_ == Use::Development && (name == TESTKIT || rule.name == CLUSTER);
-            let allowed = rule.ours.contains(&name) || of_tests;
-            if !allowed {
-                problems.push(format!("{} may not import {name}", rule.name));
-            }
-        }
-        let ways = self.ways(id);
-        for forbidden in rule.never {
-            for (name, way) in ways.iter().map(|(id, way)| (self.name(id), way)) {
-                if forbidden.packages.contains(&name) {
-                    problems.push(format!("{} must not know {}, and reaches it: {way}", rule.name, forbidden.brings));
-                }
-            }
+/// The packages of a tree whose lines begin with their depth, `2mio v1.0.0`, each with the shortest way to it.
+fn ways(tree: &str) -> BTreeMap<String, String> {
+    let (mut ways, mut above) = (BTreeMap::<String, (usize, String)>::new(), Vec::<&str>::new());
+    for line in tree.lines() {
+        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+        let depth: usize = line[..digits].parse().unwrap_or_default();
+        let Some(name) = line[digits..].split(' ').next() else { continue };
+        above.truncate(depth);
+        above.push(name);
+        if ways.get(name).is_none_or(|(shortest, _)| depth < *shortest) {
+            ways.insert(name.to_owned(), (depth, above.join(" -> ")));
         }
     }
-
-    /// Every package that a product build of `id` contains, by id, with the shortest way to it.
-    fn ways<'a>(&'a self, id: &'a str) -> BTreeMap<&'a str, String> {
-        let mut ways = BTreeMap::from([(id, self.name(id).to_owned())]);
-        let mut queue = VecDeque::from([id]);
-        while let Some(from) = queue.pop_front() {
-            for edge in self.edges(from).iter().filter(|edge| edge.use_ == Use::Product) {
-                if !ways.contains_key(edge.to.as_str()) {
-                    let way = format!("{} -> {}", ways[from], self.name(&edge.to));
-                    ways.insert(&edge.to, way);
-                    queue.push_back(&edge.to);
-                }
-            }
-        }
-        ways
-    }
+    ways.into_iter().map(|(name, (_, way))| (name, way)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -255,7 +262,14 @@ mod tests {
             "workspace_members": members,
             "resolve": {"nodes": names.iter().map(|name| node(name)).collect::<Vec<_>>()},
         });
-        Graph::from_metadata(&metadata).expect("the form cargo prints")
+        let tree = |name: &str| Ok(tree(edges, name, 0));
+        Graph::new(&metadata, tree).expect("the form cargo prints")
+    }
+
+    fn tree(edges: &[Dependency], name: &str, depth: usize) -> String {
+        let below = edges.iter().filter(|(from, _, kind)| *from == name && *kind != Some("dev"));
+        let below = below.map(|(_, to, _)| if depth < 5 { tree(edges, to, depth + 1) } else { String::new() });
+        format!("{depth}{name} v1.0.0\n{}", below.collect::<String>())
     }
 
     #[test]

@@ -66,12 +66,11 @@ impl Cluster {
             folder.path(),
             &["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost", "10.98.0.1", ADDRESS],
         )?;
-        let mut tokens = String::new();
-        for (file, user, groups) in USERS {
-            tokens += &format!("{file}-token,{user},{file},{groups}\n");
+        for (file, ..) in USERS {
             write_kubeconfig(folder.path(), file, &format!("{file}-token"))?;
         }
-        fs::write(folder.path().join("tokens.csv"), tokens)?;
+        let tokens = USERS.map(|(file, user, groups)| format!("{file}-token,{user},{file},{groups}\n"));
+        fs::write(folder.path().join("tokens.csv"), tokens.concat())?;
         let namespaces = Namespaces::new(form, folder.path(), tools.root())?;
         // From here on the namespaces remove it.
         let _ = folder.keep();
@@ -98,7 +97,7 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub fn start(&self, part: Part) -> anyhow::Result<()> {
-        let mut command = self.command(part.program(), self.arguments(part));
+        let mut command = self.command(part.program(), part.arguments());
         command.env("PATH", self.path());
         let process = Process::start(&self.namespaces, part.program(), command)?;
         self.parts().insert(part, process);
@@ -208,17 +207,32 @@ impl Cluster {
         let inherited = std::env::var("PATH").unwrap_or_default();
         format!("{}:{inherited}", self.tools.bin().display())
     }
+}
 
-    fn arguments(&self, part: Part) -> Vec<String> {
-        let arguments: &[&str] = match part {
-            Part::Etcd => &[
+impl Part {
+    /// The program's name.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Containerd => "containerd",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+        }
+    }
+
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Etcd => &[
                 "--data-dir=etcd",
                 "--listen-client-urls=http://127.0.0.1:2379",
                 "--advertise-client-urls=http://127.0.0.1:2379",
                 "--listen-peer-urls=http://127.0.0.1:2380",
                 "--unsafe-no-fsync",
             ],
-            Part::ApiServer => &[
+            Self::ApiServer => &[
                 "--etcd-servers=http://127.0.0.1:2379",
                 "--secure-port=6443",
                 "--bind-address=0.0.0.0",
@@ -238,23 +252,7 @@ impl Cluster {
                 "--service-cluster-ip-range=10.98.0.0/16",
                 "--allow-privileged",
             ],
-            Part::ControllerManager | Part::Scheduler | Part::Containerd | Part::Kubelet | Part::KubeProxy => &[],
-        };
-        arguments.iter().map(|&argument| argument.to_owned()).collect()
-    }
-}
-
-impl Part {
-    /// The program's name.
-    pub const fn program(self) -> &'static str {
-        match self {
-            Self::Etcd => "etcd",
-            Self::ApiServer => "kube-apiserver",
-            Self::ControllerManager => "kube-controller-manager",
-            Self::Scheduler => "kube-scheduler",
-            Self::Containerd => "containerd",
-            Self::Kubelet => "kubelet",
-            Self::KubeProxy => "kube-proxy",
+            Self::ControllerManager | Self::Scheduler | Self::Containerd | Self::Kubelet | Self::KubeProxy => &[],
         }
     }
 }

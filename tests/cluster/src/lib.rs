@@ -15,7 +15,7 @@ mod wait;
 
 pub use cluster::{Cluster, Part};
 pub use kubectl::{Kubectl, Said};
-pub use namespaces::Namespaces;
+pub use namespaces::{Form, Namespaces};
 pub use process::Process;
 pub use tools::{Tools, required};
 pub use wait::{PATIENCE, until};

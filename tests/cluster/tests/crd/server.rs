@@ -25,21 +25,19 @@ static READY: OnceCell<()> = OnceCell::const_new();
 impl Server {
     /// `None` after a loud word if there is none.
     pub async fn find() -> Option<Self> {
-        let (kubectl, client) = match env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
-            Some(kubeconfig) => {
-                let kubectl = required(Tools::find()).map_or("kubectl".into(), |tools| tools.program("kubectl"));
-                let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
-                (Kubectl::new(kubectl, PathBuf::from(kubeconfig)), client)
-            }
-            None => {
-                let own = OWN.get_or_init(async || {
-                    let tools = required(Tools::find())?;
-                    Some(Cluster::light(tools).await.expect("an API server starts"))
-                });
-                let cluster = own.await.as_ref()?;
-                cluster.enter();
-                (cluster.kubectl(), cluster.client().await.expect("the administrator's kubeconfig"))
-            }
+        let given = env::var_os("KUBECONFIG").filter(|path| !path.is_empty());
+        let (kubectl, client) = if let Some(kubeconfig) = given {
+            let program = Tools::find().map_or("kubectl".into(), |tools| tools.program("kubectl"));
+            let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
+            (Kubectl::new(program, PathBuf::from(kubeconfig)), client)
+        } else {
+            let own = OWN.get_or_init(async || {
+                let tools = required(Tools::find())?;
+                Some(Cluster::light(tools).await.expect("an API server starts"))
+            });
+            let cluster = own.await.as_ref()?;
+            cluster.enter();
+            (cluster.kubectl(), cluster.client().await.expect("the administrator's kubeconfig"))
         };
         let server = Self { kubectl, client };
         READY.get_or_init(async || server.apply_crd().await).await;

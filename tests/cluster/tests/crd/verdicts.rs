@@ -11,9 +11,10 @@ pub fn difference(object: &Value, theirs: &Verdict) -> Option<String> {
     let ours = check(object);
     (ours != *theirs).then(|| {
         let show = |verdict: &Verdict| {
-            verdict.iter().map(|(field, message)| format!("    {field}: {message}\n")).collect::<String>()
+            let lines = verdict.iter().map(|(field, message)| format!("    {field}: {message}"));
+            lines.collect::<Vec<_>>().join("\n")
         };
-        format!("{object}\n  API server\n{}  check\n{}", show(theirs), show(&ours))
+        format!("{object}\n  API server\n{}\n  check\n{}", show(theirs), show(&ours))
     })
 }
 
