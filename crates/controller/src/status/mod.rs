@@ -61,7 +61,8 @@ pub struct Sources {
     pub leadership: watch::Receiver<Leadership>,
 }
 
-/// Writes status and events while this replica leads, until `stop`.
+/// Writes status and events while this replica leads, until `stop`. The client must not try again by itself
+/// ([`kube::Config::default_retry`] off): it would spend what the budget does not know of.
 pub async fn run(
     client: Client,
     sources: Sources,

@@ -2,12 +2,17 @@
 //! others own stays theirs. The object's UID goes along, so that an object made again under the name gets nothing of the old.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 
 use api::{UpstreamGroup, UpstreamGroupStatus};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http_body_util::BodyExt;
 use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{Api, Client};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, Request};
+use kube::client::Body;
+use kube::{Client, Resource};
 use serde_json::{Value, json};
 
 use crate::lease::WRITE_TIMEOUT;
@@ -17,6 +22,9 @@ pub const FIELD_MANAGER: &str = "forebay-controller";
 
 /// What an API server that is too busy is given when it does not say how long.
 const BUSY_SECONDS: u64 = 5;
+
+/// And at most, whatever it says: a status is not to be silent for hours.
+const BUSY_SECONDS_MAX: u64 = 300;
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,16 +102,13 @@ impl Writer {
             Status::Group { .. } => &self.groups,
             Status::Ingress { .. } => &self.ingresses,
         };
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &write.namespace, resource);
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(body(resource, write));
-        let answer = tokio::time::timeout(WRITE_TIMEOUT, api.patch_status(&write.name, &params, &patch)).await;
+        let answer = tokio::time::timeout(WRITE_TIMEOUT, self.send(resource, write)).await;
         let (outcome, problem) = match answer {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 self.said.clear();
                 return Outcome::Written;
             }
-            Ok(Err(error)) => (judge(&error), error.to_string()),
+            Ok(Err(refused)) => refused,
             Err(_) => (Outcome::TimedOut, format!("no answer within {WRITE_TIMEOUT:?}")),
         };
         let is_news = match outcome {
@@ -118,16 +123,38 @@ impl Writer {
         }
         outcome
     }
+
+    /// The request itself, past kube's typed calls: they keep `Retry-After` to themselves.
+    async fn send(&self, resource: &ApiResource, write: &Write) -> Result<(), (Outcome, String)> {
+        let failed = |error: &dyn Error| (Outcome::Failed, error.to_string());
+        let url = DynamicObject::url_path(resource, Some(&write.namespace));
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(body(resource, write));
+        let request = Request::new(url).patch_subresource("status", &write.name, &params, &patch);
+        let request = request.map_err(|error| failed(&error))?.map(Body::from);
+        let (head, body) = self.client.send(request).await.map_err(|error| failed(&error))?.into_parts();
+        // Read to its end, or the connection is not used again.
+        let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
+        if head.status.is_success() {
+            return Ok(());
+        }
+        let wait = head.headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()).and_then(|wait| wait.parse().ok());
+        let problem = match serde_json::from_slice::<kube::core::Status>(&body) {
+            Ok(status) => format!("{} ({})", status.message, head.status),
+            Err(_) => head.status.to_string(),
+        };
+        Err((judge(head.status, wait), problem))
+    }
 }
 
-fn judge(error: &kube::Error) -> Outcome {
-    let kube::Error::Api(status) = error else { return Outcome::Failed };
-    let seconds = status.details.as_ref().map(|details| u64::from(details.retry_after_seconds));
-    let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or(BUSY_SECONDS);
-    match status.code {
-        404 => Outcome::Gone,
-        409 => Outcome::Conflict,
-        429 | 503 => Outcome::Throttled(seconds),
+/// What an answer that is not a success means. `wait` is what its `Retry-After` says.
+fn judge(code: StatusCode, wait: Option<u64>) -> Outcome {
+    match code {
+        StatusCode::NOT_FOUND => Outcome::Gone,
+        StatusCode::CONFLICT => Outcome::Conflict,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Outcome::Throttled(wait.unwrap_or(BUSY_SECONDS).clamp(1, BUSY_SECONDS_MAX))
+        }
         _ => Outcome::Failed,
     }
 }

@@ -36,6 +36,8 @@ pub struct State {
     pub requests: Vec<(Method, String, Value)>,
     /// Answers everything with this status instead.
     pub fault: Option<StatusCode>,
+    /// And with this `Retry-After`.
+    pub retry_after: Option<u64>,
     /// Tokens of these accounts are no longer good.
     pub revoked: Vec<String>,
     /// By path.
@@ -58,7 +60,9 @@ impl ApiServer {
     }
 
     pub fn client(&self) -> Client {
-        Client::try_from(Config::new(format!("http://{}", self.address).parse().unwrap())).unwrap()
+        let mut config = Config::new(format!("http://{}", self.address).parse().unwrap());
+        config.default_retry = false;
+        Client::try_from(config).unwrap()
     }
 
     /// How many requests came for a path that begins so.
@@ -98,7 +102,10 @@ impl ApiServer {
             }
             None => state.object(&head.method, head.uri.path(), body),
         };
-        let response = Response::builder().status(status).header("content-type", "application/json");
+        let mut response = Response::builder().status(status).header("content-type", "application/json");
+        if let Some(seconds) = state.retry_after {
+            response = response.header("retry-after", seconds);
+        }
         response.body(Full::from(answer.to_string())).unwrap()
     }
 }
@@ -132,6 +139,9 @@ impl State {
             ("PUT", Some(version)) if body["metadata"]["resourceVersion"] == version => {
                 (path.to_owned(), StatusCode::OK)
             }
+            // What is applied is what there is: who owns what is the real one's business.
+            ("PATCH", Some(_)) => (path.to_owned(), StatusCode::OK),
+            ("PATCH", None) => return (StatusCode::NOT_FOUND, status(StatusCode::NOT_FOUND, "NotFound")),
             ("PUT", Some(_)) => return (StatusCode::CONFLICT, status(StatusCode::CONFLICT, "Conflict")),
             ("POST", _) => {
                 let at = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
