@@ -86,7 +86,7 @@ struct Leader {
     stop: CancellationToken,
 }
 
-async fn leader(api: ApiServer) -> Leader {
+fn leader(api: ApiServer) -> Leader {
     let clock = Clock::start();
     let reports = Reports::new(clock);
     reports.absorb(report(ServerState::Up));
@@ -119,7 +119,7 @@ fn sent(api: &ApiServer, method: &Method, path: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn statuses_are_applied_whole_and_events_told_once() {
-    let leader = leader(api_with_objects().await).await;
+    let leader = leader(api_with_objects().await);
     leader.api.arrived(3).await;
     let paths: Vec<_> = leader.api.state.lock().requests.iter().map(|(_, path, _)| path.clone()).collect();
     let applied = "?&force=true&fieldManager=forebay-controller";
@@ -199,7 +199,7 @@ async fn statuses_are_applied_whole_and_events_told_once() {
     leader.stop.cancel();
 
     // A replica that comes after it tells the same under the same name, which the API server knows already.
-    let next = self::leader(leader.api).await;
+    let next = self::leader(leader.api);
     next.api.arrived(6).await;
     let names: Vec<_> =
         sent(&next.api, &Method::POST, events).iter().map(|event| event["metadata"]["name"].clone()).collect();
@@ -214,7 +214,7 @@ async fn an_api_server_that_is_busy_is_left_alone() {
         let mut state = api.state.lock();
         (state.fault, state.retry_after) = (Some(StatusCode::TOO_MANY_REQUESTS), Some(250));
     }
-    let leader = leader(api).await;
+    let leader = leader(api);
     // One status, refused; the event goes to another resource and is refused too. Then silence for both statuses.
     leader.api.arrived(2).await;
     let writes = sent(&leader.api, &Method::PATCH, GROUP).len() + sent(&leader.api, &Method::PATCH, INGRESS).len();
@@ -229,7 +229,7 @@ async fn an_api_server_that_is_busy_is_left_alone() {
 #[tokio::test]
 async fn who_does_not_lead_asks_nothing() {
     let api = api_with_objects().await;
-    let leader = leader(api).await;
+    let leader = leader(api);
     leader.leadership.send_replace(Leadership::default());
     leader.facts.update(|board| board.dirty.groups.insert(id()));
     while leader.facts.read(|board| !board.dirty.groups.is_empty()) {

@@ -22,8 +22,9 @@ const BURST: u64 = 8;
 /// Of one object, then.
 const EVERY: Millis = Millis::from_secs(30);
 
-/// Over all objects.
+/// Over all objects: five a second, five at once after a pause.
 const APART: Millis = Millis(200);
+const PAUSE: Millis = Millis(1_000);
 
 /// Events.
 #[derive(Debug, Default)]
@@ -89,7 +90,7 @@ impl Journal {
             return None;
         }
         let event = self.waiting.pop_front()?;
-        self.next_at = after(now, APART);
+        self.next_at = after(self.next_at.max(Millis(now.0.saturating_sub(PAUSE.0))), APART);
         Some(event)
     }
 

@@ -135,13 +135,14 @@ impl State {
         let held = self.objects.get(path).map(|held| held["metadata"]["resourceVersion"].clone());
         let (at, code) = match (method.as_str(), held) {
             ("GET", Some(_)) => return (StatusCode::OK, self.objects[path].clone()),
-            ("GET" | "PUT", None) => return (StatusCode::NOT_FOUND, status(StatusCode::NOT_FOUND, "NotFound")),
+            ("GET" | "PUT" | "PATCH", None) => {
+                return (StatusCode::NOT_FOUND, status(StatusCode::NOT_FOUND, "NotFound"));
+            }
             ("PUT", Some(version)) if body["metadata"]["resourceVersion"] == version => {
                 (path.to_owned(), StatusCode::OK)
             }
             // What is applied is what there is: who owns what is the real one's business.
             ("PATCH", Some(_)) => (path.to_owned(), StatusCode::OK),
-            ("PATCH", None) => return (StatusCode::NOT_FOUND, status(StatusCode::NOT_FOUND, "NotFound")),
             ("PUT", Some(_)) => return (StatusCode::CONFLICT, status(StatusCode::CONFLICT, "Conflict")),
             ("POST", _) => {
                 let at = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
