@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use config::{GroupId, Phase, Template, parse_duration, parse_size};
+use controller::names::{self, Dns, Family, Resolver};
 use ipnet::IpNet;
 use proxy::access_log;
 use proxy::{Limits, Listener};
@@ -103,6 +104,31 @@ pub struct ClusterArgs {
     pub zone: Option<String>,
 }
 
+/// How DNS names of servers are looked up.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Servers by DNS name")]
+pub struct ResolverArgs {
+    /// Ask this DNS server; repeatable [default: those of /etc/resolv.conf; the port, if left out: 53]
+    #[arg(long, env = "FOREBAY_RESOLVER", value_name = "IP[:PORT]", value_delimiter = ',', value_parser = parse_resolver)]
+    pub resolver: Vec<SocketAddr>,
+
+    /// Look names up again after this time [default: when their records expire]
+    #[arg(long, env = "FOREBAY_RESOLVER_VALID", value_name = "TIME", value_parser = duration)]
+    pub resolver_valid: Option<Duration>,
+
+    /// Whether IPv6 addresses are asked for, too
+    #[arg(long, env = "FOREBAY_RESOLVER_IPV6", value_name = "on|off", default_value = "on")]
+    pub resolver_ipv6: Switch,
+}
+
+/// nginx's `on` and `off`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    #[default]
+    On,
+    Off,
+}
+
 /// Where requests are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogTarget {
@@ -130,6 +156,19 @@ impl ClusterArgs {
         let given = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(Into::into);
         let (ingress_class, zone) = (given(&self.ingress_class), given(&self.zone));
         translate::Options { ingress_class, zone, ..translate::Options::for_files(jiff::Timestamp::now()) }
+    }
+}
+
+impl ResolverArgs {
+    /// Begins to follow names. Call it within a runtime.
+    pub fn start(&self) -> Resolver {
+        let families = match self.resolver_ipv6 {
+            Switch::On => vec![Family::Ipv4, Family::Ipv6],
+            Switch::Off => vec![Family::Ipv4],
+        };
+        let millis = |time: Duration| config::Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let options = names::Options { families, valid: self.resolver_valid.map(millis) };
+        Resolver::start(Dns::new(&self.resolver), options)
     }
 }
 
@@ -191,6 +230,12 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
         .parse()
         .map_err(|_| format!("\"{address}\" is not an address; write IP:PORT, for example 0.0.0.0:8080"))?;
     Ok(Listener { address, group })
+}
+
+fn parse_resolver(text: &str) -> Result<SocketAddr, String> {
+    let bare = |text: &str| Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, 53));
+    let address = text.parse().ok().or_else(|| bare(text));
+    address.ok_or_else(|| format!("\"{text}\" is not the address of a DNS server; write IP or IP:PORT"))
 }
 
 fn parse_access_log_format(text: &str) -> Result<access_log::Format, String> {

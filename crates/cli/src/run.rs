@@ -10,7 +10,7 @@ use proxy::admin::ConfigStatus;
 use tracing::{error, info};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
-use crate::options::{ClusterArgs, DataPlaneArgs};
+use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
 use crate::signals::Asked;
 use crate::watch::{self, Load};
 use crate::{groups, logging, problems};
@@ -24,6 +24,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     cluster: ClusterArgs,
+
+    #[command(flatten)]
+    resolver: ResolverArgs,
 
     #[command(flatten)]
     data_plane: DataPlaneArgs,
@@ -47,7 +50,7 @@ pub fn run(args: RunArgs) -> ExitCode {
 async fn serve(args: RunArgs) -> Result<(), RunError> {
     let options = args.cluster.to_options();
     let source = source_name(&args.config);
-    let first = watch::load(&args.config, &options);
+    let (first, files) = watch::open(args.config, options, args.resolver.start()).await;
     problems::log(&first.diagnostics);
     if first.is_refused() {
         return Err(RunError::Refused(first.errors()));
@@ -56,7 +59,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     let status = Arc::new(ConfigStatus::new());
     let mut data_plane = DataPlane::start(args.data_plane, status.clone()).await?;
     let proxy = data_plane.proxy.clone();
-    let mut files = watch::watch(args.config, options, first.config.revision());
+    let mut files = files.watch();
     apply(&proxy, &status, first, &source);
     info!("ready");
 

@@ -6,6 +6,7 @@
 //!
 //! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's
 //! business. What is no different from what was handed over before is not handed over again. Standard input is read once.
+//! DNS names are followed, those of the last good set too while a newer one is refused.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
+use controller::names::Resolver;
 use jiff::Timestamp;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use proxy::ApplyError;
@@ -20,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
+use translate::document::Documents;
 
 use crate::documents;
 
@@ -47,6 +50,19 @@ pub struct Files {
     task: JoinHandle<()>,
 }
 
+/// Files that were read and are not watched yet.
+#[derive(Debug)]
+pub struct Source {
+    paths: Arc<[PathBuf]>,
+    options: translate::Options,
+    resolver: Resolver,
+    asked: Arc<Notify>,
+    /// The latest documents that were not refused; what they come to changes with the names in them.
+    good: Arc<Documents>,
+    /// What the caller runs.
+    running: Revision,
+}
+
 /// What a load is compared by. Places are left out: a comment above moves them and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Gist {
@@ -62,14 +78,20 @@ type Said = (Code, Option<ObjectRef>, Option<String>, String);
 pub const NOT_IN_FORCE: Code = "FB3900";
 
 /// Reads `paths` once: documents, references and all, up to where a configuration would be put in force. Never fails: what is
-/// wrong is said in the load. The present is read here, each time anew. Whoever reads files reads them here, so that what passes `forebay check` is what runs.
+/// wrong is said in the load. Whoever reads files reads them here, so that what passes `forebay check` is what runs. DNS names
+/// are not looked up.
 pub fn load(paths: &[PathBuf], options: &translate::Options) -> Load {
-    let translate::document::Documents { objects, mut diagnostics } = documents::read(paths);
-    let options = translate::Options { now: Timestamp::now(), ..options.clone() };
-    let translation = translate::translate(&objects, &options);
-    diagnostics.extend(translation.diagnostics);
-    diagnostics.extend(proxy::compile_check(&translation.config).iter().map(not_in_force));
-    Load { config: translation.config, diagnostics }
+    judge(&documents::read(paths), options)
+}
+
+/// Reads `paths` once, with DNS names resolved, to be watched from then on. Call it within a runtime.
+pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Resolver) -> (Load, Source) {
+    let (good, running) = (Arc::default(), Config::default().revision());
+    let mut source = Source { paths: paths.into(), options, resolver, asked: Arc::default(), good, running };
+    source.good = source.read().await;
+    let load = source.resolved(&source.good.clone()).await;
+    source.running = load.config.revision();
+    (load, source)
 }
 
 /// What is said of a group that cannot be put in force.
@@ -77,15 +99,6 @@ pub fn not_in_force(refusal: &ApplyError) -> Diagnostic {
     let (namespace, name) = (refusal.group.namespace().into(), refusal.group.name().into());
     let object = ObjectRef { kind: api::KIND.into(), namespace, name };
     Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.error.to_string()).object(object)
-}
-
-/// Watches `paths` and reads them again when they change; `running` is the revision the caller already has. Call it within a
-/// runtime. Reading happens on a thread for blocking work.
-pub fn watch(paths: Vec<PathBuf>, options: translate::Options, running: Revision) -> Files {
-    let (sender, loads) = mpsc::channel(1);
-    let asked = Arc::new(Notify::new());
-    let source = Source { paths: paths.into(), options: Arc::new(options), asked: asked.clone() };
-    Files { loads, asked, task: tokio::spawn(source.run(Gist::Running(running), sender)) }
 }
 
 impl Load {
@@ -141,45 +154,82 @@ enum Occasion {
     Asked,
 }
 
-struct Source {
-    paths: Arc<[PathBuf]>,
-    options: Arc<translate::Options>,
-    asked: Arc<Notify>,
-}
-
 impl Source {
-    async fn run(self, mut last: Gist, loads: mpsc::Sender<Load>) {
-        while self.paths.iter().any(|path| path == Path::new("-")) {
-            self.asked.notified().await;
-            warn!("asked to reload: standard input cannot be read again");
-        }
+    /// Watches the files, and what the names in them resolve to, and reads again when something changed.
+    pub fn watch(self) -> Files {
+        let (sender, loads) = mpsc::channel(1);
+        let asked = self.asked.clone();
+        Files { loads, asked, task: tokio::spawn(self.run(sender)) }
+    }
+
+    async fn run(mut self, loads: mpsc::Sender<Load>) {
+        let mut last = Gist::Running(self.running);
         let mut occasion = Occasion::Noticed;
         loop {
             let noticed = Arc::new(Notify::new());
-            let watching = Watching::begin(&self.paths, &noticed);
-            let (paths, options) = (self.paths.clone(), self.options.clone());
-            let Ok(load) = tokio::task::spawn_blocking(move || load(&paths, &options)).await else { return };
+            let watching = (!self.is_stdin()).then(|| Watching::begin(&self.paths, &noticed));
+            let documents = if self.is_stdin() { self.good.clone() } else { self.read().await };
+            let load = self.resolved(&documents).await;
             let gist = load.gist();
+
+            let mut news = Vec::new();
+            if load.is_refused() {
+                // The names of what keeps serving are followed all the same.
+                let good = self.resolved(&self.good.clone()).await;
+                news.extend((good.config.revision() != self.running).then_some(good));
+            } else {
+                self.good = documents;
+            }
             let insisted = occasion == Occasion::Asked && load.is_refused();
-            if insisted || !last.covers(&gist) {
+            if insisted || !news.is_empty() || !last.covers(&gist) {
                 last = gist;
-                if loads.send(load).await.is_err() {
-                    return;
-                }
+                news.push(load);
             } else if occasion == Occasion::Asked {
                 info!("asked to reload: the configuration has not changed");
             }
+            for load in news {
+                if !load.is_refused() {
+                    self.running = load.config.revision();
+                }
+                if loads.send(load).await.is_err() {
+                    return;
+                }
+            }
             occasion = self.wait(&noticed).await;
+            if occasion == Occasion::Asked && self.is_stdin() {
+                warn!("asked to reload: standard input cannot be read again");
+            }
             // Held until here: what changed while the files were read has been noticed.
             drop(watching);
         }
     }
 
+    fn is_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path == Path::new("-"))
+    }
+
+    async fn read(&self) -> Arc<Documents> {
+        let paths = self.paths.clone();
+        Arc::new(blocking(move || documents::read(&paths)).await)
+    }
+
+    /// What documents come to, once the names in them that are new have been looked up.
+    async fn resolved(&mut self, documents: &Arc<Documents>) -> Load {
+        let wanted = &dns_names(documents) | &dns_names(&self.good);
+        if self.resolver.want(wanted) {
+            self.resolver.settled().await;
+        }
+        self.options.names = self.resolver.known();
+        let (documents, options) = (documents.clone(), self.options.clone());
+        blocking(move || judge(&documents, &options)).await
+    }
+
     /// Until something happened and then nothing for a while, or somebody asks.
-    async fn wait(&self, noticed: &Notify) -> Occasion {
+    async fn wait(&mut self, noticed: &Notify) -> Occasion {
         tokio::select! {
             () = self.asked.notified() => return Occasion::Asked,
             () = noticed.notified() => {}
+            () = self.resolver.differs_from(&self.options.names) => {}
         }
         let latest = Instant::now() + AT_MOST;
         loop {
@@ -244,6 +294,28 @@ fn add_links(path: &Path, directories: &mut BTreeSet<PathBuf>) {
         let (Ok(target), Some(holder)) = (path.read_link(), path.parent()) else { return };
         path = holder.join(target);
         directories.extend(path.parent().filter(|holder| holder.is_dir()).map(Path::to_owned));
+    }
+}
+
+fn judge(documents: &Documents, options: &translate::Options) -> Load {
+    // The present is read here, each time anew.
+    let options = translate::Options { now: Timestamp::now(), ..options.clone() };
+    let translation = translate::translate(&documents.objects, &options);
+    let refusals = proxy::compile_check(&translation.config);
+    let said = documents.diagnostics.iter().cloned().chain(translation.diagnostics);
+    Load { config: translation.config, diagnostics: said.chain(refusals.iter().map(not_in_force)).collect() }
+}
+
+fn dns_names(documents: &Documents) -> BTreeSet<Arc<str>> {
+    translate::dns_names(documents.objects.upstream_groups.values().map(|located| &located.object))
+}
+
+/// Runs what takes its time on a thread for such work.
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // Nobody aborts it, so it panicked.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

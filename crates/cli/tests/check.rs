@@ -137,7 +137,7 @@ spec: {defaultBackend: {resource: {apiGroup: forebay.dev, kind: UpstreamGroup, n
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let said: Vec<_> = report["diagnostics"].as_array().unwrap().iter().map(|d| format!("{}", d["code"])).collect();
-    let expected = ["FB3001", "FB3101", "FB3102", "FB3102", "FB5011", "FB4004"].map(|code| format!("{code:?}"));
+    let expected = ["FB3001", "FB3101", "FB4014", "FB3102", "FB5011", "FB4004"].map(|code| format!("{code:?}"));
     assert_eq!(said, expected, "{report:#}");
     let message = report["diagnostics"][5]["message"].as_str().unwrap();
     assert_eq!(message, "UpstreamGroup default/app is refused");

@@ -71,6 +71,10 @@ pub struct Server {
     pub name: Arc<str>,
     /// Where it listens.
     pub address: Address,
+    /// The server as configured, `NAME:PORT`, where that is not the address: all addresses of a DNS name share one text. The
+    /// consistent ring is made from it (nginx `peer->server`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Arc<str>>,
     /// nginx `weight=`; at least 1. With `weightMode: Shared` already divided.
     pub weight: u32,
     /// nginx `max_fails=`; 0 never ejects.
@@ -225,6 +229,7 @@ impl Server {
         Self {
             name: name.into(),
             address,
+            text: None,
             weight: 1,
             max_fails: 1,
             fail_timeout: 10,

@@ -2,7 +2,8 @@
 //! into the status of the objects they serve.
 //!
 //! Every replica watches, translates and serves the feed; the Lease only decides who writes status and events. [`hub`] is
-//! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it.
+//! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it. [`names`] follows the
+//! DNS names that objects use, in a cluster and for files alike.
 
 pub mod clock;
 pub mod events;
@@ -11,5 +12,6 @@ pub mod fleet;
 pub mod hub;
 pub mod identity;
 pub mod lease;
+pub mod names;
 pub mod serve;
 pub mod status;

@@ -21,7 +21,7 @@ pub fn group_spec(group: &Group) -> GroupSpec {
                 nth,
                 incarnation: server.pod.as_ref().and_then(|pod| pod.uid.clone()),
             },
-            server: address,
+            server: server.text.clone().unwrap_or(address),
             weight: server.weight,
             max_fails: server.max_fails,
             fail_timeout: server.fail_timeout,
@@ -58,5 +58,27 @@ fn method(method: &Method) -> balance::Method {
         Method::LeastTime { measure, inflight } => {
             balance::Method::LeastTime { measure: *measure, inflight: *inflight }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Server;
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_name_are_peers_of_their_own_under_its_text() {
+        let address = |text: &str| Server::new("app", text.parse().unwrap());
+        let named = |text| Server { text: Some("app.example:80".into()), ..address(text) };
+        let servers = vec![named("10.0.0.1:80"), named("10.0.0.2:80"), address("10.0.0.1:80")];
+        let spec = group_spec(&Group::with_defaults(servers));
+        let peers: Vec<_> = spec.servers.iter().map(|s| (&*s.key.address, s.key.nth, &*s.server)).collect();
+        let expected = [
+            ("10.0.0.1:80", 0, "app.example:80"),
+            ("10.0.0.2:80", 0, "app.example:80"),
+            ("10.0.0.1:80", 1, "10.0.0.1:80"),
+        ];
+        assert_eq!(peers, expected);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod client;
 pub mod controller;
+pub mod dns;
 pub mod gate;
 pub mod message;
 pub mod nginx;
@@ -20,6 +21,7 @@ pub mod upstream;
 
 pub use client::{Client, Response};
 pub use controller::{Authority, Controller};
+pub use dns::{Dns, Records};
 pub use gate::Gate;
 pub use message::{Head, Headers};
 pub use process::Forebay;

@@ -35,6 +35,10 @@ pub const NO_ENDPOINTS: Code = "FB4010";
 pub const CERTIFICATE_TIME: Code = "FB4012";
 /// The certificate is not for the host.
 pub const CERTIFICATE_HOST: Code = "FB4013";
+/// The DNS name has no address, or none is known yet.
+pub const NO_ADDRESSES: Code = "FB4014";
+/// An address of a DNS name is not used.
+pub const ADDRESS_IGNORED: Code = "FB4015";
 
 /// The Ingress names a class that does not exist or was refused.
 pub const CLASS_MISSING: Code = "FB5001";

@@ -13,7 +13,7 @@ use crate::policy::{self, count, millis};
 use crate::report::{Reading, Report};
 use crate::services::{PortRef, Services};
 use crate::shared_weight::{Bound, Line, MOST_RING_WEIGHT, WeightMode, endpoint_weights};
-use crate::{LocalAddresses, codes};
+use crate::{LocalAddresses, Options, codes, names};
 
 /// A line of `servers` with the peers it stands for; their weights are still the line's.
 struct Expanded {
@@ -28,7 +28,7 @@ type Template = Server;
 pub fn read(
     located: &Located<UpstreamGroup>,
     services: Services<'_>,
-    local: LocalAddresses,
+    options: &Options,
     report: &mut Report,
 ) -> Option<Group> {
     let reading = &mut report.read(located);
@@ -38,7 +38,7 @@ pub fn read(
     let lines: Vec<_> = (located.spec.servers.iter().enumerate())
         .map(|(index, line)| {
             let field = format!("spec.servers[{index}]");
-            expand(reading, &field, line, services, local, draining)
+            expand(reading, &field, line, services, options, draining)
         })
         .collect();
     let mut lines: Vec<Expanded> = lines.into_iter().collect::<Option<_>>()?;
@@ -59,7 +59,7 @@ fn expand(
     field: &str,
     line: &api::Server,
     services: Services<'_>,
-    local: LocalAddresses,
+    options: &Options,
     draining: Draining,
 ) -> Option<Expanded> {
     let template = template(reading, field, line);
@@ -74,14 +74,14 @@ fn expand(
             endpoints.into_iter().map(|endpoint| peer(&template, endpoint)).collect()
         }
         (None, Some(address), None) => {
-            let address = self::address(reading, format!("{field}.address"), address, local);
+            let address = self::address(reading, format!("{field}.address"), address, options.local_addresses);
             vec![Server { address: address?, ..template? }]
         }
-        (None, None, Some(_)) => {
-            let hint = "name the addresses, or a Service whose EndpointSlices hold them";
-            let message = "servers by DNS name are not supported by this release";
-            reading.error(codes::NOT_YET, format!("{field}.dns"), message, hint);
-            return None;
+        (None, None, Some(target)) => {
+            let addresses = names::addresses(reading, field, target, options);
+            let template = Server { text: Some(format!("{}:{}", target.name, target.port).into()), ..template? };
+            let server = |address| Server { address: Address::Inet(address), ..template.clone() };
+            addresses.into_iter().map(server).collect()
         }
         _ => return reading.value(field, Err("exactly one of service, address or dns must be set")),
     };
@@ -119,7 +119,7 @@ fn address(
     local: LocalAddresses,
 ) -> Option<Address> {
     let address: Address = reading.value(field.clone(), text.parse())?;
-    if local == LocalAddresses::Refuse && address.is_local() {
+    if !local.permits(&address) {
         let message = format!("{address} is this host itself or its link, which an object in a cluster may not name");
         reading.error(codes::LOCAL_ADDRESS, field, message, "name an address of the network");
         return None;

@@ -6,9 +6,10 @@
 //! reads the clock.
 //!
 //! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
-//! them serve; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which Ingresses are ours, and [`ingress`] makes
-//! routes of them through [`backends`], which adds the implicit groups of plain Services, and [`tls`] the certificates that
-//! their hosts are answered with. [`translator`] does all this for objects that change.
+//! them serve; [`names`] holds what DNS names resolve to; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which
+//! Ingresses are ours, and [`ingress`] makes routes of them through [`backends`], which adds the implicit groups of plain
+//! Services, and [`tls`] the certificates that their hosts are answered with. [`translator`] does all this for objects that
+//! change.
 
 mod backends;
 mod by_name;
@@ -20,6 +21,7 @@ mod endpoints;
 mod groups;
 mod ingress;
 pub mod kind;
+mod names;
 mod policy;
 mod report;
 mod services;
@@ -32,12 +34,13 @@ mod verdict;
 
 use std::sync::Arc;
 
-use config::{Config, Diagnostic};
+use config::{Address, Config, Diagnostic};
 use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
 pub use classes::CONTROLLER;
 pub use document::{Located, Objects, Store};
+pub use names::{Names, dns_names};
 pub use translator::{Changed, Touched, Translator};
 
 /// What the objects do not say.
@@ -53,6 +56,8 @@ pub struct Options {
     pub local_addresses: LocalAddresses,
     /// The present, for the validity of certificates.
     pub now: Timestamp,
+    /// What is known of the DNS names that servers are given by.
+    pub names: Names,
 }
 
 /// What becomes of an Ingress without a class when no `IngressClass` is the default.
@@ -87,6 +92,16 @@ pub struct Translation {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl LocalAddresses {
+    /// Whether a server may have this address.
+    pub fn permits(self, address: &Address) -> bool {
+        match self {
+            Self::Allow => true,
+            Self::Refuse => !address.is_local(),
+        }
+    }
+}
+
 impl Options {
     /// For documents read from files at `now`.
     pub fn for_files(now: Timestamp) -> Self {
@@ -96,18 +111,13 @@ impl Options {
             zone: None,
             local_addresses: LocalAddresses::Allow,
             now,
+            names: Names::default(),
         }
     }
 
     /// For the objects of a cluster at `now`.
     pub fn for_cluster(now: Timestamp) -> Self {
-        Self {
-            ingress_class: None,
-            classless: Classless::Ignore,
-            zone: None,
-            local_addresses: LocalAddresses::Refuse,
-            now,
-        }
+        Self { classless: Classless::Ignore, local_addresses: LocalAddresses::Refuse, ..Self::for_files(now) }
     }
 }
 

@@ -225,7 +225,7 @@ fn usable_ip(endpoint: &Endpoint, is_family: fn(&IpAddr) -> bool, local: LocalAd
             format!("\"{text}\" is not an address of the slice's addressType; the endpoint is not used")
         })?;
     // Any port serves: only the host is judged.
-    if local == LocalAddresses::Refuse && Address::Inet(SocketAddr::new(ip, 1)).is_local() {
+    if !local.permits(&Address::Inet(SocketAddr::new(ip, 1))) {
         return Err(format!("{ip} is loopback or link-local, which an object in a cluster may not name"));
     }
     Ok(ip)

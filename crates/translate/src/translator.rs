@@ -25,7 +25,7 @@ use crate::services::Services;
 use crate::slices::Slices;
 use crate::tls::Certificates;
 use crate::verdict::Verdict;
-use crate::{Objects, Options, Translation};
+use crate::{Names, Objects, Options, Translation};
 
 /// A translation that is kept up to date.
 #[derive(Debug)]
@@ -135,6 +135,20 @@ impl Translator {
             touched.ingresses.extend(annotated.into_iter().map(|object| (object.namespace, object.name)));
         }
         touched
+    }
+
+    /// Takes what is known of DNS names now, and reads again the groups that use one whose addresses differ.
+    pub fn resolve(&mut self, names: Names, objects: &Objects) -> Touched {
+        let last = std::mem::replace(&mut self.options.names, names);
+        let differs = |name: &Arc<str>| last.addresses(name) != self.options.names.addresses(name);
+        let users = self.groups.iter().filter(|(_, verdict)| verdict.names.iter().any(differs));
+        let groups = users.map(|(id, _)| id.clone()).collect();
+        self.update(objects, &Changed { groups, ..Changed::default() })
+    }
+
+    /// The DNS names that groups use, in the versions judged and in those in force.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        self.groups.values().flat_map(|verdict| &verdict.names).cloned().collect()
     }
 
     /// A piece of the configuration.

@@ -13,7 +13,7 @@ use config::{Diagnostic, Group};
 use crate::document::Located;
 use crate::report::Report;
 use crate::services::Services;
-use crate::{Options, groups};
+use crate::{Options, dns_names, groups};
 
 /// One object, judged.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Verdict {
     pub diagnostics: Vec<Diagnostic>,
     /// The Services of its namespace that it names, in the version judged and in the one in force.
     pub services: BTreeSet<Arc<str>>,
+    /// The DNS names in the same versions.
+    pub names: BTreeSet<Arc<str>>,
     /// The version of the object that is in force.
     good: Option<Arc<Located<UpstreamGroup>>>,
 }
@@ -37,7 +39,7 @@ impl Verdict {
         options: &Options,
     ) -> Self {
         let mut report = Report::default();
-        let read = |version, report: &mut _| groups::read(version, services, options.local_addresses, report);
+        let read = |version, report: &mut _| groups::read(version, services, options, report);
         let (group, good) = if let Some(group) = read(object, &mut report) {
             (Some(Arc::new(group)), Some(object.clone()))
         } else {
@@ -48,9 +50,10 @@ impl Verdict {
             (again.map(Arc::new).or_else(|| last?.group.clone()), good)
         };
         let versions = [Some(object), good.as_ref()].into_iter().flatten();
+        let names = dns_names(versions.clone().map(|version| &version.object));
         let named = versions.flat_map(|version| &version.spec.servers).filter_map(|line| line.service.as_ref());
         let services = named.map(|service| service.name.as_str().into()).collect();
-        Self { group, diagnostics: report.finish(), services, good }
+        Self { group, diagnostics: report.finish(), services, names, good }
     }
 
     /// An object deleted and made again is another.

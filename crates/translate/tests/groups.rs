@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{NOW, addresses, errors, files, group, objects, said};
 use config::{Method, Millis, Sticky, Tier};
-use translate::{Options, translate};
+use translate::{Options, Translation, translate};
 
 fn spec(rest: &str) -> String {
     format!(
@@ -79,8 +81,56 @@ fn what_this_release_cannot_do_is_refused() {
     {
         assert_eq!(said(&files(&spec(rest))), [format!("FB3102 error UpstreamGroup default/g {said_of}")]);
     }
-    let dns = spec("").replace("address: '10.0.0.1:80'", "dns: {name: a.example, port: 80}");
-    assert_eq!(said(&files(&dns)), ["FB3102 error UpstreamGroup default/g spec.servers[0].dns"]);
+}
+
+/// A group whose first line is a DNS name, translated with what is known of names.
+fn with_names(names: &[(&str, &[&str])], options: Options) -> Translation {
+    let yaml = "kind: UpstreamGroup
+metadata: {name: g}
+spec:
+  method: {type: Hash, hash: {key: $uri, consistent: true}}
+  servers:
+  - {name: a, dns: {name: a.example, port: 8080}, weight: 3}
+  - {name: b, address: '10.0.0.9:80'}
+";
+    let ips = |ips: &[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<_>>();
+    let names = names.iter().map(|(name, addresses)| (Arc::from(*name), ips(addresses))).collect();
+    translate(&objects(yaml), &Options { names, ..options })
+}
+
+#[test]
+fn each_address_of_a_name_is_a_server_under_the_name() {
+    let answers: &[&str] = &["fd00::1", "10.0.0.2", "10.0.0.1", "10.0.0.2"];
+    let translation = with_names(&[("a.example", answers)], Options::for_cluster(NOW));
+    assert_eq!(said(&translation), Vec::<String>::new());
+    let group = group(&translation.config, "default/g");
+    let servers: Vec<_> = (group.servers.iter())
+        .map(|server| (server.address.to_string(), server.text.as_deref(), server.weight))
+        .collect();
+    let text = Some("a.example:8080");
+    let expected = [("10.0.0.1:8080", text, 3), ("10.0.0.2:8080", text, 3), ("[fd00::1]:8080", text, 3)];
+    assert_eq!(servers[..3], expected.map(|(address, text, weight)| (address.to_owned(), text, weight)));
+    assert_eq!(servers[3], ("10.0.0.9:80".to_owned(), None, 1));
+}
+
+#[test]
+fn a_name_without_addresses_leaves_the_other_lines() {
+    let field = "UpstreamGroup default/g spec.servers[0].dns.name";
+    for (names, said_of) in [(&[][..], "FB4014 note"), (&[("a.example", &[][..])], "FB4014 warning")] {
+        let translation = with_names(names, Options::for_files(NOW));
+        assert_eq!(addresses(&translation.config, "default/g"), ["10.0.0.9:80"]);
+        assert_eq!(said(&translation), [format!("{said_of} {field}")]);
+    }
+}
+
+#[test]
+fn a_name_may_not_lead_a_cluster_to_this_host() {
+    let names: &[(&str, &[&str])] = &[("a.example", &["127.0.0.1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"])];
+    let translation = with_names(names, Options::for_cluster(NOW));
+    assert_eq!(addresses(&translation.config, "default/g"), ["10.0.0.1:8080", "10.0.0.9:80"]);
+    let warning = "FB4015 warning UpstreamGroup default/g spec.servers[0].dns.name".to_owned();
+    assert_eq!(said(&translation), vec![warning; 3]);
+    assert_eq!(addresses(&with_names(names, Options::for_files(NOW)).config, "default/g").len(), 5);
 }
 
 #[test]

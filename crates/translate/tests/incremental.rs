@@ -4,11 +4,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use config::{Config, GroupId, Resource, ResourceKey};
 use proptest::prelude::*;
 use translate::kind::Kind;
-use translate::{Changed, Objects, Options, Store, Touched, Translator, translate};
+use translate::{Changed, Names, Objects, Options, Store, Touched, Translator, translate};
 
 /// Documents by slot: at any time each slot holds one of its variants, or nothing.
 const SLOTS: [&[&str]; 12] = [
@@ -240,4 +241,31 @@ fn a_refused_ingress_keeps_its_last_good_routes() {
     assert_eq!(routes(&ingress("b.example", "no-slash")), ["a.example / -> default/g"]);
     assert_eq!(routes(&ingress("b.example", "/x")), ["b.example /x -> default/g"]);
     assert_eq!(routes(""), [""; 0]);
+}
+
+#[test]
+fn an_answer_of_the_dns_touches_who_uses_the_name() {
+    let group = |name: &str, dns: &str, rest: &str| {
+        let server = format!("{{name: a, dns: {{name: {dns}, port: 80}}}}");
+        format!("kind: UpstreamGroup\nmetadata: {{name: {name}}}\nspec: {{servers: [{server}]{rest}}}")
+    };
+    let names = |ip: &str| [(Arc::from("one.example"), [ip.parse().unwrap()])].into_iter().collect::<Names>();
+    let objects = common::objects(&[group("g", "one.example", ""), group("h", "two.example", "")].join("\n---\n"));
+    let mut translator = Translator::new(Options::for_cluster(common::NOW));
+    translator.update(&objects, &Changed::everything(&objects));
+    assert_eq!(translator.names(), ["one.example", "two.example"].map(Arc::from).into());
+
+    let id: GroupId = "default/g".parse().unwrap();
+    assert_eq!(translator.resolve(names("10.0.0.1"), &objects).groups, [id.clone()].into());
+    assert_eq!(translator.resolve(names("10.0.0.1"), &objects), Touched::default());
+    let expected = translate(&objects, &Options { names: names("10.0.0.1"), ..Options::for_cluster(common::NOW) });
+    assert_eq!(translator.translation().config, expected.config);
+
+    // The version in force is followed while a newer one is refused.
+    let objects = common::objects(&group("g", "three.example", ", protocol: H2"));
+    translator.update(&objects, &Changed { groups: [id.clone()].into(), ..Changed::default() });
+    assert!(translator.names().contains("one.example") && translator.names().contains("three.example"));
+    translator.resolve(names("10.0.0.2"), &objects);
+    let servers = &translator.group(&id).unwrap().servers;
+    assert_eq!(servers.iter().map(|server| server.address.to_string()).collect::<Vec<_>>(), ["10.0.0.2:80"]);
 }

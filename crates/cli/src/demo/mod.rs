@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backends::Backend;
 use crate::logging;
-use crate::options::duration;
+use crate::options::{ResolverArgs, duration};
 use crate::watch::{self, Files};
 use picture::Picture;
 use screen::Screen;
@@ -75,7 +75,8 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         None => quickstart()?,
     };
     let options = translate::Options::for_files(jiff::Timestamp::now());
-    let first = watch::load(std::slice::from_ref(&path), &options);
+    let resolver = ResolverArgs::default().start();
+    let (first, files) = watch::open(vec![path.clone()], options, resolver).await;
     if first.is_refused() {
         for diagnostic in &first.diagnostics {
             eprintln!("{diagnostic}");
@@ -96,7 +97,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
     })?);
     proxy.apply(&first.config, &path.display().to_string())?;
     let address = proxy.addresses().first().map_or(args.http, |(address, _)| *address);
-    let mut files = watch::watch(vec![path.clone()], options, first.config.revision());
+    let mut files = files.watch();
 
     let mut screen = Screen::new(std::io::stdout().is_terminal(), address, &path);
     let outcome = perform(&mut stage, &mut screen, &proxy, &mut files, address, args.for_time).await;

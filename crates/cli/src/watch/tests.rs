@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
+use crate::options::ResolverArgs;
 
 /// Only to fail rather than hang when a change is not noticed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -23,10 +24,9 @@ struct Watched {
 }
 
 impl Watched {
-    fn begin(path: &Path) -> Self {
-        let options = translate::Options::for_files(Timestamp::now());
-        let first = load(&[path.to_owned()], &options);
-        Self { files: watch(vec![path.to_owned()], options, first.config.revision()) }
+    async fn begin(path: &Path) -> Self {
+        let (_, source) = opened(path).await;
+        Self { files: source.watch() }
     }
 
     async fn next(&mut self) -> Load {
@@ -52,6 +52,10 @@ impl Watched {
     }
 }
 
+async fn opened(path: &Path) -> (Load, Source) {
+    open(vec![path.to_owned()], translate::Options::for_files(Timestamp::now()), ResolverArgs::default().start()).await
+}
+
 fn names(load: &Load) -> Vec<String> {
     load.config.groups.keys().map(|id| id.name().to_owned()).collect()
 }
@@ -61,7 +65,7 @@ async fn a_file_written_in_place_and_one_renamed_over_it() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("app.yaml");
     fs::write(&file, group("one", 1)).unwrap();
-    let mut watched = Watched::begin(&file);
+    let mut watched = Watched::begin(&file).await;
     fs::write(&file, group("two", 1)).unwrap();
     watched.until(&["two"]).await;
     let beside = dir.path().join(".app.yaml.swp");
@@ -74,7 +78,7 @@ async fn a_file_written_in_place_and_one_renamed_over_it() {
 async fn files_that_appear_and_disappear() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("a.yaml"), group("a", 1)).unwrap();
-    let mut watched = Watched::begin(dir.path());
+    let mut watched = Watched::begin(dir.path()).await;
     fs::write(dir.path().join("b.yaml"), group("b", 1)).unwrap();
     watched.until(&["a", "b"]).await;
     fs::remove_file(dir.path().join("a.yaml")).unwrap();
@@ -95,8 +99,8 @@ async fn a_config_map_is_swapped() {
     version("..2026_1", &group("one", 1));
     symlink("..data/app.yaml", dir.path().join("app.yaml")).unwrap();
 
-    let mut of_directory = Watched::begin(dir.path());
-    let mut of_file = Watched::begin(&dir.path().join("app.yaml"));
+    let mut of_directory = Watched::begin(dir.path()).await;
+    let mut of_file = Watched::begin(&dir.path().join("app.yaml")).await;
     for (turn, name) in ["two", "three"].into_iter().enumerate() {
         version(&format!("..2026_{}", turn + 2), &group(name, 1));
         fs::remove_dir_all(dir.path().join(format!("..2026_{}", turn + 1))).unwrap();
@@ -111,7 +115,7 @@ async fn a_directory_that_is_deleted_and_made_again() {
     let dir = above.path().join("conf");
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("a.yaml"), group("a", 1)).unwrap();
-    let mut watched = Watched::begin(&dir);
+    let mut watched = Watched::begin(&dir).await;
     fs::remove_dir_all(&dir).unwrap();
     let gone = watched.next().await;
     assert!(gone.is_refused() || gone.config.groups.is_empty(), "{:?}", names(&gone));
@@ -125,7 +129,7 @@ async fn a_bad_set_is_refused_whole_and_mended() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("app.yaml");
     fs::write(&file, group("one", 1)).unwrap();
-    let mut watched = Watched::begin(dir.path());
+    let mut watched = Watched::begin(dir.path()).await;
     fs::write(dir.path().join("bad.yaml"), group("two", 1).replace("servers", "srevers")).unwrap();
     let refused = watched.next().await;
     assert!(refused.is_refused());
@@ -139,7 +143,7 @@ async fn what_is_no_different_is_not_handed_over_again() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("app.yaml");
     fs::write(&file, group("one", 1)).unwrap();
-    let mut watched = Watched::begin(&file);
+    let mut watched = Watched::begin(&file).await;
     fs::write(&file, format!("# a comment changes nothing\n{}", group("one", 1))).unwrap();
     watched.files.reload();
     fs::write(dir.path().join("other.txt"), "nor does a stranger").unwrap();
@@ -154,7 +158,7 @@ async fn what_is_no_different_is_not_handed_over_again() {
 async fn asked_to_reload_a_bad_set_says_its_problems_again() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("app.yaml"), group("one", 1)).unwrap();
-    let mut watched = Watched::begin(dir.path());
+    let mut watched = Watched::begin(dir.path()).await;
     fs::write(dir.path().join("bad.yaml"), "kind: [").unwrap();
     let first = watched.next().await;
     assert!(first.is_refused());
@@ -169,9 +173,8 @@ async fn nothing_is_lost_before_the_watch_begins() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("app.yaml");
     fs::write(&file, group("one", 1)).unwrap();
-    let options = translate::Options::for_files(Timestamp::now());
-    let running = load(std::slice::from_ref(&file), &options).config.revision();
+    let (_, source) = opened(&file).await;
     fs::write(&file, group("two", 1)).unwrap();
-    let mut watched = Watched { files: watch(vec![file], options, running) };
+    let mut watched = Watched { files: source.watch() };
     assert_eq!(watched.groups().await, ["two"]);
 }

@@ -114,6 +114,15 @@ async fn backup() {
 }
 
 #[tokio::test]
+async fn dns() {
+    let flags = ["--http", "127.0.0.1:0=default/dns", "--resolver-ipv6", "off"];
+    let example = Example::start_with("dns", &flags).await;
+    assert_eq!(example.sequence(3).await, ["app", "app", "app"]);
+    example.server("app").set(Mode::Refuse).await;
+    assert_eq!(example.sequence(3).await, ["spare", "spare", "spare"]);
+}
+
+#[tokio::test]
 async fn next_upstream() {
     let example = Example::start("next-upstream").await;
     example.server("one").set(Mode::Status(503)).await;

@@ -97,8 +97,8 @@ pub async fn lay_out(name: &str) -> (TempDir, Vec<Upstream>) {
             text = text.replace(&address, &upstream.address().to_string());
             servers.push(upstream);
         }
-        for (service, port) in slices(&text) {
-            // One socket stands for every address of the slice: they share a port.
+        for (service, port) in ports(&text) {
+            // One socket stands for every address of the slice or name: they share a port.
             let upstream = Upstream::at(&service, Address::Tcp(([0, 0, 0, 0], 0).into())).await;
             let Address::Tcp(bound) = upstream.address() else { unreachable!("it was asked for TCP") };
             text = text.replace(&format!("port: {port}\n"), &format!("port: {}\n", bound.port()));
@@ -131,14 +131,16 @@ fn addresses(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The Service and the port of each EndpointSlice.
-fn slices(text: &str) -> Vec<(String, String)> {
-    let mut service = "";
+/// The Service and the port of each EndpointSlice, the name and the port of each line with a DNS name.
+fn ports(text: &str) -> Vec<(String, String)> {
+    let (mut line_name, mut server) = ("", "");
     let mut found = Vec::new();
     for line in text.lines().map(str::trim) {
-        service = line.strip_prefix("kubernetes.io/service-name: ").unwrap_or(service);
+        line_name = line.strip_prefix("- name: ").unwrap_or(line_name);
+        server = if line == "dns:" { line_name } else { server };
+        server = line.strip_prefix("kubernetes.io/service-name: ").unwrap_or(server);
         if let Some(port) = line.strip_prefix("port: ").filter(|port| port.starts_with("900")) {
-            found.push((service.to_owned(), port.to_owned()));
+            found.push((server.to_owned(), port.to_owned()));
         }
     }
     found
