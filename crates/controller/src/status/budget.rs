@@ -47,9 +47,15 @@ struct Object {
     dirty: Option<(Lane, Millis)>,
     written: Option<Millis>,
     not_before: Millis,
+    /// Failures in a row.
+    failures: u32,
 }
 
 const TOKEN: u64 = 1000;
+
+/// Between two attempts at an object that cannot be written, first and at last.
+const RETRY: Millis = Millis::from_secs(5);
+const RETRY_MAX: Millis = Millis::from_secs(30);
 
 /// Lazy intervals after which counters are served as state is.
 const PATIENCE: u64 = 10;
@@ -108,11 +114,19 @@ impl<K: Ord + Clone> Budget<K> {
         }
     }
 
-    /// The object could not be written: it stays dirty, until `at`.
-    pub fn retry(&mut self, key: &K, lane: Lane, now: Millis, at: Millis) {
-        self.mark(key.clone(), lane, now);
+    /// The object was written.
+    pub fn succeed(&mut self, key: &K) {
         if let Some(object) = self.objects.get_mut(key) {
-            object.not_before = at;
+            object.failures = 0;
+        }
+    }
+
+    /// The object could not be written: it stays dirty, and is tried again after 5 s, 10 s, 20 s, at last every 30 s.
+    pub fn fail(&mut self, key: &K, now: Millis) {
+        self.mark(key.clone(), Lane::Urgent, now);
+        if let Some(object) = self.objects.get_mut(key) {
+            let pause = Millis(RETRY.0 << object.failures.min(8)).min(RETRY_MAX);
+            (object.not_before, object.failures) = (after(now, pause), object.failures.saturating_add(1));
         }
     }
 
@@ -207,8 +221,17 @@ mod tests {
         budget.hold(Millis(7_000));
         assert_eq!((budget.next(Millis(6_999)), budget.next(Millis(7_000))), (None, Some(('a', Lane::Urgent))));
         budget.spend(&'a', Millis(7_000));
-        budget.retry(&'a', Lane::Urgent, Millis(7_000), Millis(12_000));
-        assert_eq!((budget.next(Millis(11_999)), budget.next(Millis(12_000))), (None, Some(('a', Lane::Urgent))));
+        let mut tried = 7_000;
+        for pause in [5_000, 10_000, 20_000, 30_000, 30_000] {
+            budget.fail(&'a', Millis(tried));
+            assert_eq!(budget.next(Millis(tried + pause - 1)), None);
+            tried += pause;
+            assert_eq!(budget.next(Millis(tried)), Some(('a', Lane::Urgent)));
+            budget.spend(&'a', Millis(tried));
+        }
+        budget.succeed(&'a');
+        budget.fail(&'a', Millis(tried));
+        assert_eq!(budget.next(Millis(tried + 5_000)), Some(('a', Lane::Urgent)));
     }
 
     #[derive(Clone, Debug)]

@@ -33,9 +33,6 @@ const FULL_REPORTS: Millis = Millis::from_secs(75);
 /// How long the cluster may take to tell of a write.
 const ECHO: Millis = Millis::from_secs(60);
 
-/// After what is no fault of the object itself.
-const RETRY: Millis = Millis::from_secs(5);
-
 /// An object whose status is ours to write.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Object {
@@ -166,15 +163,18 @@ impl Desk {
             Status::Ingress { .. } => Object::Ingress((write.namespace.as_str().into(), write.name.as_str().into())),
         };
         match outcome {
-            Outcome::Written => self.remember(write, now, journal),
+            Outcome::Written => {
+                self.budget.succeed(&object);
+                self.remember(write, now, journal);
+            }
             // Facts will say so too.
             Outcome::Gone => self.budget.forget(&object),
             Outcome::Throttled(seconds) => {
                 self.budget.hold(after(now, Millis::from_secs(seconds)));
-                self.budget.retry(&object, Lane::Urgent, now, now);
+                self.budget.mark(object, Lane::Urgent, now);
             }
             Outcome::Conflict | Outcome::TimedOut | Outcome::Failed => {
-                self.budget.retry(&object, Lane::Urgent, now, after(now, RETRY));
+                self.budget.fail(&object, now);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Server-side apply on the status subresource: the whole of what is ours, every time, with our own field manager; what
 //! others own stays theirs. The object's UID goes along, so that an object made again under the name gets nothing of the old.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ const BUSY_SECONDS: u64 = 5;
 
 /// And at most, whatever it says: a status is not to be silent for hours.
 const BUSY_SECONDS_MAX: u64 = 300;
+
+/// Reasons that are remembered as said.
+const REASONS: usize = 32;
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,12 +70,19 @@ pub enum Outcome {
     Failed,
 }
 
+/// Kind, namespace and name.
+type Name = (String, String, String);
+
+/// Why a write failed: the outcome, what is common to all that fail alike, and what to say.
+type Refusal = (Outcome, String, String);
+
 /// Writes one after another.
 pub struct Writer {
     client: Client,
     groups: ApiResource,
     ingresses: ApiResource,
-    said: BTreeSet<String>,
+    /// What was said, by its reason, and the object it was said of.
+    said: BTreeMap<String, Name>,
 }
 
 impl Outcome {
@@ -93,40 +103,40 @@ impl Outcome {
 impl Writer {
     pub fn new(client: Client) -> Self {
         let groups = ApiResource::erase::<UpstreamGroup>(&());
-        Self { client, groups, ingresses: ApiResource::erase::<Ingress>(&()), said: BTreeSet::new() }
+        Self { client, groups, ingresses: ApiResource::erase::<Ingress>(&()), said: BTreeMap::new() }
     }
 
-    /// Writes, and says once why it cannot be done; the next success forgets what was said.
+    /// Writes, and says once per reason why it cannot be done, until the object of which it was said is written.
     pub async fn write(&mut self, write: &Write) -> Outcome {
         let resource = match &write.status {
             Status::Group { .. } => &self.groups,
             Status::Ingress { .. } => &self.ingresses,
         };
+        let object = (resource.kind.clone(), write.namespace.clone(), write.name.clone());
         let answer = tokio::time::timeout(WRITE_TIMEOUT, self.send(resource, write)).await;
-        let (outcome, problem) = match answer {
+        let (outcome, reason, problem) = match answer {
             Ok(Ok(())) => {
-                self.said.clear();
+                self.said.retain(|_, said_of| *said_of != object);
                 return Outcome::Written;
             }
-            Ok(Err(refused)) => refused,
-            Err(_) => (Outcome::TimedOut, format!("no answer within {WRITE_TIMEOUT:?}")),
+            Ok(Err(refusal)) => refusal,
+            Err(_) => (Outcome::TimedOut, "timeout".into(), format!("no answer within {WRITE_TIMEOUT:?}")),
         };
-        let is_news = match outcome {
+        let is_trouble = match outcome {
             Outcome::Written | Outcome::Gone | Outcome::Conflict => false,
-            Outcome::Throttled(_) | Outcome::TimedOut => self.said.insert(outcome.name().into()),
-            // The message names the object; the reason is what is common to all that fail alike.
-            Outcome::Failed => self.said.len() < 16 && self.said.insert(problem.clone()),
+            Outcome::Throttled(_) | Outcome::TimedOut | Outcome::Failed => true,
         };
-        if is_news {
-            let Write { namespace, name, .. } = write;
-            tracing::warn!("the status of {} {namespace}/{name} is not written: {problem}", resource.kind);
+        if is_trouble && self.said.len() < REASONS && !self.said.contains_key(&reason) {
+            let (kind, namespace, name) = &object;
+            tracing::warn!("the status of {kind} {namespace}/{name} is not written: {problem}");
+            self.said.insert(reason, object);
         }
         outcome
     }
 
     /// The request itself, past kube's typed calls: they keep `Retry-After` to themselves.
-    async fn send(&self, resource: &ApiResource, write: &Write) -> Result<(), (Outcome, String)> {
-        let failed = |error: &dyn Error| (Outcome::Failed, error.to_string());
+    async fn send(&self, resource: &ApiResource, write: &Write) -> Result<(), Refusal> {
+        let failed = |error: &dyn Error| (Outcome::Failed, error.to_string(), error.to_string());
         let url = DynamicObject::url_path(resource, Some(&write.namespace));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(body(resource, write));
@@ -143,7 +153,7 @@ impl Writer {
             Ok(status) => format!("{} ({})", status.message, head.status),
             Err(_) => head.status.to_string(),
         };
-        Err((judge(head.status, wait), problem))
+        Err((judge(head.status, wait), format!("{} {}", resource.kind, head.status), problem))
     }
 }
 
