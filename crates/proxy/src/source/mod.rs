@@ -12,6 +12,7 @@ mod fault;
 mod in_force;
 mod last_good;
 mod options;
+mod put_in_force;
 mod report;
 mod reporter;
 mod rounds;
