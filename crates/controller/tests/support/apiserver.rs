@@ -30,7 +30,6 @@ pub struct ApiServer {
     arrivals: watch::Sender<usize>,
 }
 
-#[derive(Default)]
 pub struct State {
     /// Every request: method, path with query, body.
     pub requests: Vec<(Method, String, Value)>,
@@ -40,10 +39,19 @@ pub struct State {
     pub retry_after: Option<u64>,
     /// Tokens of these accounts are no longer good.
     pub revoked: Vec<String>,
+    /// Whether it says for whom a token is.
+    pub audience_aware: bool,
     /// By path.
     pub objects: BTreeMap<String, Value>,
     /// Changes of objects so far.
     pub version: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (requests, revoked, objects) = Default::default();
+        Self { requests, fault: None, revoked, audience_aware: true, objects, version: 0 }
+    }
 }
 
 impl ApiServer {
@@ -126,7 +134,8 @@ impl State {
             if let Some(pod) = claims["kubernetes.io"]["pod"]["name"].as_str() {
                 user["extra"] = json!({"authentication.kubernetes.io/pod-name": [pod]});
             }
-            json!({"authenticated": true, "user": user, "audiences": review["spec"]["audiences"]})
+            let audiences = self.audience_aware.then_some(&review["spec"]["audiences"]);
+            json!({"authenticated": true, "user": user, "audiences": audiences})
         };
         answer
     }

@@ -18,6 +18,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 pub type Body = BoxBody<Bytes, Infallible>;
@@ -71,10 +72,16 @@ impl Trust {
     }
 
     pub async fn connect(&self) -> SendRequest<Body> {
+        self.connect_with_window(1 << 20).await.0
+    }
+
+    /// A client that takes so many bytes ahead, and the end of its connection.
+    pub async fn connect_with_window(&self, bytes: u32) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
         let io = TokioIo::new(self.tls().await.unwrap());
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-        tokio::spawn(connection);
-        sender
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.initial_stream_window_size(bytes).initial_connection_window_size((1 << 16) - 1);
+        let (sender, connection) = http.handshake(io).await.unwrap();
+        (sender, tokio::spawn(connection))
     }
 
     /// One request on a connection of its own: status, headers, body.

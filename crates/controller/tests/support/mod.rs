@@ -10,15 +10,15 @@ pub mod tokens;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use config::{Group, GroupId, Resource};
+use config::{Group, GroupId, Millis, Resource};
 use controller::clock::Clock;
+use controller::fleet::Reports;
 use controller::hub::Hub;
 use controller::identity::{Policy, Terms, Tokens};
-use controller::serve::{Bounds, Leadership, Parts, Server, Tls};
-use feed::report::Report;
+use controller::lease::Leadership;
+use controller::serve::{Bounds, Parts, Server, Tls};
 use feed::{Change, ServerOptions};
-use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -37,7 +37,7 @@ pub struct Feed {
     pub ca: Ca,
     pub tls: watch::Sender<Option<Arc<Tls>>>,
     pub leadership: watch::Sender<Leadership>,
-    pub reports: Arc<Mutex<Vec<Report>>>,
+    pub reports: Reports,
     pub leaving: CancellationToken,
     pub done: tokio::task::JoinHandle<()>,
 }
@@ -68,6 +68,8 @@ impl Ca {
         } else {
             SanType::DnsName(name.try_into().unwrap())
         }];
+        // With the name of its issuer a certificate would be taken for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "a leaf");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
@@ -90,14 +92,14 @@ impl Feed {
         let policy = Policy::new(["forebay/forebay-proxy".parse().unwrap()]);
         let tokens = Arc::new(Tokens::new(api.client(), policy, terms, clock));
         let hub = Arc::new(Hub::default());
-        let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
-        let (leadership, leads) = watch::channel(Leadership::Ours);
-        let sink = reports.clone();
+        let reports = Reports::new(clock);
+        let ours = Leadership { until: Some(Millis(u64::MAX)), leader: None };
+        let (leadership, leads) = watch::channel(ours);
         let options = ServerOptions { server: "controller-0".into(), ..ServerOptions::default() };
         let server = Server::new(Parts {
             hub: hub.clone(),
             tokens: tokens.clone(),
-            reports: Arc::new(move |report| sink.lock().push(report)),
+            reports: reports.clone(),
             leadership: leads,
             clock,
             options,
