@@ -50,7 +50,7 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         let (requests, revoked, objects) = Default::default();
-        Self { requests, fault: None, revoked, audience_aware: true, objects, version: 0 }
+        Self { requests, fault: None, retry_after: None, revoked, audience_aware: true, objects, version: 0 }
     }
 }
 
