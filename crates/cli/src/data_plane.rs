@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use proxy::admin::{self, ConfigStatus};
-use proxy::{Proxy, StartError};
+use proxy::{Listener, Protocol, Proxy, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -59,11 +59,15 @@ impl DataPlane {
         let admin = TcpListener::bind(address).await.map_err(|error| DataPlaneError::Admin { address, error })?;
         let admin_address = admin.local_addr()?;
         let proxy = Arc::new(Proxy::start(args.into_options())?);
-        for (address, group) in proxy.addresses() {
+        for Listener { address, group, protocol } in proxy.listeners() {
+            let scheme = match protocol {
+                Protocol::Http => "http",
+                Protocol::Https => "https",
+            };
             if let Some(group) = group {
-                info!("listening http={address} group={group}");
+                info!("listening {scheme}={address} group={group}");
             } else {
-                info!("listening http={address}");
+                info!("listening {scheme}={address}");
             }
         }
         info!("listening admin={admin_address}");

@@ -1,8 +1,7 @@
 //! Groups that a command line names: those that a configuration lacks, and which were likely meant.
 
-use std::net::SocketAddr;
-
 use config::{Code, Config, Diagnostic, GroupId, Severity, edit_distance};
+use proxy::{Listener, Protocol};
 
 /// A listener's group that the configuration lacks.
 pub const LISTENER_GROUP: Code = "FB4011";
@@ -15,10 +14,14 @@ pub fn nearest<'c>(config: &'c Config, wanted: &GroupId) -> Option<&'c GroupId> 
 }
 
 /// A warning for every listener that is bound to a group which `config` lacks.
-pub fn unbound(listeners: &[(SocketAddr, Option<GroupId>)], config: &Config) -> Vec<Diagnostic> {
-    let bound = listeners.iter().filter_map(|(address, group)| Some((address, group.as_ref()?)));
-    let unbound = bound.filter(|(_, group)| !config.groups.contains_key(group)).map(|(address, group)| {
-        let message = format!("--http {address}={group}: the group does not exist; every request gets 503");
+pub fn unbound(listeners: &[Listener], config: &Config) -> Vec<Diagnostic> {
+    let bound = listeners.iter().filter_map(|listener| Some((listener, listener.group.as_ref()?)));
+    let unbound = bound.filter(|(_, group)| !config.groups.contains_key(group)).map(|(listener, group)| {
+        let flag = match listener.protocol {
+            Protocol::Http => "--http",
+            Protocol::Https => "--https",
+        };
+        let message = format!("{flag} {}={group}: the group does not exist; every request gets 503", listener.address);
         let hint = match nearest(config, group) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("add the UpstreamGroup {group}"),
@@ -41,9 +44,10 @@ mod tests {
         let id = |text: &str| text.parse::<GroupId>().unwrap();
         let groups = [(id("default/app"), Arc::new(Group::with_defaults(Vec::new())))];
         let config = Config { groups: groups.into(), ..Config::default() };
-        let address: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let said = |group: Option<&str>| -> Vec<_> {
-            let warnings = unbound(&[(address, group.map(id))], &config);
+            let address = "127.0.0.1:80".parse().unwrap();
+            let listener = Listener { address, group: group.map(id), protocol: Protocol::Http };
+            let warnings = unbound(&[listener], &config);
             warnings.into_iter().map(|warning| (warning.message, warning.hint.unwrap())).collect()
         };
         assert_eq!(said(None), []);

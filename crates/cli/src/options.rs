@@ -11,16 +11,21 @@ use config::{GroupId, Phase, Template, parse_duration, parse_size};
 use controller::names::{self, Dns, Family, Resolver};
 use ipnet::IpNet;
 use proxy::access_log;
-use proxy::{Limits, Listener};
+use proxy::{Limits, Listener, Protocol};
 
 /// Where and how a data plane serves.
 #[derive(Clone, Debug, Args)]
 pub struct DataPlaneArgs {
     /// Listen for HTTP here; repeatable. ADDR=NAMESPACE/GROUP binds the listener to one group, without routes [default:
-    /// 0.0.0.0:8080]
+    /// 0.0.0.0:8080, unless there is a TLS listener]
     #[arg(long = "http", env = "FOREBAY_HTTP", value_name = "ADDR[=NAMESPACE/GROUP]", value_delimiter = ',')]
     #[arg(value_parser = parse_listener)]
     pub http: Vec<Listener>,
+
+    /// Listen for HTTP/2 and HTTP/1 over TLS here, with the certificates of Ingresses' `spec.tls`; repeatable
+    #[arg(long = "https", env = "FOREBAY_HTTPS", value_name = "ADDR[=NAMESPACE/GROUP]", value_delimiter = ',')]
+    #[arg(value_parser = parse_tls_listener)]
+    pub https: Vec<Listener>,
 
     /// Health, metrics and the live picture of every group
     #[arg(long, env = "FOREBAY_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9901")]
@@ -87,6 +92,11 @@ pub struct LimitArgs {
     #[arg(long, env = "FOREBAY_CLIENT_KEEPALIVE_REQUESTS", value_name = "N", default_value_t = 1000)]
     pub client_keepalive_requests: u64,
 
+    /// Requests one HTTP/2 connection may have in progress
+    #[arg(long, env = "FOREBAY_CLIENT_CONCURRENT_STREAMS", value_name = "N", default_value_t = 128)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub client_concurrent_streams: u32,
+
     /// A server's response header; beyond it the attempt failed with an invalid header
     #[arg(long, env = "FOREBAY_UPSTREAM_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "64Ki", value_parser = size)]
     pub upstream_max_header_size: u64,
@@ -147,8 +157,11 @@ pub enum Output {
 }
 
 /// Where a data plane listens that is not told.
-const EVERYWHERE: Listener =
-    Listener { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080), group: None };
+const EVERYWHERE: Listener = Listener {
+    address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+    group: None,
+    protocol: Protocol::Http,
+};
 
 impl ClusterArgs {
     /// How documents from files are translated. An empty value is none, as in `FOREBAY_ZONE=`.
@@ -182,9 +195,13 @@ impl DataPlaneArgs {
     /// What the data plane is started with.
     pub fn into_options(self) -> proxy::Options {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let mut listeners = [self.http.as_slice(), &self.https].concat();
+        if listeners.is_empty() {
+            listeners.push(EVERYWHERE);
+        }
         proxy::Options {
             workers: self.worker_count(),
-            listeners: if self.http.is_empty() { vec![EVERYWHERE] } else { self.http },
+            listeners,
             trusted_proxies: self.trusted_proxies,
             limits: Limits {
                 header_bytes: bytes(self.limits.client_max_header_size),
@@ -193,6 +210,7 @@ impl DataPlaneArgs {
                 body_timeout: self.limits.client_body_timeout,
                 body_bytes: self.limits.client_max_body_size,
                 keepalive_requests: self.limits.client_keepalive_requests,
+                concurrent_streams: self.limits.client_concurrent_streams,
                 upstream_header_bytes: bytes(self.limits.upstream_max_header_size),
             },
             access_log: access_log::Options {
@@ -229,7 +247,11 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
     let address = address
         .parse()
         .map_err(|_| format!("\"{address}\" is not an address; write IP:PORT, for example 0.0.0.0:8080"))?;
-    Ok(Listener { address, group })
+    Ok(Listener { address, group, protocol: Protocol::Http })
+}
+
+fn parse_tls_listener(text: &str) -> Result<Listener, String> {
+    parse_listener(text).map(|listener| Listener { protocol: Protocol::Https, ..listener })
 }
 
 fn parse_resolver(text: &str) -> Result<SocketAddr, String> {

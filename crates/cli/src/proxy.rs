@@ -13,9 +13,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use config::{Diagnostic, GroupId};
 use feed::{Scope, limits};
-use proxy::Listener;
 use proxy::admin::ConfigStatus;
 use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Origin, Patience};
+use proxy::{Listener, Protocol};
 use tracing::{info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
@@ -104,7 +104,7 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
 
     loop {
         tokio::select! {
-            Some(in_force) = feed.changed() => told.tell(&in_force, proxy.addresses()),
+            Some(in_force) = feed.changed() => told.tell(&in_force, proxy.listeners()),
             asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
                 Asked::Reload => warn!("asked to reload: the configuration comes from the controllers as it changes"),
@@ -127,7 +127,7 @@ struct Told {
 
 impl Told {
     /// A milestone for the first of each origin; of later ones the metrics tell.
-    fn tell(&mut self, in_force: &InForce, listeners: &[(SocketAddr, Option<GroupId>)]) {
+    fn tell(&mut self, in_force: &InForce, listeners: &[Listener]) {
         let unbound = groups::unbound(listeners, &in_force.config);
         if unbound != self.unbound {
             problems::log(&unbound);
@@ -189,7 +189,7 @@ impl FeedArgs {
         if let Some(first) = self.group.first() {
             if args.http.is_empty() {
                 let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-                args.http = vec![Listener { address, group: Some(first.clone()) }];
+                args.http = vec![Listener { address, group: Some(first.clone()), protocol: Protocol::Http }];
             }
             args.workers.get_or_insert(1);
         }

@@ -89,7 +89,7 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str) {
     }
     match proxy.apply(&load.config, source) {
         Ok(revision) => {
-            let unbound = groups::unbound(proxy.addresses(), &load.config);
+            let unbound = groups::unbound(proxy.listeners(), &load.config);
             problems::log(&unbound);
             let groups = load.config.groups.len();
             info!("configuration {revision} in force: {groups} group(s), {} host(s)", load.config.routes.hosts.len());

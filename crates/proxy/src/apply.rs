@@ -13,6 +13,7 @@ use crate::route::RouteTable;
 use crate::snapshot::{GroupCell, GroupView, ServerView, Snapshot};
 use crate::spec::{group_spec, retry_policy};
 use crate::stats::{GroupStats, ServerStats};
+use crate::tls::Certificates;
 
 /// A group that cannot be put in force. Nothing of its configuration is: the last good one stays.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +45,7 @@ pub(crate) fn next_snapshot(
     last: Option<&Snapshot>,
     config: &Config,
     revision: Revision,
+    certificates: Certificates,
     source: Arc<str>,
     at: Moment,
 ) -> Result<Snapshot, ApplyError> {
@@ -68,7 +70,7 @@ pub(crate) fn next_snapshot(
     });
     let groups: HashMap<_, _> = groups.collect();
     let routes = RouteTable::new(&config.routes);
-    Ok(Snapshot { revision, source, applied: at, routes, groups })
+    Ok(Snapshot { revision, source, applied: at, routes, groups, certificates })
 }
 
 /// What becomes of a group.

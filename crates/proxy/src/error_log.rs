@@ -9,7 +9,7 @@ use config::Address;
 use http::header;
 use tracing::{error, info, warn};
 
-use crate::record::{FailureReason, Record};
+use crate::record::{Downstream, FailureReason, Record};
 use crate::variables;
 
 /// The target of every event here. Their field `connection` is nginx's `*CONNECTION`.
@@ -85,6 +85,20 @@ pub fn client_left(record: &Record, action: Action) {
     let (connection, context) = (record.downstream.serial, Context::with_upstream(record));
     let text = "client prematurely closed connection, so upstream connection is closed too";
     info!(target: TARGET, connection, "{text} while {action}{context}");
+}
+
+/// Reports a TLS handshake that failed: an `info` line, as anyone can cause it.
+pub fn handshake(refusal: &dyn Display, downstream: &Downstream) {
+    let Downstream { serial, peer, local, .. } = downstream;
+    let connection = serial;
+    info!(target: TARGET, connection, "{refusal} while SSL handshaking, client: {peer}, server: {local}");
+}
+
+/// Reports how a client's connection broke: nginx logs the client's faults at `info`, as anyone can cause them.
+pub fn connection(error: &dyn Display, downstream: &Downstream) {
+    let Downstream { serial, peer, local, .. } = downstream;
+    let connection = serial;
+    info!(target: TARGET, connection, "{error}, client: {peer}, server: {local}");
 }
 
 /// Reports a request body of `bytes` (or more) that is beyond the limit: 413.

@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod stats;
+pub mod tls;
 pub mod variables;
 
 #[cfg(test)]
@@ -33,6 +34,6 @@ mod testing;
 
 pub use apply::{ApplyError, compile_check};
 pub use listen::ListenError;
-pub use options::{Limits, Listener, Options};
+pub use options::{Limits, Listener, Options, Protocol};
 pub use proxy::{Proxy, StartError};
 pub use worker::WorkerReport;

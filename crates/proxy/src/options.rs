@@ -34,6 +34,18 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Bound to one group without routes: the sidecar's form.
     pub group: Option<GroupId>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1 without TLS.
+    #[default]
+    Http,
+    /// HTTP/2 and HTTP/1 over TLS, as the client chooses (ALPN).
+    Https,
 }
 
 /// Bounds on what a client may send. The defaults are nginx's where nginx has one.
@@ -51,6 +63,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Requests one connection may carry (nginx `keepalive_requests`).
     pub keepalive_requests: u64,
+    /// Requests one HTTP/2 connection may have in progress (nginx `http2_max_concurrent_streams`).
+    pub concurrent_streams: u32,
     /// An upstream's response header, bytes; beyond it the response is an invalid header.
     pub upstream_header_bytes: usize,
 }
@@ -64,6 +78,7 @@ impl Default for Limits {
             body_timeout: Duration::from_mins(1),
             body_bytes: 1 << 20,
             keepalive_requests: 1000,
+            concurrent_streams: 128,
             upstream_header_bytes: 64 << 10,
         }
     }

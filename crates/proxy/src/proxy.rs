@@ -1,14 +1,13 @@
 //! A running data plane, as its owner holds it: start, apply, drain.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use config::{Config, GroupId, Revision};
+use config::{Config, Revision};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,10 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::access_log::{self, AccessLog};
 use crate::apply::{self, ApplyError};
 use crate::clock::Clock;
+use crate::error_log;
 use crate::listen::{ListenError, listen};
-use crate::options::Options;
+use crate::options::{Listener, Options, Protocol};
 use crate::snapshot::Snapshot;
 use crate::stats::ProcessStats;
+use crate::tls::{self, Certificates};
 use crate::worker::{self, Ping, Shared, WorkerReport};
 
 /// How long a worker may take to answer before it counts as stuck.
@@ -30,7 +31,7 @@ const LOG_DEADLINE: Duration = Duration::from_secs(2);
 /// A running data plane. Dropping it does not stop it: [`Proxy::drain`] does.
 pub struct Proxy {
     shared: Arc<Shared>,
-    addresses: Vec<(SocketAddr, Option<GroupId>)>,
+    listeners: Vec<Listener>,
     pings: Vec<mpsc::Sender<Ping>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Serialises updates: each is built on the one before.
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The access log could not be opened.
     #[error(transparent)]
     AccessLog(#[from] access_log::OpenError),
+    /// The TLS library has no randomness for its keys.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// A thread could not be started.
     #[error("cannot start a worker: {0}")]
     Thread(#[from] io::Error),
@@ -57,17 +61,20 @@ impl Proxy {
     /// Opens the listeners and starts the workers. Until the first [`Proxy::apply`] every request is answered with 503.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let count = options.workers.max(1);
-        let mut addresses = Vec::new();
+        let mut listeners = Vec::new();
         let mut per_worker: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
         for listener in &options.listeners {
             let sockets = listen(listener.address, count)?;
             let bound = sockets.first().map(std::net::TcpListener::local_addr);
-            addresses.push((bound.transpose()?.unwrap_or(listener.address), listener.group.clone()));
+            let listener = Listener { address: bound.transpose()?.unwrap_or(listener.address), ..listener.clone() };
             for (worker, socket) in per_worker.iter_mut().zip(sockets) {
-                worker.push((socket, listener.group.clone()));
+                worker.push((socket, listener.clone()));
             }
+            listeners.push(listener);
         }
+        let has_tls = listeners.iter().any(|listener| listener.protocol == Protocol::Https);
         let shared = Arc::new(Shared {
+            tls: has_tls.then(tls::base).transpose()?,
             access_log: AccessLog::open(&options.access_log)?,
             options,
             clock: Clock::start(),
@@ -93,12 +100,12 @@ impl Proxy {
                 }
             })?);
         }
-        Ok(Self { shared, addresses, pings, threads: Mutex::new(threads), applying: Mutex::new(()), ended })
+        Ok(Self { shared, listeners, pings, threads: Mutex::new(threads), applying: Mutex::new(()), ended })
     }
 
-    /// The addresses in use, in the order of the options' listeners.
-    pub fn addresses(&self) -> &[(SocketAddr, Option<GroupId>)] {
-        &self.addresses
+    /// The listeners in use, in the order of the options', with the ports they were given.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// Puts a configuration in force, whole or not at all. Requests in progress finish with what they began with; no
@@ -116,10 +123,27 @@ impl Proxy {
     ) -> Result<Arc<Snapshot>, ApplyError> {
         let _one_at_a_time = self.applying.lock();
         let last = self.shared.snapshot.load_full();
+        let certificates = self.certificates(last.as_deref(), config);
         let now = self.shared.clock.now();
-        let next = Arc::new(apply::next_snapshot(last.as_deref(), config, revision, source.into(), now)?);
+        let next = apply::next_snapshot(last.as_deref(), config, revision, certificates, source.into(), now)?;
+        let next = Arc::new(next);
         self.shared.snapshot.store(Some(next.clone()));
         Ok(next)
+    }
+
+    /// What TLS listeners present from now on. One that cannot be served is said, and harms no other.
+    fn certificates(&self, last: Option<&Snapshot>, config: &Config) -> Certificates {
+        let Some(base) = &self.shared.tls else { return Certificates::default() };
+        let none = Certificates::default();
+        let last = last.map_or(&none, |last| &last.certificates);
+        let (certificates, refused) = Certificates::next(last, &config.certificates, base);
+        for (id, error) in refused {
+            tracing::error!(target: error_log::TARGET, "certificate {id}: {error}; its hosts keep what they had");
+        }
+        if certificates.is_empty() {
+            tracing::warn!(target: error_log::TARGET, "there is no certificate: every TLS handshake is refused");
+        }
+        certificates
     }
 
     /// What is in force, if anything is yet.

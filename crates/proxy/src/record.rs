@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::clock::Moment;
 use crate::snapshot::{GroupView, ServerView};
+use crate::tls::Session;
 
 /// Facts of a client connection, shared by its requests.
 #[derive(Debug)]
@@ -23,6 +24,19 @@ pub struct Downstream {
     pub local: SocketAddr,
     /// Requests so far (`$connection_requests`).
     pub requests: AtomicU64,
+    /// What carries them.
+    pub transport: Transport,
+}
+
+/// What carries a connection's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP alone.
+    Plain,
+    /// TLS, ended here.
+    Tls(Box<Session>),
+    /// TCP alone, to a listener that expects TLS: every request is answered with 400 (nginx `ngx_http_wait_request_handler`).
+    PlainToTls,
 }
 
 /// `http` or `https`, as the client sees it.
@@ -114,7 +128,7 @@ pub struct Record {
     pub serial: u64,
     /// When its header was complete.
     pub started: Moment,
-    /// The request line and header as received.
+    /// The request line and header as received; of HTTP/2 in the form of HTTP/1.1.
     pub method: Method,
     /// The target as received; absolute-form keeps its authority.
     pub uri: Uri,

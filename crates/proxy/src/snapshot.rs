@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::clock::Moment;
 use crate::route::RouteTable;
 use crate::stats::{GroupStats, ServerStats};
+use crate::tls::Certificates;
 
 /// One configuration in force.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// The groups.
     pub groups: HashMap<GroupId, Arc<GroupView>>,
+    /// What TLS listeners present.
+    pub certificates: Certificates,
 }
 
 /// One group in force: its plan and policies, and a handle on its state.

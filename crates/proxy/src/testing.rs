@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
-use crate::record::{Attempt, Downstream, Record, RequestId, Scheme};
+use crate::record::{Attempt, Downstream, Record, RequestId, Scheme, Transport};
 use crate::snapshot::{GroupCell, GroupView, ServerView};
 use crate::stats::{GroupStats, ServerStats};
 
@@ -71,6 +71,7 @@ pub(crate) fn record() -> Record {
             peer: "10.0.0.1:50000".parse().unwrap(),
             local: "10.0.0.2:8080".parse().unwrap(),
             requests: AtomicU64::new(3),
+            transport: Transport::Plain,
         }),
         serial: 3,
         started,

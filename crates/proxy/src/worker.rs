@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use config::GroupId;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::{AccessLog, LogWriter};
 use crate::clock::{Clock, Moment};
-use crate::options::Options;
+use crate::options::{Listener, Options, Protocol};
 use crate::request;
 use crate::snapshot::{GroupView, ServerView, Snapshot};
 use crate::stats::ProcessStats;
@@ -33,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
+    /// What all certificates have in common; `None` without a TLS listener.
+    pub(crate) tls: Option<rustls::ServerConfig>,
     /// `None` until the first configuration.
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     pub(crate) stats: ProcessStats,
@@ -63,7 +64,7 @@ pub(crate) type Ping = oneshot::Sender<WorkerReport>;
 pub struct WorkerReport {
     /// Idle upstream connections it keeps.
     pub idle_connections: usize,
-    /// Client connections and tunnels it serves.
+    /// Client connections, streams of HTTP/2 and tunnels it serves.
     pub tasks: usize,
 }
 
@@ -83,7 +84,12 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, group: Option<GroupId>) {
+    /// What a client that asks for `host` over TLS is answered with now.
+    pub(crate) fn certificate(&self, host: Option<&str>) -> Option<Arc<rustls::ServerConfig>> {
+        self.shared.snapshot.load().as_ref()?.certificates.find(host).cloned()
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, options: Listener) {
         let mut draining = pin!(self.shared.draining.cancelled());
         loop {
             let accepted = tokio::select! {
@@ -91,7 +97,7 @@ impl Worker {
                 () = &mut draining => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer, group.as_ref()),
+                Ok((stream, peer)) => self.serve(stream, peer, &options),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     self.shared.stats.accept_failures.inc();
@@ -104,14 +110,18 @@ impl Worker {
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((stream, peer)) = listener.accept() {
             if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                self.serve(stream, peer, group.as_ref());
+                self.serve(stream, peer, &options);
             }
         }
     }
 
     /// Serves a connection in a task of its own. What is cut ends with the runtime: no connection has to watch for it.
-    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, group: Option<&GroupId>) {
-        self.tasks.spawn(request::connection(self.clone(), stream, peer, group.cloned()));
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, options: &Listener) {
+        let (worker, group) = (self.clone(), options.group.clone());
+        match options.protocol {
+            Protocol::Http => drop(self.tasks.spawn(request::plain(worker, stream, peer, group))),
+            Protocol::Https => drop(self.tasks.spawn(request::secure(worker, stream, peer, group))),
+        }
     }
 
     /// Closes idle connections that expired, or whose server is gone.
@@ -142,7 +152,7 @@ impl Worker {
 /// The body of a worker thread. Returns when it was drained.
 pub(crate) fn run(
     shared: &Arc<Shared>,
-    listeners: Vec<(std::net::TcpListener, Option<GroupId>)>,
+    listeners: Vec<(std::net::TcpListener, Listener)>,
     pings: mpsc::Receiver<Ping>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -154,8 +164,8 @@ pub(crate) fn run(
     });
     runtime.block_on(async {
         let mut accepting = Vec::with_capacity(listeners.len());
-        for (listener, group) in listeners {
-            accepting.push(tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, group)));
+        for (listener, options) in listeners {
+            accepting.push(tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, options)));
         }
         tokio::spawn(worker.clone().maintain());
         tokio::spawn(worker.clone().answer(pings));

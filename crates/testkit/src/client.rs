@@ -75,6 +75,11 @@ impl Client {
         Self { wire: Wire::new(Stream::Tcp(stream)) }
     }
 
+    /// Speaks over a stream of any kind.
+    pub fn on(stream: Stream) -> Self {
+        Self { wire: Wire::new(stream) }
+    }
+
     /// Whether no byte is waiting to be taken: after a failed response, that none of it had come.
     pub fn nothing_received(&self) -> bool {
         self.wire.buffer.is_empty()

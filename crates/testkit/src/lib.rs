@@ -11,12 +11,14 @@ pub mod client;
 pub mod controller;
 pub mod dns;
 pub mod gate;
+pub mod http2;
 pub mod message;
 pub mod nginx;
 pub mod process;
 pub mod rig;
 pub mod scenario;
 pub mod stream;
+pub mod tls;
 pub mod upstream;
 
 pub use client::{Client, Response};

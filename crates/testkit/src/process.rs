@@ -1,6 +1,6 @@
 //! A running `forebay`: started on ports of its own choice, its log at hand, killed with the test.
 //!
-//! Addresses are learned from its log on stderr: `listening http=ADDR` (with ` group=NS/NAME` when the listener is bound to
+//! Addresses are learned from its log on stderr: `listening http=ADDR` or `listening https=ADDR` (with ` group=NS/NAME` when the listener is bound to
 //! a group), `listening admin=ADDR`, and `ready` once the first configuration is applied.
 
 use std::{
@@ -58,6 +58,14 @@ impl Forebay {
     /// When there are fewer.
     pub fn http(&self, n: usize) -> SocketAddr {
         self.addresses("listening http=")[n]
+    }
+
+    /// The `n`th TLS listener.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn https(&self, n: usize) -> SocketAddr {
+        self.addresses("listening https=")[n]
     }
 
     /// The admin listener.
@@ -145,6 +153,12 @@ impl Builder {
     #[must_use]
     pub fn listen(self) -> Self {
         self.args(["--http", "127.0.0.1:0"])
+    }
+
+    /// Adds a TLS listener that is routed by the documents.
+    #[must_use]
+    pub fn listen_tls(self) -> Self {
+        self.args(["--https", "127.0.0.1:0"])
     }
 
     /// Adds an HTTP listener bound to `group`, written `NAMESPACE/NAME`.

@@ -1,4 +1,4 @@
-//! One stream type over TCP and unix sockets, so that clients and upstreams are written once.
+//! One stream type over TCP, unix sockets and TLS, so that clients and upstreams are written once.
 
 use std::{
     fmt, io,
@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::client::TlsStream;
 
 /// Where something listens. Prints as nginx prints it: `127.0.0.1:80`, `[::1]:80`, `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,13 +25,15 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// A connected socket of either family.
+/// A connected socket of any kind.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
     Tcp(TcpStream),
     /// Unix domain.
     Unix(UnixStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Address {
@@ -77,7 +80,12 @@ impl Stream {
     /// Ends the connection with RST (`SO_LINGER` 0) instead of FIN. A unix socket has no RST and is closed with unread
     /// data pending, which its peer sees as `ECONNRESET` only if it had written something.
     pub fn reset(self) {
-        if let Self::Tcp(stream) = &self {
+        let tcp = match &self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Unix(_) => None,
+        };
+        if let Some(stream) = tcp {
             // Best effort: a socket the peer has already reset refuses the option, and is gone anyway.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
@@ -89,6 +97,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -98,6 +107,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -105,6 +115,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -112,6 +123,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

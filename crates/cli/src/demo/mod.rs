@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use config::{Address, Config, GroupId, Target};
-use proxy::{Limits, Listener, Proxy, access_log};
+use proxy::{Limits, Listener, Protocol, Proxy, access_log};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
     let mut stage = Stage::set(&first.config, &group)?;
 
     let proxy = Arc::new(Proxy::start(proxy::Options {
-        listeners: vec![Listener { address: args.http, group: None }],
+        listeners: vec![Listener { address: args.http, group: None, protocol: Protocol::Http }],
         workers: 1,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
@@ -96,7 +96,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         drain_timeout: Duration::from_secs(5),
     })?);
     proxy.apply(&first.config, &path.display().to_string())?;
-    let address = proxy.addresses().first().map_or(args.http, |(address, _)| *address);
+    let address = proxy.listeners().first().map_or(args.http, |listener| listener.address);
     let mut files = files.watch();
 
     let mut screen = Screen::new(std::io::stdout().is_terminal(), address, &path);

@@ -9,7 +9,7 @@ use balance::{BoundPlan, Inputs, Request};
 use config::{Group, Method, Sticky, Template};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use proxy::clock::Moment;
-use proxy::record::{Downstream, Record, RequestId, Scheme};
+use proxy::record::{Downstream, Record, RequestId, Scheme, Transport};
 use proxy::variables::{self, View};
 
 use super::{ExplainArgs, ExplainError};
@@ -153,6 +153,7 @@ impl Clients {
                 peer: SocketAddr::new(client, 0),
                 local: NOBODY,
                 requests: AtomicU64::new(1),
+                transport: Transport::Plain,
             }),
             serial: 1,
             started,

@@ -90,6 +90,16 @@ variables! {
         "request" Request,
         /// `http` or `https`, as seen by a trusted proxy in front.
         "scheme" Scheme,
+        /// `on` when the connection is TLS, else empty.
+        "https" Https,
+        /// The version of TLS: `TLSv1.2` or `TLSv1.3`.
+        "ssl_protocol" SslProtocol,
+        /// The cipher suite, as OpenSSL names it.
+        "ssl_cipher" SslCipher,
+        /// The host that the client asked for in the TLS handshake (SNI).
+        "ssl_server_name" SslServerName,
+        /// `r` when a TLS session was resumed, else `.`.
+        "ssl_session_reused" SslSessionReused,
         /// The client's address, behind trusted proxies too.
         "remote_addr" RemoteAddr,
         /// The client's port.
@@ -106,7 +116,7 @@ variables! {
         "server_port" ServerPort,
         /// The host of the route that matched; `_` for any.
         "server_name" ServerName,
-        /// `HTTP/1.0` or `HTTP/1.1`.
+        /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
         "server_protocol" ServerProtocol,
         /// 32 hexadecimal digits: the client's `X-Request-ID` if a trusted proxy sent one, else random.
         "request_id" RequestId,

@@ -32,6 +32,7 @@ impl Fixed {
 
     pub(crate) fn apply(&self, groups: impl IntoIterator<Item = Arc<GroupView>>) {
         self.snapshot.store(Some(Arc::new(Snapshot {
+            certificates: crate::tls::Certificates::default(),
             revision: Config::default().revision(),
             source: "examples/quickstart".into(),
             applied: Moment::from(testing::START),

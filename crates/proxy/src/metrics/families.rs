@@ -98,6 +98,8 @@ families! {
         "Requests that no route matched: answered with 404.";
     BAD_REQUESTS = Counter "forebay_bad_requests_total" []
         "Requests refused for the client's fault before a route was looked for.";
+    TLS_HANDSHAKES = Counter "forebay_tls_handshakes_total" [result]
+        "TLS handshakes with clients, by what they came to: full, resumed or failed.";
     LOST_LINES = Counter "forebay_access_log_lost_lines_total" []
         "Access log lines lost to a full disk or a blocked pipe.";
     CONFIG_INFO = Gauge "forebay_config_info" [revision]

@@ -6,7 +6,7 @@ use crate::admin::{ConfigStatus, ReloadResult, Source};
 use crate::clock::Moment;
 use crate::snapshot::Snapshot;
 use crate::source::FeedStatus;
-use crate::stats::CodeClass;
+use crate::stats::{CodeClass, Handshake};
 
 pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
     let stats = source.stats();
@@ -34,6 +34,10 @@ pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
     for class in CodeClass::ALL {
         let count = stats.requests[class.index()].value();
         sheet.counter(&family::REQUESTS, &[&[("code_class", class.label())]], count);
+    }
+    for outcome in Handshake::ALL {
+        let count = stats.handshakes[outcome.index()].value();
+        sheet.counter(&family::TLS_HANDSHAKES, &[&[("result", outcome.label())]], count);
     }
     sheet.counter(&family::LOST_LINES, &[], source.lost_log_lines());
 }

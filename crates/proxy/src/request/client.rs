@@ -21,17 +21,17 @@ pub(crate) struct Client {
     pub(crate) trusted: bool,
 }
 
-/// Finds the client behind `peer`.
-pub(crate) fn identify(headers: &HeaderMap, peer: SocketAddr, trusted_proxies: &[IpNet]) -> Client {
+/// Finds the client behind `peer`, whose connection has this scheme.
+pub(crate) fn identify(headers: &HeaderMap, peer: SocketAddr, scheme: Scheme, trusted_proxies: &[IpNet]) -> Client {
     let trusts = |address: IpAddr| {
         let address = address.to_canonical();
         trusted_proxies.iter().any(|net| net.contains(&address))
     };
-    let direct = Client { address: peer.ip(), port: peer.port(), scheme: Scheme::Http, trusted: false };
+    let direct = Client { address: peer.ip(), port: peer.port(), scheme, trusted: false };
     if trusted_proxies.is_empty() || !trusts(peer.ip()) {
         return direct;
     }
-    let mut client = Client { scheme: forwarded_scheme(headers), trusted: true, ..direct };
+    let mut client = Client { scheme: forwarded_scheme(headers).unwrap_or(scheme), trusted: true, ..direct };
     let hops = headers.get_all("x-forwarded-for").into_iter().rev().filter_map(|value| value.to_str().ok());
     for hop in hops.flat_map(|line| line.rsplit(',')) {
         let Some((address, port)) = parse_hop(hop.trim()) else { break };
@@ -49,9 +49,9 @@ pub(crate) fn identify(headers: &HeaderMap, peer: SocketAddr, trusted_proxies: &
     client
 }
 
-fn forwarded_scheme(headers: &HeaderMap) -> Scheme {
-    let forwarded = headers.get("x-forwarded-proto").map(http::HeaderValue::as_bytes);
-    if forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) { Scheme::Https } else { Scheme::Http }
+fn forwarded_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    let forwarded = headers.get("x-forwarded-proto")?.as_bytes();
+    Some(if forwarded.eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http })
 }
 
 /// `1.2.3.4`, `1.2.3.4:5678`, `::1`, `[::1]:5678`.
@@ -72,7 +72,7 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        identify(&headers, peer.parse().unwrap(), &trusted).address.to_string()
+        identify(&headers, peer.parse().unwrap(), Scheme::Http, &trusted).address.to_string()
     }
 
     #[test]

@@ -220,9 +220,10 @@ pub(crate) fn set_sticky_cookie(headers: &mut HeaderMap, cookie: &StickyCookie, 
     }
 }
 
-/// Marks the response as the last of its connection when the client has had its share (nginx `keepalive_requests`).
+/// Marks the response as the last of its connection when the client has had its share (nginx `keepalive_requests`); in HTTP/2
+/// the connection says so itself.
 pub(crate) fn close_when_worn_out(record: &Record, limit: u64, headers: &mut HeaderMap) {
-    if limit > 0 && record.downstream.requests.load(Ordering::Relaxed) >= limit {
+    if limit > 0 && record.version != Version::HTTP_2 && record.downstream.requests.load(Ordering::Relaxed) >= limit {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -1,4 +1,4 @@
-//! A request's way, in the order in which it goes: [`serve`] takes it from hyper, finds the client ([`client`]) and the group;
+//! A request's way, in the order in which it goes: a [`connection`] brings it, [`serve`] finds the client ([`client`]) and the group;
 //! [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`]; [`send`] is
 //! one attempt, [`failure`] why it brought nothing; [`relay`] passes the response on, or a [`tunnel`] joins the connections;
 //! [`exchange`] accounts and logs it once, however it ended. [`headers`] and [`body`] are what passes through.
@@ -6,10 +6,12 @@
 mod attempt;
 pub(crate) mod body;
 mod client;
+mod connection;
 mod cookie;
 mod exchange;
 mod failure;
 mod headers;
+mod http2;
 mod inputs;
 mod lease;
 mod relay;
@@ -17,6 +19,7 @@ mod respond;
 mod send;
 mod serve;
 mod session;
+mod streams;
 mod tunnel;
 
-pub(crate) use serve::connection;
+pub(crate) use connection::{plain, secure};

@@ -1,8 +1,9 @@
 //! Responses of our own: the only place where a status becomes a page.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 
+use crate::record::{Record, Transport};
 use crate::request::body::ResponseBody;
 use crate::request::exchange::Exchange;
 use crate::request::headers;
@@ -19,9 +20,9 @@ pub(crate) fn with_headers(
     mut fields: HeaderMap,
 ) -> Response<ResponseBody> {
     headers::our_own(&mut fields, "text/html");
-    let text = text(status);
+    let text = text(&exchange.record, status);
     fields.insert(http::header::CONTENT_LENGTH, text.len().into());
-    if closes(status) {
+    if closes(status) && exchange.record.version != Version::HTTP_2 {
         fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }
     headers::close_when_worn_out(
@@ -47,7 +48,7 @@ fn closes(status: StatusCode) -> bool {
     [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE].contains(&status)
 }
 
-fn text(status: StatusCode) -> String {
+fn text(record: &Record, status: StatusCode) -> String {
     let reason = match status {
         // nginx's words where they differ from the registry's.
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
@@ -57,9 +58,15 @@ fn text(status: StatusCode) -> String {
         StatusCode::METHOD_NOT_ALLOWED => "Not Allowed",
         other => other.canonical_reason().unwrap_or("Error"),
     };
-    let title = format!("{} {reason}", status.as_u16());
+    let heading = format!("{} {reason}", status.as_u16());
+    // nginx's page for its own status 497 (NGX_HTTP_TO_HTTPS).
+    let to_tls = "The plain HTTP request was sent to HTTPS port";
+    let (title, detail) = match record.downstream.transport {
+        Transport::PlainToTls => (format!("400 {to_tls}"), format!("<center>{to_tls}</center>\r\n")),
+        Transport::Plain | Transport::Tls(_) => (heading.clone(), String::new()),
+    };
     format!(
-        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{heading}</h1></center>\r\n{detail}\
          <hr><center>forebay</center>\r\n</body>\r\n</html>\r\n"
     )
 }

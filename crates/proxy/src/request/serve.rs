@@ -1,96 +1,25 @@
-//! A client connection: hyper speaks HTTP/1, we say what each request becomes.
+//! A request as hyper brings it, of either protocol: its own faults are answered, the client behind trusted proxies and the
+//! group are found, and the rest is the attempt loop's.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use config::{GroupId, Target};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use crate::alarm::{Alarm, Timeout};
+use crate::alarm::Alarm;
 use crate::error_log;
-use crate::record::{Downstream, Record};
+use crate::record::{Downstream, Record, Scheme, Transport};
 use crate::request::body::{ResponseBody, Source};
 use crate::request::exchange::Exchange;
-use crate::request::{attempt, client, headers, respond};
+use crate::request::{attempt, client, headers, http2, respond};
 use crate::snapshot::{GroupView, Snapshot};
-use crate::stats::Counted;
 use crate::worker::Worker;
 
-/// How long a drain waits for the first request of a connection that was accepted shortly before.
-const FIRST_REQUEST: Duration = Duration::from_millis(250);
-
-/// Serves one connection until it closes or the drain ends it.
-pub(crate) async fn connection(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
-    let Ok(local) = stream.local_addr() else { return };
-    let serial = worker.shared.stats.connections_accepted.next();
-    let _open = Counted::new(&worker.shared.stats.connections_active);
-    let downstream = Arc::new(Downstream { serial, peer, local, requests: AtomicU64::new(0) });
-    let limits = &worker.shared.options.limits;
-    let alarm = Alarm::default();
-    let service = service_fn(|request| {
-        let exchange = (worker.clone(), downstream.clone(), group.clone(), alarm.clone());
-        async move {
-            let (worker, downstream, group, alarm) = exchange;
-            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(alarm.clone())
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.headers)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let draining = &worker.shared.draining;
-    let mut drain = pin!(draining.cancelled());
-    let mut is_watched = false;
-    let mut is_told = false;
-    let mut first_request = Timeout::new(alarm.clone(), FIRST_REQUEST);
-    let result = poll_fn(|cx| {
-        // Polled once, the drain wakes this task; from then on to ask whether it has begun is much cheaper.
-        let is_draining = if is_watched { draining.is_cancelled() } else { drain.as_mut().poll(cx).is_ready() };
-        is_watched = true;
-        loop {
-            let has_asked = downstream.requests.load(Ordering::Relaxed) > 0;
-            if is_draining && !is_told && (has_asked || first_request.poll(cx).is_ready()) {
-                is_told = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            // If the first request came just now, its answer says that it is the last.
-            let asks_now = !has_asked && downstream.requests.load(Ordering::Relaxed) > 0;
-            if !is_draining || !asks_now {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await;
-    if let Err(error) = result {
-        // nginx logs the client's faults at info: anyone can cause them.
-        tracing::info!(target: error_log::TARGET, connection = serial, "{error}, client: {peer}, server: {local}");
-        if error.is_parse() {
-            worker.shared.stats.bad_requests.inc();
-        }
-    }
-}
-
 /// One request.
-async fn handle(
+pub(crate) async fn handle(
     worker: Arc<Worker>,
     downstream: Arc<Downstream>,
     group: Option<GroupId>,
@@ -99,9 +28,11 @@ async fn handle(
 ) -> Response<ResponseBody> {
     let upgrade =
         headers::asks_for_upgrade(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
-    let fault = fault(&parts);
+    let max_headers = worker.shared.options.limits.headers;
+    let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
+    let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {
         exchange.worker.shared.stats.bad_requests.inc();
@@ -133,7 +64,11 @@ async fn handle(
 
 fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -> Record {
     let started = worker.shared.clock.now();
-    let client = client::identify(&parts.headers, downstream.peer, &worker.shared.options.trusted_proxies);
+    let scheme = match downstream.transport {
+        Transport::Plain | Transport::PlainToTls => Scheme::Http,
+        Transport::Tls(_) => Scheme::Https,
+    };
+    let client = client::identify(&parts.headers, downstream.peer, scheme, &worker.shared.options.trusted_proxies);
     let serial = downstream.requests.fetch_add(1, Ordering::Relaxed) + 1;
     Record {
         serial,
@@ -164,7 +99,10 @@ fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -
 }
 
 /// What is wrong with a request by itself, as a status (nginx `ngx_http_process_request_header`).
-fn fault(parts: &request::Parts) -> Option<StatusCode> {
+fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
+    if *transport == Transport::PlainToTls {
+        return Some(StatusCode::BAD_REQUEST);
+    }
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Some(StatusCode::METHOD_NOT_ALLOWED);
     }

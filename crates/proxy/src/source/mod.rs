@@ -33,6 +33,7 @@ use tracing::{error, warn};
 use crate::admin::ConfigStatus;
 use crate::apply;
 use crate::proxy::Proxy;
+use crate::tls;
 use last_good::{Keeper, StateDir};
 use reporter::Reporter;
 use task::{Boot, Task};
@@ -120,7 +121,10 @@ impl Feed {
 fn check(resource: &Resource) -> Result<(), String> {
     match resource {
         Resource::Group(id, group) => apply::check_group(id, group).map_err(|refused| refused.error.to_string()),
-        Resource::Route(_) | Resource::Certificate(..) => Ok(()),
+        Resource::Certificate(_, certificate) => {
+            tls::certificate_check(certificate).map_err(|refused| refused.to_string())
+        }
+        Resource::Route(_) => Ok(()),
     }
 }
 

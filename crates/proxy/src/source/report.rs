@@ -138,6 +138,7 @@ mod tests {
 
     fn taken(views: &[Arc<crate::snapshot::GroupView>]) -> Groups {
         let snapshot = Snapshot {
+            certificates: crate::tls::Certificates::default(),
             revision: Revision::of(b"all"),
             source: "test".into(),
             applied: Moment::from(testing::START),

@@ -21,6 +21,17 @@ pub enum CodeClass {
     None,
 }
 
+/// What a TLS handshake came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// A new session.
+    Full,
+    /// An earlier session was resumed.
+    Resumed,
+    /// None: the client is not answered.
+    Failed,
+}
+
 /// Why a request was put to another server: the value of `proxy_next_upstream` that allowed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryReason(pub Condition);
@@ -66,6 +77,25 @@ impl CodeClass {
             Self::ClientError => "4xx",
             Self::ServerError => "5xx",
             Self::None => "none",
+        }
+    }
+
+    /// Its place in a table of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Handshake {
+    /// Every outcome, in the order of [`Self::index`].
+    pub const ALL: [Self; 3] = [Self::Full, Self::Resumed, Self::Failed];
+
+    /// The value of the label `result`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
         }
     }
 

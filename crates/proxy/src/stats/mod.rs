@@ -10,7 +10,7 @@ mod counter;
 mod histogram;
 mod last_failure;
 
-pub use class::{CodeClass, RetryReason};
+pub use class::{CodeClass, Handshake, RetryReason};
 pub use counter::{Counted, Counter, Gauge};
 pub use histogram::{BOUNDS, Histogram};
 pub use last_failure::LastFailure;
@@ -58,6 +58,8 @@ pub struct ProcessStats {
     pub connections_accepted: Counter,
     /// Times that a connection could not be accepted, most often for want of descriptors.
     pub accept_failures: Counter,
+    /// TLS handshakes, in the order of [`Handshake::ALL`].
+    pub handshakes: [Counter; Handshake::ALL.len()],
     /// Client connections open now.
     pub connections_active: Gauge,
     /// Requests between their header and their end.
@@ -74,6 +76,13 @@ pub struct ProcessStats {
     pub no_route: Counter,
     /// Requests refused before a route was looked for: their header could not be parsed, or contradicts itself.
     pub bad_requests: Counter,
+}
+
+impl ProcessStats {
+    /// The count of handshakes that came to this.
+    pub(crate) fn handshake(&self, outcome: Handshake) -> &Counter {
+        &self.handshakes[outcome.index()]
+    }
 }
 
 /// Counts a finished request. Call it once for each.

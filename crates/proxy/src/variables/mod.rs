@@ -10,7 +10,8 @@ use config::Template;
 use config::template::{Part, Variable};
 use http::{HeaderMap, Version, header};
 
-use crate::record::{Record, RequestId, Scheme};
+use crate::record::{Record, RequestId, Scheme, Transport};
+use crate::tls::Session;
 
 mod lookup;
 mod machine;
@@ -85,6 +86,15 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::RequestMethod => push(out, record.method.as_str()),
         Variable::Request => push_request_line(record, out),
         Variable::Scheme => push(out, scheme(record)),
+        Variable::Https => push(out, if session(record).is_some() { "on" } else { "" }),
+        Variable::SslProtocol => return push_some(out, session(record).map(|session| session.protocol)),
+        Variable::SslCipher => return push_some(out, session(record).map(|session| session.cipher)),
+        Variable::SslServerName => {
+            return push_some(out, session(record).and_then(|session| session.server_name.as_deref()));
+        }
+        Variable::SslSessionReused => {
+            return push_some(out, session(record).map(|session| if session.reused { "r" } else { "." }));
+        }
         Variable::RemoteAddr => push_ip(out, record.client),
         Variable::RemotePort => return push_port(out, record.client_port),
         Variable::RemoteUser => return push_some(out, lookup::basic_user(&record.headers).as_deref()),
@@ -149,6 +159,14 @@ pub(crate) fn scheme(record: &Record) -> &'static str {
     match record.scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",
+    }
+}
+
+/// Of the client's connection, if it is TLS.
+fn session(record: &Record) -> Option<&Session> {
+    match &record.downstream.transport {
+        Transport::Tls(session) => Some(session),
+        Transport::Plain | Transport::PlainToTls => None,
     }
 }
 

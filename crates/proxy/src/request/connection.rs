@@ -1,0 +1,267 @@
+//! A client connection from accept to close: TLS if the listener asks for it, then HTTP/1 or HTTP/2 as hyper speaks them. Both
+//! bring their requests to the one [`handle`]; here is only what ends a connection.
+//!
+//! A plain connection is a task of its own type, so that what TLS and HTTP/2 hold costs it nothing.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use config::GroupId;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::alarm::{Alarm, Timeout};
+use crate::error_log;
+use crate::record::{Downstream, Transport};
+use crate::request::serve::handle;
+use crate::request::streams::Streams;
+use crate::stats::{Counted, Handshake};
+use crate::tls::{self, Opened, Refusal};
+use crate::worker::Worker;
+
+/// How long a drain waits for the first request of a connection that was accepted shortly before.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
+/// What a stream of HTTP/2 may send before its server takes it. hyper's own default would let one connection fill 1 MiB per
+/// stream.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// What all streams of a connection may send together.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What a stream may hold of a response that its client does not take.
+const SEND_BUFFER: usize = 64 << 10;
+/// Streams that the client reset before they were looked at; more end the connection (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that we reset for the client's faults; more end the connection (CVE-2025-8671).
+const MAX_LOCAL_RESETS: usize = 1024;
+
+/// What the kind of connection wants of its life, asked whenever something happens.
+enum Wish {
+    /// Nothing.
+    Go,
+    /// That it ends once what is in flight is answered.
+    Finish,
+    /// That it ends now.
+    Cut,
+}
+
+/// A connection of hyper's, of either kind.
+trait Serving: Future<Output = hyper::Result<()>> {
+    /// Lets it finish what it has: `Connection: close`, or GOAWAY.
+    fn finish(self: Pin<&mut Self>);
+}
+
+/// Serves a connection without TLS.
+pub(crate) async fn plain(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
+    let Some(downstream) = accepted(&worker, &stream, peer) else { return };
+    let _open = Counted::new(&worker.shared.stats.connections_active);
+    speak_http1(&worker, Arc::new(downstream), group, stream).await;
+}
+
+/// Serves a connection of a TLS listener.
+pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
+    let Some(mut downstream) = accepted(&worker, &stream, peer) else { return };
+    let _open = Counted::new(&worker.shared.stats.connections_active);
+    let stats = &worker.shared.stats;
+    let opened = tokio::select! {
+        opened = tls::open(stream, |host| worker.certificate(host)) => opened,
+        () = hesitation(&worker) => Err(Refusal::TimedOut),
+    };
+    match opened {
+        Ok(Opened::Tls(stream)) => {
+            let session = tls::Session::of(stream.get_ref().1);
+            stats.handshake(if session.reused { Handshake::Resumed } else { Handshake::Full }).inc();
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
+            downstream.transport = Transport::Tls(Box::new(session));
+            let downstream = Arc::new(downstream);
+            if is_http2 {
+                speak_http2(&worker, downstream, group, stream).await;
+            } else {
+                speak_http1(&worker, downstream, group, stream).await;
+            }
+        }
+        Ok(Opened::Plain(stream)) => {
+            downstream.transport = Transport::PlainToTls;
+            speak_http1(&worker, Arc::new(downstream), group, stream).await;
+        }
+        Err(refusal) => {
+            stats.handshake(Handshake::Failed).inc();
+            error_log::handshake(&refusal, &downstream);
+        }
+    }
+}
+
+fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr) -> Option<Downstream> {
+    let local = stream.local_addr().ok()?;
+    let serial = worker.shared.stats.connections_accepted.next();
+    Some(Downstream { serial, peer, local, requests: AtomicU64::new(0), transport: Transport::Plain })
+}
+
+/// How long a handshake may take (nginx `client_header_timeout`), less while the worker drains.
+async fn hesitation(worker: &Worker) {
+    tokio::select! {
+        () = tokio::time::sleep(worker.shared.options.limits.header_timeout) => {}
+        () = async {
+            worker.shared.draining.cancelled().await;
+            tokio::time::sleep(FIRST_REQUEST).await;
+        } => {}
+    }
+}
+
+async fn speak_http1<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, group: Option<GroupId>, io: I)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = &worker.shared.options.limits;
+    let alarm = Alarm::default();
+    let service = service_fn(|request| {
+        let exchange = (worker.clone(), downstream.clone(), group.clone(), alarm.clone());
+        async move {
+            let (worker, downstream, group, alarm) = exchange;
+            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(alarm.clone())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_headers(limits.headers)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let connection = pin!(connection);
+    // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
+    drive(connection, worker, &downstream, &alarm, |_| Wish::Go).await;
+}
+
+async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, group: Option<GroupId>, io: I)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = &worker.shared.options.limits;
+    let streams = Streams::new(worker.clone());
+    // Each stream is a task, and an alarm belongs to one.
+    let service = service_fn(|request| {
+        let exchange = (worker.clone(), downstream.clone(), group.clone(), Alarm::default());
+        async move {
+            let (worker, downstream, group, alarm) = exchange;
+            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
+        }
+    });
+    let connection = http2::Builder::new(streams.clone())
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .serve_connection(TokioIo::new(io), service);
+    let connection = pin!(connection);
+    let alarm = Alarm::default();
+    let mut idle = Timeout::new(alarm.clone(), limits.header_timeout);
+    let mut last_asked = 0;
+    let mut is_leaving = false;
+    let wish = |cx: &mut Context<'_>| {
+        let asked = downstream.requests.load(Ordering::Relaxed);
+        let is_busy = streams.are_open() || asked != last_asked;
+        last_asked = asked;
+        if is_busy {
+            idle.restart();
+        }
+        if idle.poll(cx).is_ready() {
+            // It was told, and has not left.
+            if is_leaving {
+                return Wish::Cut;
+            }
+            is_leaving = true;
+            idle.restart();
+            // A new deadline cannot have passed; what matters is that it wakes this task.
+            let _ = idle.poll(cx);
+        }
+        let is_worn_out = limits.keepalive_requests > 0 && asked >= limits.keepalive_requests;
+        if is_leaving || is_worn_out { Wish::Finish } else { Wish::Go }
+    };
+    drive(connection, worker, &downstream, &alarm, wish).await;
+}
+
+/// Drives a connection until it closes, its kind wants it closed, or the drain ends it.
+async fn drive<C: Serving>(
+    mut connection: Pin<&mut C>,
+    worker: &Worker,
+    downstream: &Downstream,
+    alarm: &Alarm,
+    mut wish: impl FnMut(&mut Context<'_>) -> Wish,
+) {
+    let draining = &worker.shared.draining;
+    let mut drain = pin!(draining.cancelled());
+    let mut is_watched = false;
+    let mut is_told = false;
+    let mut first_request = Timeout::new(alarm.clone(), FIRST_REQUEST);
+    let result = poll_fn(|cx| {
+        // Polled once, the drain wakes this task; from then on to ask whether it has begun is much cheaper.
+        let is_draining = if is_watched { draining.is_cancelled() } else { drain.as_mut().poll(cx).is_ready() };
+        is_watched = true;
+        loop {
+            let has_asked = downstream.requests.load(Ordering::Relaxed) > 0;
+            let is_last = match wish(cx) {
+                Wish::Go => is_draining && (has_asked || first_request.poll(cx).is_ready()),
+                Wish::Finish => true,
+                Wish::Cut => return Poll::Ready(Ok(())),
+            };
+            if is_last && !is_told {
+                is_told = true;
+                connection.as_mut().finish();
+            }
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            // If a request came just now, its answer may be the one to say that it is the last.
+            let asks_now = !has_asked && downstream.requests.load(Ordering::Relaxed) > 0;
+            let is_over = is_draining && asks_now || matches!(wish(cx), Wish::Finish);
+            if is_told || !is_over {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+    if let Err(error) = result {
+        if error.is_parse() {
+            worker.shared.stats.bad_requests.inc();
+        }
+        error_log::connection(&error, downstream);
+    }
+}
+
+impl<I, S> Serving for http1::UpgradeableConnection<I, S>
+where
+    Self: Future<Output = hyper::Result<()>>,
+    S: hyper::service::HttpService<hyper::body::Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S::ResBody: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, E> Serving for http2::Connection<I, S, E>
+where
+    Self: Future<Output = hyper::Result<()>>,
+    S: hyper::service::HttpService<hyper::body::Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S::ResBody: http_body::Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, S::ResBody>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}

@@ -1,0 +1,108 @@
+//! Certificates and clients of TLS: an authority of the test's own, what it issued as a Secret, and a client that believes it
+//! alone.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs, pki_types::ServerName, version::TLS13,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::Stream;
+
+/// ALPN of HTTP/2.
+pub const H2: &str = "h2";
+/// ALPN of HTTP/1.1.
+pub const HTTP1: &str = "http/1.1";
+
+/// Issues certificates.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Pair {
+    pub chain: String,
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[expect(clippy::new_without_default, reason = "it makes a key")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no name is a good list of names");
+        // Certificates whose issuer has their own name pass for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "the test's authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate of its own") }
+    }
+
+    /// Issues a certificate for these names.
+    ///
+    /// # Panics
+    /// When a name is none.
+    pub fn issue(&self, names: &[&str]) -> Pair {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(names).expect("names");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Pair { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Its own certificate, PEM.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A client that believes it alone, and offers these protocols (ALPN). Clones share their sessions.
+    pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+        self.client_of(&[&TLS13], protocols)
+    }
+
+    /// A client of these versions of TLS.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn client_of(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("its own certificate is one");
+        let mut client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions that the provider has")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(client)
+    }
+}
+
+impl Pair {
+    /// The Secret `default/NAME` of it.
+    pub fn secret(&self, name: &str) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "default"},
+            "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": self.chain, "tls.key": self.key},
+        })
+    }
+}
+
+/// Connects to `address` and asks for `host`; the certificate must be good for it.
+pub async fn connect(address: SocketAddr, host: &str, client: &Arc<ClientConfig>) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let stream = crate::patiently("a TLS handshake", TlsConnector::from(client.clone()).connect(name, stream)).await?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
