@@ -16,8 +16,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const KIND: &str = "UpstreamGroup";
 
 /// The servers of an upstream group and how requests are shared among them. Every default is nginx's.
-// Each column has its own type and path.
-#[allow(clippy::duplicated_attributes)]
+#[allow(clippy::duplicated_attributes, reason = "each printer column has its own type and path")]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "forebay.dev",

@@ -49,6 +49,17 @@ pub(crate) enum Key {
     Point(usize),
 }
 
+impl Key {
+    /// The next number of a hash that is taken modulo the weights.
+    pub(crate) fn rehash(&mut self) -> Option<u64> {
+        match self {
+            Self::Client(hash) => Some(hash.rehash()),
+            Self::Text(hash) => Some(hash.rehash()),
+            Self::None | Self::Point(_) => None,
+        }
+    }
+}
+
 impl Request {
     /// State for a request that has tried nobody yet.
     #[must_use]

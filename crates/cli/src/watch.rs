@@ -300,7 +300,7 @@ fn add_links(path: &Path, directories: &mut BTreeSet<PathBuf>) {
 fn judge(documents: &Documents, options: &translate::Options) -> Load {
     // The present is read here, each time anew.
     let options = translate::Options { now: Timestamp::now(), ..options.clone() };
-    let translation = translate::translate(&documents.objects, &options);
+    let translation = translate::translate_documents(documents, &options);
     let refusals = proxy::compile_check(&translation.config);
     let said = documents.diagnostics.iter().cloned().chain(translation.diagnostics);
     Load { config: translation.config, diagnostics: said.chain(refusals.iter().map(not_in_force)).collect() }

@@ -226,3 +226,76 @@ fn a_reader_that_leaves_is_no_failure() {
         assert_eq!((output.status.code(), &*errors), (Some(expected), ""), "{arguments:?}");
     }
 }
+
+/// The codes of what `check` says, with the name of the object each is said of.
+fn said(input: &str) -> Vec<(String, String)> {
+    let output = forebay(&["check", "-o", "json", "-"], input);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let diagnostics = report["diagnostics"].as_array().unwrap().iter();
+    diagnostics.map(|d| (text(&d["code"]), text(&d["field"]))).collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(code, field)| ((*code).to_owned(), (*field).to_owned())).collect()
+}
+
+#[test]
+fn a_wrong_type_and_a_missing_field_hide_nothing() {
+    let input = "\
+apiVersion: forebay.dev/v1alpha1
+kind: UpstreamGroup
+metadata: {name: app}
+spec:
+  method: {type: Hash, hash: {key: $request_ury}}
+  servers:
+  - {name: a, weight: heavy, address: 127.0.0.1:8081}
+  - {name: b, service: {port: 80}}
+  - {name: c, service: {name: gone, port: 80}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  rules:
+  - host: A_B
+    http: {paths: [{path: 7, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}]}
+  - http: {paths: [{path: /, backend: {resource: {apiGroup: forebay.dev, kind: UpstreamGroup, name: app}}}]}
+";
+    let expected = [
+        ("FB3101", "spec.method.hash.key"),
+        ("FB2002", "spec.servers[0].weight"),
+        ("FB2003", "spec.servers[1].service.name"),
+        ("FB4001", "spec.servers[2].service.name"),
+        ("FB5005", "spec.rules[0].host"),
+        ("FB2002", "spec.rules[0].http.paths[0].path"),
+        ("FB4001", "spec.rules[0].http.paths[0].backend.service.name"),
+        ("FB2003", "spec.rules[1].http.paths[0].pathType"),
+        ("FB4004", "spec.rules[1].http.paths[0].backend.resource.name"),
+    ];
+    let said: Vec<_> = said(input).into_iter().filter(|(code, _)| code != "FB3002").collect();
+    assert_eq!(said, pairs(&expected));
+}
+
+#[test]
+fn a_second_object_of_a_name_is_read_for_its_own_problems() {
+    let group = |servers: &str| {
+        format!(
+            "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {{name: app}}\nspec: {{servers: [{servers}]}}\n"
+        )
+    };
+    let good = group("{name: a, address: 127.0.0.1:80}");
+    let second = group("{name: a, service: {name: gone, port: 80}}");
+    let third = group("{name: a, service: {name: lost, port: 80}, weight: x}");
+    let expected = [
+        ("FB2010", "metadata.name"),
+        ("FB4001", "spec.servers[0].service.name"),
+        ("FB2010", "metadata.name"),
+        ("FB4001", "spec.servers[0].service.name"),
+        ("FB2002", "spec.servers[0].weight"),
+    ];
+    let said: Vec<_> =
+        said(&[good, second, third].join("---\n")).into_iter().filter(|(code, _)| code != "FB3002").collect();
+    assert_eq!(said, pairs(&expected));
+}

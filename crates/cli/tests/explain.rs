@@ -137,3 +137,44 @@ fn problems_of_the_documents_are_exit_code_1() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("spec.servers"));
 }
+
+#[test]
+fn endpoints_are_chosen_for_a_zone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("zones.yaml");
+    let endpoint = |ip: &str, zone: &str| format!("{{addresses: [{ip}], hints: {{forZones: [{{name: {zone}}}]}}}}");
+    let text = format!(
+        "apiVersion: forebay.dev/v1alpha1
+kind: UpstreamGroup
+metadata: {{name: zoned}}
+spec: {{servers: [{{name: app, service: {{name: app, port: 80}}}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: app}}
+spec: {{ports: [{{port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: app, labels: {{kubernetes.io/service-name: app}}}}
+addressType: IPv4
+ports: [{{port: 8080}}]
+endpoints: [{}, {}]
+",
+        endpoint("10.0.0.1", "a"),
+        endpoint("10.0.0.2", "b")
+    );
+    std::fs::write(&path, text).unwrap();
+    let picked = |flags: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_forebay"))
+            .args(["explain", "default/zoned", "--requests", "4", "-o", "json", "--config"])
+            .arg(&path)
+            .args(flags)
+            .output()
+            .expect("the binary runs");
+        let page = String::from_utf8(output.stdout).expect("text");
+        ["10.0.0.1:8080", "10.0.0.2:8080"].map(|address| page.contains(address))
+    };
+    assert_eq!(picked(&[]), [true, true]);
+    assert_eq!(picked(&["--zone", "b", "--ingress-class", "forebay"]), [false, true]);
+}

@@ -34,7 +34,8 @@ pub struct Builder {
 
 impl Forebay {
     /// A data plane (`forebay run`) of the binary at `path`, which a test knows as `env!("CARGO_BIN_EXE_forebay")`, with
-    /// the documents at `config`. Without a [`Builder::bind`] it has no listener but the admin one.
+    /// the documents at `config`. Without [`Builder::listen`] or [`Builder::bind`] it has the default listener, whose port is
+    /// fixed: a test names its own.
     pub fn run(path: impl AsRef<OsStr>, config: impl AsRef<Path>) -> Builder {
         let mut command = Command::new(path);
         command.arg("run").args(["--admin", "127.0.0.1:0", "--config"]).arg(config.as_ref());

@@ -39,7 +39,7 @@ use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
 pub use classes::CONTROLLER;
-pub use document::{Located, Objects, Store};
+pub use document::{Documents, Located, Objects, Store};
 pub use names::{Names, dns_names};
 pub use translator::{Changed, Touched, Translator};
 
@@ -126,4 +126,16 @@ pub fn translate(objects: &Objects, options: &Options) -> Translation {
     let mut translator = Translator::new(options.clone());
     translator.update(objects, &Changed::everything(objects));
     translator.translation()
+}
+
+/// As [`translate`], for documents: what is wrong with those that are refused is said, too, as far as they can be read.
+pub fn translate_documents(documents: &Documents, options: &Options) -> Translation {
+    let Translation { config, mut diagnostics } = translate(&documents.objects, options);
+    for layer in &documents.apart {
+        let about = layer.references();
+        let said = translate(&documents.objects.with(layer), options).diagnostics;
+        diagnostics.extend(said.into_iter().filter(|said| said.object.as_ref().is_some_and(|of| about.contains(of))));
+    }
+    report::sort(&mut diagnostics);
+    Translation { config, diagnostics }
 }

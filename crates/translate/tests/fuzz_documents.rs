@@ -10,7 +10,7 @@ use config::GroupId;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use translate::document::{SourceFile, read};
-use translate::{Options, Translation, translate};
+use translate::{Options, Translation, translate_documents};
 
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
@@ -108,7 +108,7 @@ fn holds(bytes: &[u8]) {
         assert!(!name.is_empty() && group.metadata.namespace.is_some());
         assert!(!group.faults.is_empty() || (1..=256).contains(&group.spec.servers.len()));
     }
-    let Translation { config, .. } = translate(&documents.objects, &Options::for_files(Timestamp::UNIX_EPOCH));
+    let Translation { config, .. } = translate_documents(&documents, &Options::for_files(Timestamp::UNIX_EPOCH));
     for faulty in documents.objects.upstream_groups.values().filter(|group| !group.faults.is_empty()) {
         let meta = &faulty.metadata;
         let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());

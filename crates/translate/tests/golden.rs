@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use translate::document::{SourceFile, read};
-use translate::{Options, translate};
+use translate::{Options, translate_documents};
 
 /// Within the life of the certificates in these directories.
 const NOW: Timestamp = Timestamp::constant(1_893_456_000, 0);
@@ -22,7 +22,7 @@ fn translated(directory: &str, options: &Options) -> String {
         text: fs::read_to_string(path.join(name)).unwrap(),
     };
     let documents = read(&names.iter().map(file).collect::<Vec<_>>());
-    let translation = translate(&documents.objects, options);
+    let translation = translate_documents(&documents, options);
     let mut text = serde_json::to_string_pretty(&translation.config).unwrap();
     for diagnostic in documents.diagnostics.iter().chain(&translation.diagnostics) {
         write!(text, "\n\n{diagnostic}").unwrap();

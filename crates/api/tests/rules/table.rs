@@ -2,7 +2,7 @@
 //! `tests/cluster`.
 
 // Literals of json! read best where they stand.
-#![allow(clippy::needless_pass_by_value)]
+#![allow(clippy::needless_pass_by_value, reason = "a table reads better without ampersands")]
 
 use serde_json::{Value, json};
 

@@ -3,54 +3,30 @@
 
 use crc32fast::Hasher;
 
-use crate::{Request, method::round_robin, request::Key, sticky, turn::Turn};
-
 /// The hash of one request. The key itself is not kept: a CRC can be put behind that of a prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct TextHash {
     crc: u32,
     len: u64,
     sum: u32,
-    rehash: u32,
+    rehashes: u32,
 }
 
 impl TextHash {
     pub(crate) fn new(key: &[u8]) -> Self {
-        Self { crc: crc32fast::hash(key), len: key.len() as u64, sum: 0, rehash: 0 }
+        Self { crc: crc32fast::hash(key), len: key.len() as u64, sum: 0, rehashes: 0 }
     }
 
     /// Adds the CRC of the rehash number, left out when it is 0, followed by the key.
-    fn next(&mut self) -> u64 {
+    pub(crate) fn rehash(&mut self) -> u64 {
         let mut hasher = Hasher::new();
-        if self.rehash > 0 {
-            hasher.update(self.rehash.to_string().as_bytes());
+        if self.rehashes > 0 {
+            hasher.update(self.rehashes.to_string().as_bytes());
         }
         hasher.combine(&Hasher::new_with_initial_len(self.crc, self.len));
         self.sum = self.sum.wrapping_add((hasher.finalize() >> 16) & 0x7fff);
-        self.rehash += 1;
+        self.rehashes += 1;
         u64::from(self.sum)
-    }
-}
-
-pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request) -> Option<u32> {
-    let plan = turn.plan;
-    let list = plan.list(request.tier);
-    if request.gave_up() || list.len() < 2 || !matches!(request.key, Key::Text(_)) {
-        return round_robin::pick(turn, request);
-    }
-    if let Some(pinned) = sticky::pinned(turn, request) {
-        return Some(pinned);
-    }
-    loop {
-        let Key::Text(text) = &mut request.key else { return round_robin::pick(turn, request) };
-        let position = list.at_weight(text.next() % list.total_weight());
-        if turn.eligible(request, position).is_some() {
-            return Some(position);
-        }
-        request.miss();
-        if request.gave_up() {
-            return round_robin::pick(turn, request);
-        }
     }
 }
 
@@ -63,10 +39,10 @@ mod tests {
         assert_eq!(crc32fast::hash(b"/"), 0x79d3_d2d4);
         assert_eq!(crc32fast::hash(b"1/"), 0x2c55_2814);
         let mut root = TextHash::new(b"/");
-        assert_eq!((root.next(), root.next()), (31187, 42536));
+        assert_eq!((root.rehash(), root.rehash()), (31187, 42536));
         assert_eq!(crc32fast::hash(b"/item/0?v=1"), 0x18ed_4f90);
         assert_eq!(crc32fast::hash(b"1/item/0?v=1"), 0x8733_4278);
         let mut item = TextHash::new(b"/item/0?v=1");
-        assert_eq!((item.next(), item.next()), (6381, 6381 + 1843));
+        assert_eq!((item.rehash(), item.rehash()), (6381, 6381 + 1843));
     }
 }

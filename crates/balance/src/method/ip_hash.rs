@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::{Request, method::round_robin, request::Key, sticky, turn::Turn};
-
 /// The hash of one request: the address bytes and where the last pick left it.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientHash {
@@ -31,35 +29,11 @@ impl ClientHash {
     }
 
     /// The next number; a rehash goes on from the last one.
-    fn rehash(&mut self) -> u64 {
+    pub(crate) fn rehash(&mut self) -> u64 {
         for &byte in &self.bytes[..self.len] {
             self.hash = (self.hash * 113 + u32::from(byte)) % 6271;
         }
         u64::from(self.hash)
-    }
-}
-
-/// Peers that are down keep their share of the numbers: that is the point of `down` here.
-pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request) -> Option<u32> {
-    let plan = turn.plan;
-    let list = plan.list(request.tier);
-    let Key::Client(mut client) = request.key.clone() else { return round_robin::pick(turn, request) };
-    if request.gave_up() || list.len() < 2 {
-        return round_robin::pick(turn, request);
-    }
-    if let Some(pinned) = sticky::pinned(turn, request) {
-        return Some(pinned);
-    }
-    loop {
-        let position = list.at_weight(client.rehash() % list.total_weight());
-        if turn.eligible(request, position).is_some() {
-            request.key = Key::Client(client);
-            return Some(position);
-        }
-        request.miss();
-        if request.gave_up() {
-            return round_robin::pick(turn, request);
-        }
     }
 }
 

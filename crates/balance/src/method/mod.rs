@@ -9,6 +9,7 @@ pub(crate) mod ip_hash;
 pub(crate) mod ketama;
 pub(crate) mod least_conn;
 pub(crate) mod least_time;
+mod modulo;
 mod random;
 pub(crate) mod round_robin;
 
@@ -19,8 +20,7 @@ pub(crate) fn pick(turn: &mut Turn<'_>, request: &mut Request, rng: &mut impl Rn
     match turn.plan.method() {
         Method::RoundRobin => round_robin::pick(turn, request),
         Method::LeastConn => least_conn::pick(turn, request),
-        Method::IpHash => ip_hash::pick(turn, request),
-        Method::Hash => hash::pick(turn, request),
+        Method::IpHash | Method::Hash => modulo::pick(turn, request),
         Method::ConsistentHash => ketama::pick(turn, request),
         Method::Random => random::pick(turn, request, rng),
         Method::RandomTwo => random::pick_two(turn, request, rng),

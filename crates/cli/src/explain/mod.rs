@@ -19,6 +19,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use config::{Config, Group, GroupId, Severity, parse_duration};
 
+use crate::options::ClusterArgs;
 use crate::{groups, watch};
 use script::{FailRule, PaceRule, Script};
 
@@ -33,6 +34,9 @@ pub struct ExplainArgs {
     /// Files or directories of documents, as for `forebay run`; repeatable
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, value_delimiter = ',')]
     config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
 
     /// How many requests arrive
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -107,7 +111,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &translate::Options::for_files(jiff::Timestamp::now()));
+    let load = watch::load(&args.config, &args.cluster.to_options());
     for diagnostic in load.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Note) {
         eprintln!("{diagnostic}");
     }

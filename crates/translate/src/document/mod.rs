@@ -12,6 +12,7 @@ pub mod codes;
 mod encoding;
 mod hints;
 mod kinds;
+mod mend;
 mod names;
 mod objects;
 mod path;

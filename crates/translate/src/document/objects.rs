@@ -22,6 +22,9 @@ pub struct Documents {
     pub objects: Objects,
     /// What is wrong or skipped, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Refused objects that are read on only for what else is wrong with them: those that can be read in part, and below them
+    /// the second ones of a name, the third ones, and so on.
+    pub apart: Vec<Objects>,
 }
 
 /// The objects of one kind.
@@ -64,6 +67,35 @@ impl Objects {
         let Self { upstream_groups, ingresses, ingress_classes, secrets, services, endpoint_slices, refused } = self;
         let routes = upstream_groups.is_empty() && ingresses.is_empty() && ingress_classes.is_empty();
         routes && secrets.is_empty() && services.is_empty() && endpoint_slices.is_empty() && refused.is_empty()
+    }
+
+    /// These objects, with those of `layer` in place of what has their names.
+    #[must_use]
+    pub fn with(&self, layer: &Self) -> Self {
+        fn put<T: Kind>(store: &mut Store<T>, layer: &Store<T>) {
+            for ((namespace, name), object) in layer.iter() {
+                store.insert(&namespace, &name, object.clone());
+            }
+        }
+        let mut all = self.clone();
+        put(&mut all.upstream_groups, &layer.upstream_groups);
+        put(&mut all.ingresses, &layer.ingresses);
+        put(&mut all.ingress_classes, &layer.ingress_classes);
+        put(&mut all.secrets, &layer.secrets);
+        put(&mut all.services, &layer.services);
+        put(&mut all.endpoint_slices, &layer.endpoint_slices);
+        let here = layer.references();
+        all.refused.retain(|object| !here.contains(object));
+        all
+    }
+
+    /// What the objects are called.
+    pub fn references(&self) -> BTreeSet<ObjectRef> {
+        fn of<T: Kind>(store: &Store<T>) -> impl Iterator<Item = ObjectRef> {
+            store.values().map(|object| object.reference())
+        }
+        let routes = of(&self.upstream_groups).chain(of(&self.ingresses)).chain(of(&self.ingress_classes));
+        routes.chain(of(&self.secrets)).chain(of(&self.services)).chain(of(&self.endpoint_slices)).collect()
     }
 
     /// Whether the object was written and is not here.

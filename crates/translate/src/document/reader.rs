@@ -8,24 +8,36 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::kinds::{Identity, Kind, identify};
+use super::mend::mend;
 use super::quote::quote;
 use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
 use super::yaml::{self, Document};
-use super::{Documents, Located, SourceFile, SourceMap, Store, advice, codes, names};
+use super::{Documents, Located, Objects, SourceFile, SourceMap, Store, advice, codes, names};
 use crate::kind;
 
 /// Reads files one after the other.
 #[derive(Default)]
 pub(super) struct Reader {
     documents: Documents,
-    /// Where each object was read first.
-    seen: HashMap<(Kind, String, String), Location>,
+    /// Where each object was read first, and how often.
+    seen: HashMap<(Kind, String, String), (Location, usize)>,
 }
 
 /// The documents of one file that concern others: by `apiVersion` and kind, how many and where the first stands.
 type Skipped = BTreeMap<(String, String), (usize, Mark)>;
+
+/// An object as it was found.
+#[derive(Clone)]
+struct Draft<'a> {
+    kind: Kind,
+    name: &'a ObjectRef,
+    json: Json,
+    source: &'a Arc<SourceMap>,
+    /// The fields in which an error was found.
+    wrong: Vec<String>,
+}
 
 /// What will surprise about an object that was filed, or why it was not.
 type Kept = Result<Vec<Diagnostic>, serde_json::Error>;
@@ -126,24 +138,17 @@ impl Reader {
         }
 
         let object = reference(kind, &json);
-        let wrong: Vec<_> = (faults.iter())
-            .filter(|fault| fault.severity == Severity::Error)
-            .map(|fault| fault.field.clone().unwrap_or_default())
-            .collect();
-        if let Some(duplicate) = self.duplicate(kind, &object, &source) {
-            faults.push(duplicate);
-        } else if !object.name.is_empty() {
-            let is_whole = wrong.is_empty();
-            match sound.then(|| self.keep(kind, json, &source, wrong)) {
-                Some(Ok(advice)) => faults.extend(advice),
-                unread => {
-                    self.documents.objects.refused.insert(object.clone());
-                    if let (Some(Err(error)), true) = (unread, is_whole) {
-                        let message = format!("the object cannot be read: {error}");
-                        let fault = Diagnostic::new(codes::UNREADABLE, Severity::Error, message);
-                        faults.push(fault.at(source.locate("")));
-                    }
-                }
+        let (nth, duplicate) = self.count(kind, &object, &source);
+        faults.extend(duplicate);
+        if !object.name.is_empty() {
+            let wrong: Vec<_> = (faults.iter())
+                .filter(|fault| fault.severity == Severity::Error)
+                .map(|fault| fault.field.clone().unwrap_or_default())
+                .collect();
+            if sound {
+                faults.extend(self.file(Draft { kind, name: &object, json, source: &source, wrong }, nth));
+            } else if nth == 0 {
+                self.documents.objects.refused.insert(object.clone());
             }
         }
         let place = |fault: &Diagnostic| fault.location.as_ref().map(|at| (at.line, at.column));
@@ -153,36 +158,64 @@ impl Reader {
         self.documents.diagnostics.extend(faults);
     }
 
-    /// What is wrong if an object of this kind and name was read before.
-    fn duplicate(&mut self, kind: Kind, object: &ObjectRef, source: &SourceMap) -> Option<Diagnostic> {
+    /// How many objects of this kind and name were read before, and what is wrong if any was.
+    fn count(&mut self, kind: Kind, object: &ObjectRef, source: &SourceMap) -> (usize, Option<Diagnostic>) {
         if object.name.is_empty() {
-            return None;
+            return (0, None);
         }
         let here = source.locate("metadata.name");
         match self.seen.entry((kind, object.namespace.to_string(), object.name.to_string())) {
             hash_map::Entry::Vacant(new) => {
-                new.insert(here);
-                None
+                new.insert((here, 1));
+                (0, None)
             }
-            hash_map::Entry::Occupied(first) => {
-                let hint = format!("the first is at {}:{}; keep one of them", first.get().file, first.get().line);
+            hash_map::Entry::Occupied(mut seen) => {
+                let (first, count) = seen.get_mut();
+                let hint = format!("the first is at {}:{}; keep one of them", first.file, first.line);
                 let message = format!("{object} already exists");
                 let duplicate = Diagnostic::new(codes::DUPLICATE_OBJECT, Severity::Error, message);
-                Some(duplicate.field("metadata.name").at(here).hint(hint))
+                *count += 1;
+                (*count - 1, Some(duplicate.field("metadata.name").at(here).hint(hint)))
             }
         }
     }
 
-    /// Files the object with those of its kind, if it can be read in spite of its faults, and says what will surprise.
-    fn keep(&mut self, kind: Kind, json: Json, source: &Arc<SourceMap>, faults: Vec<String>) -> Kept {
-        let objects = &mut self.documents.objects;
+    /// Files an object in spite of its faults: with the others if it can be read, or else apart, as far as it can be; apart
+    /// also if there are `nth` of its name. Returns what will surprise about it, or why it cannot be read.
+    fn file(&mut self, mut draft: Draft<'_>, nth: usize) -> Vec<Diagnostic> {
+        if nth == 0 {
+            match draft.clone().keep(&mut self.documents.objects) {
+                Ok(advice) => return advice,
+                Err(error) => {
+                    self.documents.objects.refused.insert(draft.name.clone());
+                    if draft.wrong.is_empty() {
+                        let message = format!("the object cannot be read: {error}");
+                        let fault = Diagnostic::new(codes::UNREADABLE, Severity::Error, message);
+                        return vec![fault.at(draft.source.locate(""))];
+                    }
+                }
+            }
+        }
+        mend(&mut draft.json, draft.kind.schema());
+        let apart = &mut self.documents.apart;
+        apart.resize_with(apart.len().max(nth + 1), Objects::default);
+        // Its surprises may be of what stands in; and that it has faults was said, should it be unreadable even so.
+        let _ = draft.keep(&mut apart[nth]);
+        Vec::new()
+    }
+}
+
+impl Draft<'_> {
+    /// Files the object with those of its kind, if it can be read, and says what will surprise.
+    fn keep(self, objects: &mut Objects) -> Kept {
+        let Self { kind, name: _, json, source, wrong } = self;
         match kind {
-            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source, faults, advice::routes),
-            Kind::Ingress => push(&mut objects.ingresses, json, source, faults, advice::none),
-            Kind::IngressClass => push(&mut objects.ingress_classes, json, source, faults, advice::none),
-            Kind::Secret => push(&mut objects.secrets, json, source, faults, advice::none),
-            Kind::Service => push(&mut objects.services, json, source, faults, advice::none),
-            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, faults, advice::none),
+            Kind::UpstreamGroup => push(&mut objects.upstream_groups, json, source, wrong, advice::routes),
+            Kind::Ingress => push(&mut objects.ingresses, json, source, wrong, advice::none),
+            Kind::IngressClass => push(&mut objects.ingress_classes, json, source, wrong, advice::none),
+            Kind::Secret => push(&mut objects.secrets, json, source, wrong, advice::none),
+            Kind::Service => push(&mut objects.services, json, source, wrong, advice::none),
+            Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, wrong, advice::none),
         }
     }
 }
