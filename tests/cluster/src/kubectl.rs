@@ -34,6 +34,11 @@ impl Kubectl {
         &self.kubeconfig
     }
 
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Calls it with `input` on stdin.
     ///
     /// # Panics

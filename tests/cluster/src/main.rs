@@ -55,12 +55,14 @@ fn up() -> anyhow::Result<()> {
         .arg(socket())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // Not ours: whoever reads our output to its end would wait for the holder's.
+        .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
     let mut said = String::new();
     BufReader::new(holder.stdout.take().context("a piped stdout")?).read_line(&mut said)?;
     if said.is_empty() {
-        bail!("the cluster did not start");
+        bail!("it did not start: {}", String::from_utf8_lossy(&holder.wait_with_output()?.stderr));
     }
     print!("{said}");
     Ok(())
