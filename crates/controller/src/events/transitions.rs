@@ -29,6 +29,7 @@ pub enum EventReason {
     ServersRestored,
     DataPlanesRefuse,
     SecretUnusable,
+    CertificateInvalid,
     RouteConflict,
     BackendNotFound,
     Invalid,
@@ -37,7 +38,7 @@ pub enum EventReason {
 
 impl EventReason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Accepted,
         Self::Rejected,
         Self::ReferenceLost,
@@ -50,6 +51,7 @@ impl EventReason {
         Self::ServersRestored,
         Self::DataPlanesRefuse,
         Self::SecretUnusable,
+        Self::CertificateInvalid,
         Self::RouteConflict,
         Self::BackendNotFound,
         Self::Invalid,
@@ -71,6 +73,7 @@ impl EventReason {
             | Self::ServersEjected
             | Self::DataPlanesRefuse
             | Self::SecretUnusable
+            | Self::CertificateInvalid
             | Self::RouteConflict
             | Self::BackendNotFound
             | Self::Invalid
@@ -85,6 +88,7 @@ impl EventReason {
             Self::ReferenceLost
             | Self::ReferencesResolved
             | Self::SecretUnusable
+            | Self::CertificateInvalid
             | Self::RouteConflict
             | Self::BackendNotFound => "Resolve",
             Self::DataPlanesRefuse => "Program",
@@ -101,7 +105,8 @@ impl EventReason {
     fn of(code: Code, severity: Severity) -> Self {
         match code {
             codes::SECRET_MISSING | codes::SECRET_UNUSABLE => Self::SecretUnusable,
-            codes::CONFLICT => Self::RouteConflict,
+            codes::CERTIFICATE_TIME | codes::CERTIFICATE_HOST => Self::CertificateInvalid,
+            codes::CONFLICT | codes::TLS_CONFLICT => Self::RouteConflict,
             codes::SERVICE_MISSING | codes::PORT_MISSING | codes::EXTERNAL_NAME | codes::GROUP_MISSING => {
                 Self::BackendNotFound
             }

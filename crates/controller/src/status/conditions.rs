@@ -73,9 +73,9 @@ fn reference(problem: &Diagnostic) -> Option<ConditionReason> {
     match problem.code {
         codes::SERVICE_MISSING => Some(Reason::ServiceNotFound),
         codes::PORT_MISSING => Some(Reason::PortNotFound),
-        codes::EXTERNAL_NAME => Some(Reason::RefNotPermitted),
+        codes::EXTERNAL_NAME | codes::ADDRESS_IGNORED => Some(Reason::RefNotPermitted),
         codes::NO_ENDPOINTS => Some(Reason::NoEndpoints),
-        codes::SECRET_MISSING | codes::SECRET_UNUSABLE => Some(Reason::ResolutionFailed),
+        codes::NO_ADDRESSES | codes::SECRET_MISSING | codes::SECRET_UNUSABLE => Some(Reason::ResolutionFailed),
         _ => None,
     }
 }

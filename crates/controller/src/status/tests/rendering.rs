@@ -97,6 +97,7 @@ fn a_lost_reference_has_the_reason_of_the_worst() {
     let mut facts = facts(1, servers(1));
     let say = |code, severity| Diagnostic::new(code, severity, "said").field("spec.servers[0].service");
     for (code, severity, reason) in [
+        (codes::NO_ADDRESSES, Severity::Warning, "ResolutionFailed"),
         (codes::NO_ENDPOINTS, Severity::Note, "NoEndpoints"),
         (codes::EXTERNAL_NAME, Severity::Warning, "RefNotPermitted"),
         (codes::PORT_MISSING, Severity::Warning, "PortNotFound"),
@@ -108,7 +109,7 @@ fn a_lost_reference_has_the_reason_of_the_worst() {
         assert_eq!(condition(&status, "Accepted"), ("True", "Accepted"));
     }
     let status = settled(&facts, vec![]);
-    assert!(message(&status, "ResolvedRefs").ends_with("; and 1 more"));
+    assert!(message(&status, "ResolvedRefs").ends_with("; and 2 more"));
 }
 
 #[test]
