@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
@@ -12,7 +12,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::namespaces::Form;
-use crate::{Kubectl, Namespaces, PATIENCE, Process, Tools, certificates};
+use crate::{Kubectl, Namespaces, PATIENCE, Process, Tools, certificates, image, node, until};
 
 /// Where the API server listens: the node's address, in namespaces of its own.
 pub const ADDRESS: &str = "10.99.0.1";
@@ -60,6 +60,58 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A whole node besides: pods, Services, DNS. Ready when the node is; its address is [`ADDRESS`], and the calling thread is
+    /// [moved](Cluster::enter) outside the cluster, from where its `NodePorts` and the API server are reached.
+    ///
+    /// # Errors
+    /// It does not start, with the logs' last words.
+    pub async fn node(tools: Tools) -> anyhow::Result<Self> {
+        let root = tools.root().context("a node needs the packages of tests/cluster/build")?.to_owned();
+        let cluster = Self::prepare(tools, Form::Node)?;
+        node::configure(cluster.namespaces.folder(), &root)?;
+        cluster.start(Part::Containerd)?;
+        cluster.start_api_server().await?;
+        for part in [Part::ControllerManager, Part::Scheduler] {
+            cluster.start(part)?;
+        }
+        for (program, image) in [("pod", node::POD_IMAGE), ("coredns", node::DNS_IMAGE)] {
+            cluster.load(image, &cluster.tools.program(program), &format!("/{program}")).await?;
+        }
+        let proxy = "--clusterrole=system:node-proxier";
+        cluster.kubectl().run(&["create", "clusterrolebinding", "kube-proxy", proxy, "--user=system:kube-proxy"]);
+        for part in [Part::Kubelet, Part::KubeProxy] {
+            cluster.start(part)?;
+        }
+        cluster.kubectl().apply(include_str!("../coredns/coredns.yaml"));
+        until("the node to be ready", async || {
+            let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+            let said = cluster.kubectl().call(["get", "node", "forebay-node", "-o", ready], "");
+            (said.stdout == "True").then_some(())
+        })
+        .await;
+        Ok(cluster)
+    }
+
+    /// Gives the node an image `name` that runs `program`, a static binary, as `path`.
+    ///
+    /// # Errors
+    /// It cannot be packed, or containerd refuses it.
+    pub async fn load(&self, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
+        let archive = tempfile::NamedTempFile::new_in(self.namespaces.folder())?;
+        image::write(archive.path(), name, program, path)?;
+        let ctr = |arguments: &[&OsStr]| -> anyhow::Result<bool> {
+            let root = self.tools.root().context("a node has packages")?;
+            let mut command = Command::new(root.join("usr/bin/ctr"));
+            command.args(["--address", node::CONTAINERD, "--namespace", "k8s.io"]).args(arguments);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).env("LD_LIBRARY_PATH", libraries(root));
+            Ok(self.namespaces.spawn(command)?.wait()?.success())
+        };
+        until("containerd", async || ctr(&["version".as_ref()]).ok().filter(|up| *up)).await;
+        let imported = ctr(&["images".as_ref(), "import".as_ref(), archive.path().as_os_str()])?;
+        anyhow::ensure!(imported, "containerd does not import {name}\n{}", self.log(Part::Containerd));
+        Ok(())
+    }
+
     fn prepare(tools: Tools, form: Form) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("forebay-cluster-").tempdir()?;
         certificates::make(
@@ -88,7 +140,7 @@ impl Cluster {
             }
             anyhow::Ok(())
         };
-        self.namespaces.enter_inside();
+        self.enter();
         tokio::time::timeout(PATIENCE, ready).await.context("the API server does not become ready")?
     }
 
@@ -97,8 +149,12 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub fn start(&self, part: Part) -> anyhow::Result<()> {
-        let mut command = self.command(part.program(), part.arguments());
-        command.env("PATH", self.path());
+        let mut command = self.command(part)?;
+        command.args(part.arguments()).env("PATH", self.path());
+        if let Some(root) = self.tools.root() {
+            command.env("LD_LIBRARY_PATH", libraries(root));
+            command.env("XTABLES_LIBDIR", root.join(format!("usr/lib/{}-linux-gnu/xtables", std::env::consts::ARCH)));
+        }
         let process = Process::start(&self.namespaces, part.program(), command)?;
         self.parts().insert(part, process);
         Ok(())
@@ -196,16 +252,26 @@ impl Cluster {
         Ok(self.kubeconfig(&name))
     }
 
-    fn command<A: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(self.tools.program(program));
-        command.args(arguments);
-        command
+    fn command(&self, part: Part) -> anyhow::Result<Command> {
+        let mut command = match (part, self.tools.root()) {
+            (Part::Containerd, Some(root)) => Command::new(root.join("usr/bin/containerd")),
+            (Part::Containerd, None) => bail!("containerd is not among KUBEBUILDER_ASSETS"),
+            _ => Command::new(self.tools.program(part.program())),
+        };
+        if part == Part::Kubelet {
+            // It looks for the mount it is in by the name it was given.
+            command.arg("--root-dir").arg(self.namespaces.folder().join("kubelet"));
+        }
+        Ok(command)
     }
 
     /// The `PATH` of the cluster's processes.
     pub fn path(&self) -> String {
         let inherited = std::env::var("PATH").unwrap_or_default();
-        format!("{}:{inherited}", self.tools.bin().display())
+        let bin = self.tools.bin().display();
+        let Some(root) = self.tools.root().map(Path::display) else { return format!("{bin}:{inherited}") };
+        let links = self.namespaces.folder().join("sbin");
+        format!("{}:{bin}:{root}/usr/bin:{root}/usr/sbin:{root}/bin:{root}/sbin:{inherited}", links.display())
     }
 }
 
@@ -252,9 +318,35 @@ impl Part {
                 "--service-cluster-ip-range=10.98.0.0/16",
                 "--allow-privileged",
             ],
-            Self::ControllerManager | Self::Scheduler | Self::Containerd | Self::Kubelet | Self::KubeProxy => &[],
+            Self::ControllerManager => &[
+                "--kubeconfig=kube-controller-manager.kubeconfig",
+                "--leader-elect=false",
+                "--node-monitor-period=1s",
+                "--use-service-account-credentials=true",
+                "--service-account-private-key-file=sa.key",
+                "--root-ca-file=ca.crt",
+                "--cluster-signing-cert-file=ca.crt",
+                "--cluster-signing-key-file=ca.key",
+                "--secure-port=0",
+            ],
+            Self::Scheduler => &["--kubeconfig=kube-scheduler.kubeconfig", "--leader-elect=false", "--secure-port=0"],
+            Self::Containerd => &["--config=containerd.toml"],
+            Self::Kubelet => &[
+                "--config=kubelet.yaml",
+                "--kubeconfig=kubelet.kubeconfig",
+                "--cert-dir=kubelet-pki",
+                "--node-ip=10.99.0.1",
+                "--hostname-override=forebay-node",
+            ],
+            Self::KubeProxy => &["--config=kube-proxy.yaml"],
         }
     }
+}
+
+/// Where the unpacked packages have their libraries.
+fn libraries(root: &Path) -> String {
+    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+    format!("{0}/usr/lib/{triple}:{0}/lib/{triple}", root.display())
 }
 
 /// A client for the user of a kubeconfig.

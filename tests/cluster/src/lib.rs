@@ -7,8 +7,10 @@
 
 mod certificates;
 mod cluster;
+pub mod image;
 mod kubectl;
 mod namespaces;
+mod node;
 mod process;
 mod tools;
 mod wait;

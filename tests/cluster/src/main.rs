@@ -14,7 +14,7 @@ use cluster::{Cluster, Tools};
 const USAGE: &str = "usage: cargo xtask cluster TASK
 
   build            make Kubernetes for the tests, once (10 minutes on two cores)
-  up               start a cluster: etcd and the API server with the CRD
+  up [node]        start a cluster with the CRD: etcd and the API server, or a whole node
   in COMMAND...    run a command in it, with KUBECONFIG set and kubectl in PATH
   down             end it";
 
@@ -22,8 +22,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["build"] => Tools::build().map(|tools| println!("{}", tools.bin().display())),
-        ["up"] => up(),
-        ["hold", socket] => hold(Path::new(socket)),
+        ["up"] => up("light"),
+        ["up", "node"] => up("node"),
+        ["hold", form, socket] => hold(form, Path::new(socket)),
         ["in", command, arguments @ ..] => inside(command, arguments),
         ["down"] => ask("down").map(|_| ()),
         _ => {
@@ -45,13 +46,13 @@ fn socket() -> PathBuf {
 }
 
 /// Starts the process that holds the cluster, and returns when it is ready.
-fn up() -> anyhow::Result<()> {
+fn up(form: &str) -> anyhow::Result<()> {
     if ask("env").is_ok() {
         bail!("a cluster is up; end it with: cargo xtask cluster down");
     }
     Tools::build()?;
     let mut holder = Command::new(env::current_exe()?)
-        .arg("hold")
+        .args(["hold", form])
         .arg(socket())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -69,12 +70,17 @@ fn up() -> anyhow::Result<()> {
 }
 
 /// Holds a cluster until it is told to end it.
-fn hold(path: &Path) -> anyhow::Result<()> {
+fn hold(form: &str, path: &Path) -> anyhow::Result<()> {
     // Of a holder that was killed; a living one was asked before.
     let _ = fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let cluster = runtime.block_on(Cluster::light(Tools::find()?))?;
+    let cluster = runtime.block_on(async {
+        match form {
+            "node" => Cluster::node(Tools::find_node()?).await,
+            _ => Cluster::light(Tools::find()?).await,
+        }
+    })?;
     cluster.enter();
     cluster.kubectl().apply(include_str!("../../../manifests/crd/forebay.dev_upstreamgroups.yaml"));
     println!("ready: cargo xtask cluster in kubectl get upstreamgroups --all-namespaces");

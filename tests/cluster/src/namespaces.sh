@@ -70,15 +70,16 @@ leave() {
     set +e
     exec >/dev/null 2>&1 # nobody reads them any more
     kill -9 -1
-    local hierarchy _
-    [[ $form == light ]] || for _ in {1..50}; do
-        for hierarchy in $(hierarchies); do
-            [[ ! -d $hierarchy/$group ]] || find "$hierarchy/$group" -depth -type d -exec rmdir {} +
-        done
-        compgen -G "/sys/fs/cgroup/$group" || compgen -G "/sys/fs/cgroup/*/$group" || break
+    local left _
+    for _ in {1..100}; do
+        left=$(compgen -G "/sys/fs/cgroup/$group"; compgen -G "/sys/fs/cgroup/*/$group")
+        [[ -n $left ]] || break
+        # Names without spaces, made by this file and by tempfile.
+        find $left -depth -type d -exec rmdir {} +
         sleep 0.1
     done
-    [[ $form == light ]] || umount -R "$run"
+    # Volumes and the file systems of containers, the innermost first.
+    awk -v run="$run/" 'index($5, run) == 1 { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount --lazy
     rm -rf "$run"
 }
 
