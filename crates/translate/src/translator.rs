@@ -97,6 +97,16 @@ impl Changed {
     }
 }
 
+impl Touched {
+    /// Adds what another update touched.
+    pub fn extend(&mut self, other: Self) {
+        let Self { resources, groups, ingresses } = other;
+        self.resources.extend(resources);
+        self.groups.extend(groups);
+        self.ingresses.extend(ingresses);
+    }
+}
+
 impl Translator {
     /// Of no objects.
     pub fn new(options: Options) -> Self {

@@ -1,0 +1,278 @@
+//! What is kept of each kind, and which difference between two versions of an object matters to whom. What translation does
+//! not read is thrown away before it is stored: in a large cluster it is most of the memory.
+
+use std::fmt::Debug;
+
+use api::UpstreamGroup;
+use config::GroupId;
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceSpec};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use translate::kind::Kind;
+use translate::{Objects, Store};
+
+use super::shelf::{Shelf, Shelves};
+use super::{News, Told};
+
+/// The label that ties a slice to its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// A copy of the whole object, as `kubectl apply` leaves it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A kind that is kept.
+pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static {
+    /// Whether objects of the kind name Secrets.
+    const NAMES_SECRETS: bool = false;
+
+    /// Where objects of the kind are.
+    fn store(objects: &mut Objects) -> &mut Store<Self>;
+
+    /// Where its unfinished lists are.
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self>;
+
+    /// Drops what nobody reads.
+    fn trim(&mut self);
+
+    /// Whether translation may come out different.
+    fn differs(&self, next: &Self) -> bool;
+
+    /// Whether the status became another.
+    fn status_differs(&self, _next: &Self) -> bool {
+        false
+    }
+
+    /// Notes that an object of this name is to be translated again.
+    fn note(news: &mut News, namespace: &str, name: &str);
+
+    /// Notes that an object of this name is to be looked at.
+    fn glance(_news: &mut News, _namespace: &str, _name: &str) {}
+
+    /// Whether the content is kept only of objects that others name.
+    fn is_private() -> bool {
+        false
+    }
+
+    /// Drops the content.
+    fn empty(&mut self) {}
+
+    /// Whether the content was dropped.
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The metadata, also of an object that cannot be read.
+    fn meta_of(told: &Told<Self>) -> &ObjectMeta {
+        match &told.0 {
+            Ok(object) => object.metadata(),
+            Err(invalid) => &invalid.metadata,
+        }
+    }
+}
+
+/// Metadata down to what identifies an object and its version.
+fn bare(meta: &mut ObjectMeta) {
+    *meta = ObjectMeta {
+        name: meta.name.take(),
+        namespace: meta.namespace.take(),
+        uid: meta.uid.take(),
+        generation: meta.generation,
+        creation_timestamp: meta.creation_timestamp.take(),
+        ..ObjectMeta::default()
+    };
+}
+
+/// [`bare`], with the annotations.
+fn annotated(meta: &mut ObjectMeta) {
+    let mut annotations = meta.annotations.take();
+    if let Some(annotations) = &mut annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    bare(meta);
+    meta.annotations = annotations;
+}
+
+impl Kept for UpstreamGroup {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.upstream_groups
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.upstream_groups
+    }
+
+    fn trim(&mut self) {
+        bare(&mut self.metadata);
+    }
+
+    /// The generation counts changes of the spec alone.
+    fn differs(&self, next: &Self) -> bool {
+        self.metadata != next.metadata || self.spec != next.spec
+    }
+
+    fn status_differs(&self, next: &Self) -> bool {
+        self.status != next.status
+    }
+
+    fn note(news: &mut News, namespace: &str, name: &str) {
+        news.translate.groups.insert(GroupId::new(namespace, name));
+        news.groups.insert(GroupId::new(namespace, name));
+    }
+
+    fn glance(news: &mut News, namespace: &str, name: &str) {
+        news.groups.insert(GroupId::new(namespace, name));
+    }
+}
+
+impl Kept for Ingress {
+    const NAMES_SECRETS: bool = true;
+
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.ingresses
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.ingresses
+    }
+
+    fn trim(&mut self) {
+        annotated(&mut self.metadata);
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        self.metadata != next.metadata || self.spec != next.spec
+    }
+
+    fn status_differs(&self, next: &Self) -> bool {
+        self.status != next.status
+    }
+
+    fn note(news: &mut News, namespace: &str, name: &str) {
+        news.translate.routes = true;
+        Self::glance(news, namespace, name);
+    }
+
+    fn glance(news: &mut News, namespace: &str, name: &str) {
+        news.ingresses.insert((namespace.into(), name.into()));
+    }
+}
+
+impl Kept for IngressClass {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.ingress_classes
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.ingress_classes
+    }
+
+    fn trim(&mut self) {
+        annotated(&mut self.metadata);
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        self != next
+    }
+
+    fn note(news: &mut News, _namespace: &str, _name: &str) {
+        news.translate.routes = true;
+    }
+}
+
+impl Kept for Secret {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.secrets
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.secrets
+    }
+
+    fn trim(&mut self) {
+        bare(self.metadata_mut());
+        if let Some(data) = &mut self.data {
+            data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key"));
+        }
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        (&self.type_, &self.data) != (&next.type_, &next.data)
+    }
+
+    fn note(news: &mut News, _namespace: &str, _name: &str) {
+        news.translate.routes = true;
+    }
+
+    fn is_private() -> bool {
+        true
+    }
+
+    fn empty(&mut self) {
+        self.data = None;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.data.is_none()
+    }
+}
+
+impl Kept for Service {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.services
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.services
+    }
+
+    fn trim(&mut self) {
+        bare(self.metadata_mut());
+        self.status = None;
+        self.spec = self.spec.take().map(|spec| ServiceSpec {
+            type_: spec.type_,
+            ports: spec.ports,
+            ip_families: spec.ip_families,
+            ..ServiceSpec::default()
+        });
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        self.spec != next.spec
+    }
+
+    fn note(news: &mut News, namespace: &str, name: &str) {
+        news.translate.services.insert((namespace.into(), name.into()));
+    }
+}
+
+impl Kept for EndpointSlice {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.endpoint_slices
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.endpoint_slices
+    }
+
+    fn trim(&mut self) {
+        let service = self.metadata.labels.as_mut().and_then(|labels| labels.remove_entry(SERVICE_NAME));
+        bare(self.metadata_mut());
+        self.metadata.labels = service.map(|label| [label].into());
+        for endpoint in &mut self.endpoints {
+            endpoint.deprecated_topology = None;
+            endpoint.hostname = None;
+            endpoint.node_name = None;
+        }
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        let content = |slice: &Self| (slice.metadata.labels.clone(), slice.address_type.clone());
+        content(self) != content(next) || self.endpoints != next.endpoints || self.ports != next.ports
+    }
+
+    fn note(news: &mut News, namespace: &str, name: &str) {
+        news.translate.slices.insert((namespace.into(), name.into()));
+    }
+}

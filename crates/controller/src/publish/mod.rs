@@ -1,0 +1,282 @@
+//! From what changed to what data planes are told and what status is made of.
+//!
+//! One task owns the index and the translation. It applies what watches saw as it comes and publishes at the pace of
+//! [`Pace`]; before every kind is known it publishes nothing, because what it did not see yet would look deleted.
+
+mod pace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use config::{Diagnostic, GroupId, ObjectRef, ResourceKey, Severity};
+use feed::{Change, Publication};
+use jiff::Timestamp;
+use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+use translate::{Name, Names, Touched, Translator, dns_names};
+
+use crate::clock::Clock;
+use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
+use crate::hub::Hub;
+use crate::index::{Index, News, Settled};
+use crate::metrics::Metrics;
+use crate::names::Resolver;
+use crate::watch::Step;
+
+pub use pace::{GATHER, Pace, SPACING};
+
+/// A group that reads well and still cannot be put in force.
+const NOT_IN_FORCE: &str = "FB3900";
+/// Steps applied before the clock is looked at again.
+const AT_ONCE: usize = 256;
+
+/// What a publisher works with.
+pub struct Parts {
+    /// What is known; it says which lists are waited for.
+    pub index: Index,
+    /// The translation, of nothing yet.
+    pub translator: Translator,
+    /// Where data planes look.
+    pub hub: Arc<Hub>,
+    /// Where status looks.
+    pub facts: Arc<Facts>,
+    /// What operators look at.
+    pub metrics: Metrics,
+    /// Asks for Secrets to be listed anew.
+    pub secrets: watch::Sender<()>,
+}
+
+/// Publishes a cluster.
+pub struct Publisher {
+    parts: Parts,
+    unpublishable: BTreeMap<ResourceKey, Diagnostic>,
+    /// What is newly known of DNS names.
+    names: Option<Names>,
+    ready: watch::Sender<bool>,
+}
+
+impl Publisher {
+    /// Of what `parts` hold; the receiver says when the cluster is known and published.
+    pub fn new(parts: Parts) -> (Self, watch::Receiver<bool>) {
+        let (ready, is_ready) = watch::channel(false);
+        (Self { parts, unpublishable: BTreeMap::new(), names: None, ready }, is_ready)
+    }
+
+    /// Applies steps and publishes until no watch is left.
+    pub async fn run(mut self, mut steps: mpsc::Receiver<Step>, mut resolver: Resolver, clock: Clock) {
+        let (mut pace, mut batch) = (Pace::default(), Vec::new());
+        loop {
+            let due = pace.due().map(|due| clock.instant(due));
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if !*self.ready.borrow() {
+                        // To publish groups before their names are resolved would take their servers from data planes.
+                        let groups = self.parts.index.objects().upstream_groups.values();
+                        resolver.want(dns_names(groups.map(|group| &group.object)));
+                        resolver.settled().await;
+                        self.names = Some(resolver.known());
+                    }
+                    let began = clock.now();
+                    self.publish(clock.wall());
+                    resolver.want(self.parts.translator.names());
+                    pace.published(began, clock.now());
+                }
+                count = steps.recv_many(&mut batch, AT_ONCE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for step in batch.drain(..) {
+                        step(&mut self.parts.index);
+                    }
+                    if self.is_due() {
+                        pace.changed(clock.now());
+                    }
+                }
+                () = resolver.differs_from(&self.parts.translator.options.names), if self.names.is_none() => {
+                    self.names = Some(resolver.known());
+                    if self.is_due() {
+                        pace.changed(clock.now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is known.
+    pub fn index(&mut self) -> &mut Index {
+        &mut self.parts.index
+    }
+
+    /// Whether there is something to publish and it may be published.
+    fn is_due(&self) -> bool {
+        self.parts.index.awaited().is_empty()
+            && (self.parts.index.has_news() || self.names.is_some() || !*self.ready.borrow())
+    }
+
+    /// Publishes what changed, if every kind is known. `now` is for the validity of certificates.
+    pub fn publish(&mut self, now: Timestamp) {
+        if !self.is_due() {
+            return;
+        }
+        let Parts { index, translator, hub, facts, metrics, secrets } = &mut self.parts;
+        let start = std::time::Instant::now();
+        if index.settle() == Settled::SecretsMissing {
+            secrets.send_replace(());
+            if !*self.ready.borrow() {
+                // To publish without those certificates would take them from data planes that have them.
+                index.await_secrets();
+                return;
+            }
+        }
+        let news = index.take_news();
+        translator.options.now = now;
+        let mut touched = translator.update(index.objects(), &news.translate);
+        if let Some(names) = self.names.take() {
+            touched.extend(translator.resolve(names, index.objects()));
+        }
+        let changes = touched.resources.iter().map(|key| match translator.resource(key) {
+            Some(resource) => Change::Put(resource),
+            None => Change::Delete(key.clone()),
+        });
+        let Publication { changed, refused } = hub.publish(changes.collect::<Vec<_>>());
+        self.unpublishable.retain(|key, _| !touched.resources.contains(key));
+        for refusal in refused {
+            error!("{refusal}; the last version that could be sent stays in force");
+            let key = match &refusal {
+                feed::Unpublishable::TooLarge { key, .. } | feed::Unpublishable::TooMany { key, .. } => key.clone(),
+            };
+            let diagnostic = Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.to_string());
+            self.unpublishable.insert(key, diagnostic);
+        }
+        let found = Found { index, translator, hub, unpublishable: &self.unpublishable };
+        found.write(facts, &news, &touched);
+        metrics.known(index.objects(), index.unread().len());
+        let resources = hub.read(|published| published.resources().count());
+        metrics.reconciled(start.elapsed().as_secs_f64(), changed, resources);
+        if !self.ready.send_replace(true) {
+            info!("the cluster is known: {resources} resource(s) published");
+        }
+    }
+}
+
+/// What was found, for those who write about it.
+struct Found<'p> {
+    index: &'p Index,
+    translator: &'p Translator,
+    hub: &'p Hub,
+    unpublishable: &'p BTreeMap<ResourceKey, Diagnostic>,
+}
+
+impl Found<'_> {
+    /// Writes the facts of everything that was touched, and marks what came out different.
+    fn write(&self, facts: &Facts, news: &News, touched: &Touched) {
+        let published = touched.resources.iter().filter_map(|key| match key {
+            ResourceKey::Group(id) => Some(id),
+            ResourceKey::Certificate(_) | ResourceKey::Route(_) => None,
+        });
+        let groups: BTreeSet<&GroupId> = touched.groups.iter().chain(&news.groups).chain(published).collect();
+        let groups: Vec<_> = groups.into_iter().map(|id| (id, self.group(id))).collect();
+        let ingresses: BTreeSet<&Name> = touched.ingresses.iter().chain(&news.ingresses).collect();
+        let ingresses: Vec<_> = ingresses.into_iter().map(|name| (name, self.ingress(name))).collect();
+        facts.update(|board| {
+            for (id, facts) in groups {
+                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
+                    let known = board.groups.get(id).is_some_and(|known| known.diagnostics.contains(said));
+                    say(said, known);
+                }
+                let is_object = facts.is_some() || board.groups.contains_key(id);
+                match facts {
+                    Some(facts) => drop(board.groups.insert(id.clone(), Arc::new(facts))),
+                    None => drop(board.groups.remove(id)),
+                }
+                if is_object {
+                    board.dirty.groups.insert(id.clone());
+                }
+            }
+            for (name, facts) in ingresses {
+                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
+                    let known = board.ingresses.get(name).is_some_and(|known| known.diagnostics.contains(said));
+                    say(said, known);
+                }
+                let is_object = facts.is_some() || board.ingresses.contains_key(name);
+                match facts {
+                    Some(facts) => drop(board.ingresses.insert(name.clone(), Arc::new(facts))),
+                    None => drop(board.ingresses.remove(name)),
+                }
+                if is_object {
+                    board.dirty.ingresses.insert(name.clone());
+                }
+            }
+            if news.load_balancer {
+                board.load_balancer = self.index.load_balancer().cloned();
+                board.dirty.ingresses.extend(board.ingresses.keys().cloned());
+            }
+        });
+    }
+
+    /// `None` if there is no such object.
+    fn group(&self, id: &GroupId) -> Option<GroupFacts> {
+        let reference = ObjectRef { kind: api::KIND.into(), namespace: id.namespace().into(), name: id.name().into() };
+        let object = self.index.objects().upstream_groups.find(id.namespace(), id.name());
+        let unread = self.index.unread().get(&reference);
+        let (uid, generation) = match (unread, object) {
+            (Some(unread), _) => (unread.uid.clone(), unread.generation),
+            (None, Some(object)) => {
+                let meta = &object.metadata;
+                (meta.uid.as_deref().unwrap_or_default().into(), meta.generation.unwrap_or_default())
+            }
+            (None, None) => return None,
+        };
+        let key = ResourceKey::Group(id.clone());
+        let refusal = self.unpublishable.get(&key).map(|said| said.clone().object(reference));
+        let said = unread.map(|unread| unread.diagnostic.clone()).into_iter().chain(refusal);
+        let published = self.hub.read(|published| {
+            let encoded = published.resource(&key)?;
+            match encoded.resource() {
+                config::Resource::Group(_, group) => {
+                    Some(PublishedGroup { group: group.clone(), version: encoded.version() })
+                }
+                config::Resource::Certificate(..) | config::Resource::Route(_) => None,
+            }
+        });
+        Some(GroupFacts {
+            uid,
+            generation,
+            diagnostics: said.chain(self.translator.said_of_group(id).iter().cloned()).collect(),
+            published,
+            status: object.and_then(|object| object.status.clone()).map(Arc::new),
+        })
+    }
+
+    /// `None` if there is no such object, or it is not ours.
+    fn ingress(&self, name: &Name) -> Option<IngressFacts> {
+        let mut diagnostics = self.translator.said_of_ingress(name)?;
+        let object = self.index.objects().ingresses.find(&name.0, &name.1)?;
+        let reference = ObjectRef { kind: "Ingress".into(), namespace: name.0.clone(), name: name.1.clone() };
+        diagnostics.extend(self.index.unread().get(&reference).map(|unread| unread.diagnostic.clone()));
+        let status = object.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.clone());
+        let load_balancer: Vec<IngressLoadBalancerIngress> = status.unwrap_or_default();
+        let uid = object.metadata.uid.as_deref().unwrap_or_default().into();
+        Some(IngressFacts { uid, diagnostics, load_balancer })
+    }
+}
+
+/// Logs what was not known. Notes come and go with endpoints; they are for `check` and for events.
+fn say(diagnostic: &Diagnostic, known: bool) {
+    if known || diagnostic.severity == Severity::Note {
+        return;
+    }
+    let object = diagnostic.object.as_ref().map(ToString::to_string).unwrap_or_default();
+    let field = diagnostic.field.as_deref().unwrap_or("-");
+    let (code, message) = (diagnostic.code, &diagnostic.message);
+    match diagnostic.severity {
+        Severity::Error => error!("{object}: {field}: {message} [{code}]"),
+        Severity::Warning | Severity::Note => warn!("{object}: {field}: {message} [{code}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

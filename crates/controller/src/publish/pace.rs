@@ -1,0 +1,90 @@
+//! When to publish: the first change soon, a burst at a bounded rate, the last state always.
+//!
+//! A single change is held for [`GATHER`], because changes seldom come alone: `kubectl apply -f` of a group and its Ingress,
+//! the slices of one Service. A burst is published every [`SPACING`], counted from the end of the last publication, and never
+//! more often than the last one took: in a storm half of one core is left for those who serve.
+//!
+//! The budget is 100 ms (p99) from an `EndpointSlice` stored to all data planes. A watch event takes a few milliseconds,
+//! translating and publishing one Service's groups less than ten, the feed a few; that leaves half the budget to wait in the
+//! worst case, which bounds the work in a storm to twenty publications a second.
+
+use config::Millis;
+
+/// How long the first change of a burst waits for its companions.
+pub const GATHER: Millis = Millis(5);
+/// The time between two publications of a burst.
+pub const SPACING: Millis = Millis(50);
+
+/// Decides when to publish. Told of time, never reading it.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    due: Option<Millis>,
+    earliest: Millis,
+}
+
+impl Pace {
+    /// Something changed.
+    pub fn changed(&mut self, now: Millis) {
+        if self.due.is_none() {
+            self.due = Some(Millis(now.0.saturating_add(GATHER.0)).max(self.earliest));
+        }
+    }
+
+    /// When to publish next, if anything changed.
+    pub const fn due(&self) -> Option<Millis> {
+        self.due
+    }
+
+    /// A publication that began at `began` has ended; it held everything that had changed when it began.
+    pub fn published(&mut self, began: Millis, ended: Millis) {
+        let took = ended.0.saturating_sub(began.0);
+        self.due = None;
+        self.earliest = Millis(ended.0.saturating_add(SPACING.0.max(took)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_change_is_published_soon() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.due(), None);
+        pace.changed(Millis(1000));
+        pace.changed(Millis(1004));
+        assert_eq!(pace.due(), Some(Millis(1005)));
+        pace.published(Millis(1005), Millis(1006));
+        assert_eq!(pace.due(), None);
+        pace.changed(Millis(2000));
+        assert_eq!(pace.due(), Some(Millis(2005)));
+    }
+
+    #[test]
+    fn a_burst_is_published_at_a_bounded_rate_and_no_change_waits_longer() {
+        let mut pace = Pace::default();
+        let (mut published, mut waiting) = (Vec::new(), Vec::new());
+        let mut longest = 0;
+        for now in (0..1000).map(Millis) {
+            pace.changed(now);
+            waiting.push(now.0);
+            if pace.due().is_some_and(|due| due <= now) {
+                longest = longest.max(waiting.drain(..).map(|since| now.0 - since).max().unwrap_or_default());
+                pace.published(now, now);
+                published.push(now.0);
+            }
+        }
+        assert!(published.len() <= 21, "{published:?}");
+        assert!(longest <= SPACING.0, "{longest}");
+        assert!(pace.due().is_none() || !waiting.is_empty());
+    }
+
+    #[test]
+    fn slow_publications_leave_half_the_time() {
+        let mut pace = Pace::default();
+        pace.changed(Millis(0));
+        pace.published(Millis(5), Millis(305));
+        pace.changed(Millis(310));
+        assert_eq!(pace.due(), Some(Millis(605)));
+    }
+}

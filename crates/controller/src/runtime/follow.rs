@@ -1,0 +1,81 @@
+//! Following a cluster: the watches and the publisher, without anybody who is told. It is what a controller and a data plane
+//! with watches of its own have in common.
+
+use std::sync::Arc;
+
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use translate::Translator;
+
+use crate::clock::Clock;
+use crate::facts::Facts;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::names::Resolver;
+use crate::publish::{Parts, Publisher};
+use crate::watch::{Scope, Watches, load_balancer};
+
+/// Steps that may wait for the publisher; more make the watches wait.
+const STEPS: usize = 1024;
+
+/// What to follow.
+#[derive(Clone, Debug)]
+pub struct FollowOptions {
+    /// What is watched.
+    pub scope: Scope,
+    /// How it is translated.
+    pub translate: translate::Options,
+    /// The Service that says where data planes are reached, namespace and name.
+    pub publish_service: Option<(String, String)>,
+}
+
+/// A cluster that is followed until this is dropped.
+pub struct Following {
+    tasks: JoinSet<()>,
+    ready: watch::Receiver<bool>,
+}
+
+impl Following {
+    /// Starts to follow. Call it within a runtime.
+    pub fn start(
+        client: Client,
+        options: FollowOptions,
+        resolver: Resolver,
+        hub: Arc<Hub>,
+        facts: Arc<Facts>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Self {
+        let FollowOptions { scope, translate, publish_service } = options;
+        let (steps, receiver) = mpsc::channel(STEPS);
+        let (secrets, anew) = watch::channel(());
+        let index = scope.index();
+        let (publisher, ready) = Publisher::new(Parts {
+            index,
+            translator: Translator::new(translate),
+            hub,
+            facts,
+            metrics: metrics.clone(),
+            secrets,
+        });
+        let mut tasks = Watches::new(client.clone(), scope, steps.clone(), metrics, anew).start();
+        if let Some((namespace, name)) = publish_service {
+            tasks.spawn(load_balancer(client, namespace, name, steps));
+        }
+        tasks.spawn(publisher.run(receiver, resolver, clock));
+        Self { tasks, ready }
+    }
+
+    /// Whether the cluster is known and published.
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// Returns when a part of it died, which it never should. Cancel-safe.
+    pub async fn died(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One guarded watch per kind and place, feeding the index.
+//!
+//! `kube-runtime` lists, watches, follows bookmarks and lists again when the API server has forgotten where we were (410).
+//! Here is what it leaves to its user: when to try again, what to say about it, and what to go on without. Nothing that goes
+//! wrong empties anything: the index holds the last complete list until the next one is.
+
+mod single;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::UpstreamGroup;
+use feed::Backoff;
+use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::{Api, Client};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+use translate::kind::Kind;
+
+use crate::index::{Index, Kept, Place, Told};
+use crate::metrics::Metrics;
+
+pub use single::load_balancer;
+pub use trouble::{Reason, Trouble};
+
+/// What a watch does to the index, done by whoever owns it.
+pub type Step = Box<dyn FnOnce(&mut Index) + Send>;
+
+/// How long a kind may be missing or forbidden at the start before it is gone on without: an API server that has just
+/// started does not serve every kind at once, and a role may be bound a moment after a controller starts.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The namespaces; none: all of them.
+    pub namespaces: Vec<Arc<str>>,
+    /// Whether classes of Ingresses must be read to know which Ingresses are ours.
+    pub classes: Classes,
+}
+
+/// Whether `IngressClass`es are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// They decide which Ingresses are served.
+    Needed,
+    /// The class was given by name, or only namespaces are watched and reading classes may not be allowed.
+    Dispensable,
+}
+
+/// The watches of a cluster.
+pub struct Watches {
+    client: Client,
+    scope: Scope,
+    steps: mpsc::Sender<Step>,
+    metrics: Metrics,
+    /// Asks for Secrets to be listed anew.
+    secrets: watch::Receiver<()>,
+}
+
+impl Scope {
+    /// The places of kinds with namespaces.
+    pub fn places(&self) -> Vec<Place> {
+        if self.namespaces.is_empty() {
+            vec![Place::Everywhere]
+        } else {
+            self.namespaces.iter().cloned().map(Place::Namespace).collect()
+        }
+    }
+
+    /// An index that waits for everything that is watched.
+    pub fn index(&self) -> Index {
+        let kinds = [UpstreamGroup::KIND, Ingress::KIND, Secret::KIND, Service::KIND, EndpointSlice::KIND];
+        let lists = self.places().into_iter().flat_map(|place| kinds.map(|kind| (kind, place.clone())));
+        Index::awaiting(lists.chain([(IngressClass::KIND, Place::Everywhere)]))
+    }
+
+    /// Whether to go on without a kind. Services, endpoints and Ingresses are never gone on without: to publish that there are
+    /// none would be an outage, and whoever takes a rule from a role by mistake must not cause one.
+    fn dispenses(&self, kind: &str, reason: Reason) -> bool {
+        match reason {
+            Reason::Missing => kind == UpstreamGroup::KIND,
+            Reason::Forbidden => {
+                kind == Secret::KIND || (kind == IngressClass::KIND && self.classes == Classes::Dispensable)
+            }
+            Reason::Unauthorized | Reason::Expired | Reason::Refused | Reason::Broken | Reason::Unreachable => false,
+        }
+    }
+}
+
+impl Watches {
+    /// Watches that hand their steps to `steps`. `secrets` asks for Secrets to be listed anew.
+    pub fn new(
+        client: Client,
+        scope: Scope,
+        steps: mpsc::Sender<Step>,
+        metrics: Metrics,
+        secrets: watch::Receiver<()>,
+    ) -> Self {
+        Self { client, scope, steps, metrics, secrets }
+    }
+
+    /// Starts them all; they run until the set is dropped.
+    pub fn start(self) -> JoinSet<()> {
+        let watches = Arc::new(self);
+        let mut tasks = JoinSet::new();
+        let everything = Config::default();
+        for place in watches.scope.places() {
+            watches.spawn::<UpstreamGroup>(&mut tasks, &place, &everything);
+            watches.spawn::<Ingress>(&mut tasks, &place, &everything);
+            watches.spawn::<Service>(&mut tasks, &place, &everything);
+            watches.spawn::<EndpointSlice>(&mut tasks, &place, &everything);
+            watches.spawn::<Secret>(&mut tasks, &place, &Config::default().fields("type=kubernetes.io/tls"));
+        }
+        let classes = Api::all(watches.client.clone());
+        let this = watches.clone();
+        tasks.spawn(async move { this.follow::<IngressClass>(classes, Place::Everywhere, everything).await });
+        tasks
+    }
+
+    fn spawn<K>(self: &Arc<Self>, tasks: &mut JoinSet<()>, place: &Place, config: &Config)
+    where
+        K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let api = match place {
+            Place::Everywhere => Api::all(self.client.clone()),
+            Place::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
+        };
+        let (this, place, config) = (self.clone(), place.clone(), config.clone());
+        tasks.spawn(async move { this.follow::<K>(api, place, config).await });
+    }
+
+    /// Follows one kind in one place, and begins anew when told to. Returns when nobody listens any more.
+    async fn follow<K: Kept>(&self, api: Api<Told<K>>, place: Place, config: Config) {
+        let mut anew = self.secrets.clone();
+        loop {
+            let events = watcher(api.clone(), config.clone());
+            let mut relay = Relay { watches: self, place: place.clone(), backoff: Backoff::default(), trouble: None };
+            tokio::select! {
+                () = relay.run::<K>(events) => return,
+                Ok(()) = anew.changed(), if K::is_private() => {}
+            }
+        }
+    }
+}
+
+/// Passes the events of one watch on, and what goes wrong with it.
+struct Relay<'w> {
+    watches: &'w Watches,
+    place: Place,
+    backoff: Backoff,
+    /// What is wrong, and since when.
+    trouble: Option<(Trouble, Instant)>,
+}
+
+impl Relay<'_> {
+    async fn run<K: Kept>(&mut self, events: impl Stream<Item = watcher::Result<Event<Told<K>>>>) {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            let step: Step = match event {
+                Ok(event) => {
+                    // That a list begins proves nothing.
+                    if !matches!(event, Event::Init) {
+                        self.recovered::<K>();
+                    }
+                    self.watches.metrics.event(K::KIND);
+                    let place = self.place.clone();
+                    Box::new(move |index| index.take(&place, event))
+                }
+                Err(error) => {
+                    let is_excused = self.trouble::<K>(&error);
+                    sleep(self.backoff.next(rand::random()).as_duration()).await;
+                    if !is_excused {
+                        continue;
+                    }
+                    let place = self.place.clone();
+                    Box::new(move |index| index.excuse(K::KIND, &place))
+                }
+            };
+            if self.watches.steps.send(step).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn recovered<K: Kept>(&mut self) {
+        self.backoff.reset();
+        if let Some((trouble, _)) = self.trouble.take()
+            && trouble.reason != Reason::Expired
+        {
+            info!("watching {} {} again", K::KIND, self.place);
+        }
+    }
+
+    /// Says what is wrong, once per reason. Whether to go on without the kind.
+    fn trouble<K: Kept>(&mut self, error: &watcher::Error) -> bool {
+        let trouble = Trouble::of::<K>(error, &self.place);
+        self.watches.metrics.watch_error(K::KIND, trouble.reason.name());
+        let now = Instant::now();
+        let since = match &self.trouble {
+            Some((known, since)) if known.reason == trouble.reason => *since,
+            Some(_) | None => {
+                // A history that was compacted is the API server's housekeeping.
+                if trouble.reason == Reason::Expired {
+                    info!("{trouble}");
+                } else {
+                    warn!("{trouble}");
+                }
+                now
+            }
+        };
+        let is_excused = self.watches.scope.dispenses(K::KIND, trouble.reason) && now - since >= GRACE;
+        self.trouble = Some((trouble, since));
+        is_excused
+    }
+}
