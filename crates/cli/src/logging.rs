@@ -64,9 +64,15 @@ pub fn install(level: Level) {
 
 impl Level {
     fn filter(self) -> Targets {
-        let all = |level: LevelFilter| Targets::new().with_default(level);
+        // What it warns of we say ourselves, once and with how to mend it.
+        let all = |level: LevelFilter| {
+            Targets::new()
+                .with_default(level)
+                .with_target("kube_runtime", LevelFilter::OFF)
+                .with_target("kube_client", LevelFilter::OFF)
+        };
         match self {
-            Self::Debug => all(LevelFilter::DEBUG),
+            Self::Debug => Targets::new().with_default(LevelFilter::DEBUG),
             Self::Info => all(LevelFilter::INFO),
             Self::Notice => all(LevelFilter::INFO).with_target(error_log::TARGET, LevelFilter::WARN),
             Self::Warn => all(LevelFilter::WARN),

@@ -2,6 +2,7 @@
 
 mod backends;
 mod check;
+mod controller;
 mod crd;
 mod data_plane;
 mod demo;
@@ -13,6 +14,7 @@ mod options;
 mod problems;
 mod proxy;
 mod run;
+mod run_cluster;
 mod signals;
 mod stdout;
 mod version;
@@ -39,6 +41,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Controller(controller::ControllerArgs),
     Proxy(proxy::ProxyArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
@@ -50,6 +53,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),
+        Command::Controller(args) => controller::run(args),
         Command::Proxy(args) => proxy::run(args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -1,4 +1,5 @@
-//! `forebay run`: a data plane fed from files. This file is the composition: files → translation → data plane, and signals.
+//! `forebay run`: a data plane fed from files. This file is the composition: files → translation → data plane, and signals. Fed
+//! from a cluster it is in [`run_cluster`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,18 +10,28 @@ use proxy::Proxy;
 use proxy::admin::ConfigStatus;
 use tracing::{error, info};
 
+use crate::controller::AccessArgs;
 use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
+use crate::run_cluster::{self, ClusterError};
 use crate::signals::Asked;
 use crate::watch::{self, Load};
 use crate::{groups, logging, problems};
 
-/// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, Service and EndpointSlice documents, hot-reloaded
+/// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Files or directories of YAML or JSON documents, the very ones `kubectl apply` takes; repeatable
-    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, num_args = 1.., value_delimiter = ',')]
+    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
+    #[arg(required_unless_present_any = ["kubeconfig", "in_cluster"], conflicts_with_all = ["kubeconfig", "in_cluster"])]
     config: Vec<PathBuf>,
+
+    /// Follow the cluster this pod runs in, with its ServiceAccount, in place of files
+    #[arg(long, env = "FOREBAY_IN_CLUSTER", conflicts_with = "kubeconfig")]
+    in_cluster: bool,
+
+    #[command(flatten, next_help_heading = "A cluster in place of files")]
+    access: AccessArgs,
 
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -39,6 +50,8 @@ enum RunError {
     Refused(usize),
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
 /// The command.
@@ -48,6 +61,14 @@ pub fn run(args: RunArgs) -> ExitCode {
 }
 
 async fn serve(args: RunArgs) -> Result<(), RunError> {
+    if args.config.is_empty() {
+        let options = translate::Options {
+            ingress_class: args.cluster.to_options().ingress_class,
+            zone: args.cluster.to_options().zone,
+            ..translate::Options::for_cluster(jiff::Timestamp::now())
+        };
+        return Ok(run_cluster::serve(args.access, options, args.resolver.start(), args.data_plane).await?);
+    }
     let options = args.cluster.to_options();
     let source = source_name(&args.config);
     let (first, files) = watch::open(args.config, options, args.resolver.start()).await;

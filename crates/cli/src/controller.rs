@@ -1,0 +1,304 @@
+//! `forebay controller`: watches a cluster, tells data planes what to serve, and writes what they report into status.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use config::Millis;
+use controller::ca;
+use controller::clock::Clock;
+use controller::connect::{Access, ConnectError};
+use controller::identity::Account;
+use controller::lease;
+use controller::runtime::{self, FollowOptions, Listeners, Options, RunError};
+use controller::watch::{Classes, Scope};
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::logging;
+use crate::options::{ResolverArgs, duration};
+use crate::signals::{Asked, Signals};
+
+/// Watch a cluster, tell data planes what to serve, and write what they report into the status of objects
+///
+/// docs/controller.md says what is watched and why, and what happens when something fails.
+#[derive(Debug, Args)]
+pub struct ControllerArgs {
+    #[command(flatten)]
+    access: AccessArgs,
+
+    #[command(flatten)]
+    resolver: ResolverArgs,
+
+    /// Serve only the Ingresses of this class, whoever its IngressClass belongs to
+    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
+    ingress_class: Option<String>,
+
+    /// Where data planes subscribe: HTTP/2 over TLS 1.3
+    #[arg(long, env = "FOREBAY_FEED", value_name = "ADDR", default_value = "0.0.0.0:9902")]
+    feed: SocketAddr,
+
+    /// How data planes reach the feed of this very replica [default: `POD_IP` and the port of --feed]
+    #[arg(long, env = "FOREBAY_ADVERTISE", value_name = "HOST:PORT")]
+    advertise: Option<String>,
+
+    /// Health, readiness, metrics, and what is published as JSON
+    #[arg(long, env = "FOREBAY_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+
+    /// The controller's own namespace: of its Lease, its CA and its Service [default: `POD_NAMESPACE`, else the kubeconfig's]
+    #[arg(long, env = "FOREBAY_NAMESPACE", value_name = "NS")]
+    namespace: Option<String>,
+
+    /// The name of this replica; a random suffix is added [default: `POD_NAME`, else the host's name]
+    #[arg(long, env = "FOREBAY_IDENTITY", value_name = "NAME")]
+    identity: Option<String>,
+
+    /// The Lease that says which replica writes status
+    #[arg(long, env = "FOREBAY_LEASE", value_name = "NAME", default_value = "forebay-controller")]
+    lease: String,
+
+    /// A ServiceAccount whose data planes see everything, private keys included; repeatable; others see the groups of their
+    /// own namespace [default: forebay-proxy in the own namespace]
+    #[arg(long, env = "FOREBAY_PROXY_SERVICE_ACCOUNT", value_name = "NS/NAME", value_delimiter = ',')]
+    proxy_service_account: Vec<Account>,
+
+    /// What the tokens of data planes must be for
+    #[arg(long, env = "FOREBAY_AUDIENCE", value_name = "AUDIENCE", default_value = "forebay.dev")]
+    audience: String,
+
+    /// A name in the certificate of the feed; repeatable [default: those of the Service forebay-controller]
+    #[arg(long, env = "FOREBAY_FEED_NAME", value_name = "DNS", value_delimiter = ',')]
+    feed_name: Vec<String>,
+
+    /// The Secret that holds the self-made CA, for controllers alone
+    #[arg(long, env = "FOREBAY_CA_SECRET", value_name = "NAME", default_value = "forebay-controller-ca")]
+    ca_secret: String,
+
+    /// The ConfigMap with its certificates (ca.crt), for data planes to mount
+    #[arg(long, env = "FOREBAY_CA_CONFIG_MAP", value_name = "NAME", default_value = "forebay-ca")]
+    ca_config_map: String,
+
+    /// PEM file with the certificate chain of the feed, in place of the self-made CA; read again when it changes
+    #[arg(long, env = "FOREBAY_FEED_CERTIFICATE", value_name = "FILE", requires = "feed_key")]
+    feed_certificate: Option<PathBuf>,
+
+    /// PEM file with the private key of --feed-certificate
+    #[arg(long, env = "FOREBAY_FEED_KEY", value_name = "FILE", requires = "feed_certificate")]
+    feed_key: Option<PathBuf>,
+
+    /// PEM file with the CA of client certificates, which data planes may show instead of a token
+    #[arg(long, env = "FOREBAY_FEED_CLIENT_CA", value_name = "FILE")]
+    feed_client_ca: Option<PathBuf>,
+
+    /// The Service whose addresses are written into the status of Ingresses
+    #[arg(long, env = "FOREBAY_PUBLISH_SERVICE", value_name = "NS/NAME", value_parser = namespaced)]
+    publish_service: Option<(String, String)>,
+
+    /// An address that is written there instead; repeatable
+    #[arg(long, env = "FOREBAY_PUBLISH_ADDRESS", value_name = "ADDR", value_delimiter = ',')]
+    publish_address: Vec<String>,
+
+    /// Between two writes of one object's status that only change counters
+    #[arg(long, env = "FOREBAY_STATUS_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    status_interval: Duration,
+
+    /// The least severe event that is logged on standard error
+    #[arg(long, env = "FOREBAY_ERROR_LOG_LEVEL", value_name = "LEVEL", default_value = "notice")]
+    error_log_level: logging::Level,
+}
+
+/// Which cluster, and what of it.
+#[derive(Clone, Debug, Args)]
+pub struct AccessArgs {
+    /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Use this context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]
+    #[arg(long, env = "FOREBAY_WATCH_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
+}
+
+/// Why a controller did not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+enum ControllerError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("cannot listen on {address} for {flag}: {error}")]
+    Listen { flag: &'static str, address: SocketAddr, error: std::io::Error },
+    #[error(transparent)]
+    Files(#[from] ca::FilesError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// The command.
+pub fn run(args: ControllerArgs) -> ExitCode {
+    logging::install(args.error_log_level);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One translates while the other serves.
+const THREADS: usize = 2;
+
+async fn serve(args: ControllerArgs) -> Result<(), ControllerError> {
+    let (client, of_kubeconfig) = args.access.to_access().client().await?;
+    let namespace = args.namespace.clone().or_else(|| set("POD_NAMESPACE")).unwrap_or(of_kubeconfig);
+    let listeners = Listeners { feed: listen("--feed", args.feed).await?, admin: listen("--admin", args.admin).await? };
+    let feed_port = listeners.feed.local_addr()?.port();
+    info!("listening feed={}", listeners.feed.local_addr()?);
+    info!("listening admin={}", listeners.admin.local_addr()?);
+    // Signals are caught before anyone is told that we are ready.
+    let mut signals = Signals::catch()?;
+    let clock = Clock::start();
+    let stop = CancellationToken::new();
+    let (tls, certificate) = watch::channel(None);
+    // Until the end: a connection of the last moment is served like any other.
+    let keep = CancellationToken::new();
+    let _end = keep.clone().drop_guard();
+    match args.certificate_files() {
+        Some(files) => {
+            tls.send_replace(Some(files.read()?));
+            tokio::spawn(files.keep(tls, keep));
+        }
+        None => drop(tokio::spawn(args.keeper(client.clone(), &namespace, clock).keep(tls, keep))),
+    }
+    let resolver = args.resolver.start();
+    let options = args.into_options(namespace, feed_port);
+    let running = runtime::run(client, options, resolver, listeners, certificate, stop.clone());
+    let mut running = std::pin::pin!(running);
+    loop {
+        tokio::select! {
+            ended = &mut running => return Ok(ended?),
+            asked = signals.next() => match asked {
+                Asked::Leave if stop.is_cancelled() => {
+                    warn!("told again: leaving at once");
+                    return Ok(());
+                }
+                Asked::Leave => stop.cancel(),
+                Asked::Reload => warn!("asked to reload: the cluster is followed as it changes"),
+                Asked::Reopen => {}
+            },
+        }
+    }
+}
+
+impl ControllerArgs {
+    /// The operator's own certificate.
+    fn certificate_files(&self) -> Option<ca::Files> {
+        let (certificate, key) = self.feed_certificate.clone().zip(self.feed_key.clone())?;
+        Some(ca::Files { certificate, key, client_ca: self.feed_client_ca.clone() })
+    }
+
+    /// The self-made CA. Certificates are for the Service's names, and for the pod's address, which is what a headless Service
+    /// and `beat` lead to.
+    fn keeper(&self, client: Client, namespace: &str, clock: Clock) -> ca::Keeper {
+        let service = |suffix: &str| format!("forebay-controller.{namespace}{suffix}");
+        let dns = if self.feed_name.is_empty() {
+            [".svc", ".svc.cluster.local", ""]
+                .map(service)
+                .into_iter()
+                .chain(["forebay-controller".to_owned()])
+                .collect()
+        } else {
+            self.feed_name.clone()
+        };
+        let addresses = set("POD_IP").and_then(|ip| ip.parse().ok()).into_iter().collect();
+        let options = ca::Options {
+            namespace: namespace.to_owned(),
+            secret: self.ca_secret.clone(),
+            config_map: self.ca_config_map.clone(),
+            names: ca::Names { dns, addresses },
+            client_ca: self.feed_client_ca.clone(),
+        };
+        ca::Keeper::new(client, options, clock)
+    }
+
+    fn into_options(self, namespace: String, feed_port: u16) -> Options {
+        let of_pod = || Some(SocketAddr::new(set("POD_IP")?.parse::<IpAddr>().ok()?, feed_port).to_string());
+        let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
+        let name = self.identity.or_else(|| set("POD_NAME")).or_else(host).unwrap_or_else(|| "controller".to_owned());
+        let proxies = if self.proxy_service_account.is_empty() {
+            vec![Account { namespace: namespace.as_str().into(), name: "forebay-proxy".into() }]
+        } else {
+            self.proxy_service_account
+        };
+        let ingress_class = self.ingress_class.filter(|class| !class.is_empty());
+        Options {
+            follow: FollowOptions {
+                scope: self.access.scope(ingress_class.as_deref()),
+                translate: translate::Options {
+                    ingress_class: ingress_class.as_deref().map(Into::into),
+                    ..translate::Options::for_cluster(jiff::Timestamp::now())
+                },
+                publish_service: self.publish_service,
+            },
+            publish_addresses: self.publish_address,
+            namespace,
+            lease: self.lease,
+            identity: lease::identity(&name),
+            advertise: self.advertise.or_else(of_pod).map(Into::into),
+            audience: self.audience.into(),
+            proxies,
+            status_interval: Millis(u64::try_from(self.status_interval.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl AccessArgs {
+    /// How to reach the cluster.
+    pub fn to_access(&self) -> Access {
+        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+
+    /// What of it is watched, when only this class of Ingresses is served.
+    pub fn scope(&self, ingress_class: Option<&str>) -> Scope {
+        let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
+        let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
+        let dispensable = ingress_class.is_some() || !namespaces.is_empty();
+        Scope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
+    }
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ControllerError> {
+    TcpListener::bind(address).await.map_err(|error| ControllerError::Listen { flag, address, error })
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn namespaced(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err(format!("\"{text}\" names no Service; write NAMESPACE/NAME, for example forebay/forebay")),
+    }
+}
