@@ -26,6 +26,8 @@ enum How<'a> {
     Curl(&'a str),
     /// The demo, with free ports and an end.
     Demo,
+    /// Against a cluster: `tests/cluster/tests/readme.rs` runs those, on one.
+    Cluster,
     /// The binary, to its end.
     Forebay(Vec<&'a str>),
 }
@@ -40,6 +42,9 @@ impl<'a> How<'a> {
         }
         if let Some(url) = command.strip_prefix("curl ") {
             return Self::Curl(url);
+        }
+        if command.starts_with("kubectl ") {
+            return Self::Cluster;
         }
         let args: Vec<&str> = match command.strip_prefix("cargo run --release -- ") {
             Some(args) => args.split(' ').collect(),
@@ -82,7 +87,7 @@ async fn every_command_works() {
     let (mut servers, mut running) = ("", None);
     for command in commands {
         match How::of(command) {
-            How::Myself => {}
+            How::Myself | How::Cluster => {}
             How::Backends(names) => servers = names,
             How::Run(args) => running = Some(run(&args, servers).await),
             How::Curl(url) => curl(running.as_ref().expect("something runs"), url).await,
