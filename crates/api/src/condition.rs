@@ -22,7 +22,6 @@ pub enum ConditionType {
 
 /// Why a condition has its status; for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum ConditionReason {
     Accepted,
     Invalid,
@@ -45,7 +44,6 @@ pub enum ConditionReason {
 
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum ConditionStatus {
     True,
     False,

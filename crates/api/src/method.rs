@@ -36,7 +36,6 @@ pub struct Method {
 
 /// nginx's methods.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum MethodType {
     #[default]
     RoundRobin,
@@ -70,7 +69,6 @@ pub struct Random {
 
 /// How many servers are drawn.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum RandomChoices {
     #[default]
     One,
@@ -91,7 +89,6 @@ pub struct LeastTime {
 
 /// The time that least_time averages.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Measure {
     Header,
     LastByte,

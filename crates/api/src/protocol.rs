@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// What is spoken to the servers.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Protocol {
     #[default]
     HTTP1,
@@ -62,7 +61,6 @@ pub struct CaReference {
 
 /// Which kind of object holds the certificates of authorities.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum CaReferenceKind {
     #[default]
     Secret,

@@ -37,7 +37,6 @@ pub struct NextUpstream {
 
 /// One word of proxy_next_upstream.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum NextUpstreamCondition {
     Error,
     Timeout,

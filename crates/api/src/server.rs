@@ -130,7 +130,6 @@ pub struct DnsTarget {
 
 /// What the weight of a Service's line applies to.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum WeightMode {
     #[default]
     PerEndpoint,

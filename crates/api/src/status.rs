@@ -109,7 +109,6 @@ pub struct Summary {
 
 /// Which servers take the requests.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum ActiveTier {
     Primary,
     Backup,
@@ -175,7 +174,6 @@ pub struct ServerStatus {
 
 /// What the data planes think of a server.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum ServerState {
     Up,
     Unavailable,
@@ -203,7 +201,6 @@ pub struct LastFailure {
 
 /// Why an attempt failed: Error (refused, reset, closed), Timeout, InvalidHeader, Status (a listed status that was retried).
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum FailureReason {
     Error,
     Timeout,

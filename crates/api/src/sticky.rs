@@ -67,7 +67,6 @@ pub struct StickyCookie {
 
 /// The SameSite attribute of a cookie.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum SameSite {
     Strict,
     Lax,

@@ -58,12 +58,29 @@ pub(crate) struct List {
 }
 
 impl Plan {
-    /// Precomputes everything a pick needs that is not state.
+    /// Whether a plan of `spec` can be built, without the cost of building it.
     ///
     /// # Errors
     /// When the specification contradicts itself; see [`SpecError`].
+    pub fn check(spec: &GroupSpec) -> Result<(), SpecError> {
+        let mut seen = HashSet::with_capacity(spec.servers.len());
+        for server in &spec.servers {
+            if server.weight == 0 {
+                return Err(SpecError::ZeroWeight(Arc::clone(&server.server)));
+            }
+            if !seen.insert((&server.key.address, server.key.nth)) {
+                return Err(SpecError::DuplicateKey(Arc::clone(&server.server)));
+            }
+        }
+        if spec.method == Method::ConsistentHash { Ring::check(&spec.servers) } else { Ok(()) }
+    }
+
+    /// Precomputes everything a pick needs that is not state.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
     pub fn build(spec: &GroupSpec) -> Result<Self, SpecError> {
-        validate(spec)?;
+        Self::check(spec)?;
         let mut lists = [List::default(), List::default()];
         for (position, server) in (0..).zip(&spec.servers) {
             lists[server.tier as usize].push(position, server.weight);
@@ -76,7 +93,7 @@ impl Plan {
             }
         }
         let ring = match spec.method {
-            Method::ConsistentHash => Ring::build(&spec.servers)?,
+            Method::ConsistentHash => Ring::build(&spec.servers),
             Method::RoundRobin
             | Method::LeastConn
             | Method::IpHash
@@ -238,17 +255,4 @@ impl List {
         self.sums.push(self.total_weight() + u64::from(weight));
         self.positions.push(position);
     }
-}
-
-fn validate(spec: &GroupSpec) -> Result<(), SpecError> {
-    let mut seen = HashSet::with_capacity(spec.servers.len());
-    for server in &spec.servers {
-        if server.weight == 0 {
-            return Err(SpecError::ZeroWeight(Arc::clone(&server.server)));
-        }
-        if !seen.insert((&server.key.address, server.key.nth)) {
-            return Err(SpecError::DuplicateKey(Arc::clone(&server.server)));
-        }
-    }
-    Ok(())
 }

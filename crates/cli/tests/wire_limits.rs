@@ -1,6 +1,6 @@
 //! Bounds on what a client may send: 413, 431, 414, 400, and that a refused request harms no other.
 
-use testkit::{Client, Rig, client::End, rig::Builder};
+use testkit::{Client, Mode, Rig, client::End, rig::Builder};
 
 fn builder() -> Builder {
     Rig::of(env!("CARGO_BIN_EXE_forebay"))
@@ -152,4 +152,64 @@ async fn refused_requests_take_no_worker_with_them() {
         }
     }
     assert_eq!(rig.get("/").await.status, 200);
+}
+
+/// The request's target and status in every line of the log, once there are `count`.
+async fn logged(rig: &Rig, count: usize) -> Vec<String> {
+    let lines = rig.access_log(count).await;
+    assert!(lines.iter().all(|line| line.request_uri != "-" || line.upstream_status == "-"), "{lines:?}");
+    lines.iter().map(|line| format!("{} {}", line.request_uri, line.status)).collect()
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_has_a_line_with_the_status_that_was_answered() {
+    let rig = builder().args(["--client-max-header-size", "128Ki"]).start().await;
+    let header = |target: usize, value: usize| {
+        format!("GET /{} HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "x".repeat(target), "x".repeat(value))
+    };
+    for (count, request, status) in [
+        (1, "GET\r\n\r\n".to_owned(), 400),
+        (2, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\nGET /secret".to_owned(), 400),
+        (3, header(1, 140_000), 431),
+        (4, header(140_000, 1), 431),
+        (5, header(70_000, 1), 414),
+    ] {
+        assert_eq!(refused(&rig, request).await, status);
+        assert_eq!(logged(&rig, count).await[count - 1], format!("- {status}"));
+    }
+    let metrics = rig.forebay.admin_get("/metrics").await.text();
+    assert!(metrics.contains("forebay_bad_requests_total 5\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn who_leaves_within_a_header_has_a_line_and_who_said_nothing_has_none() {
+    let rig = builder().start().await;
+    drop(rig.client().await);
+    let mut idle = rig.client().await;
+    idle.send("GET /idle HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    assert_eq!(idle.response().await.status, 200);
+    drop(idle);
+    let mut leaving = rig.client().await;
+    leaving.send("GET /left HTTP/1.1\r\nHos").await;
+    drop(leaving);
+    assert_eq!(logged(&rig, 2).await, ["/idle 200", "- 400"], "as nginx");
+    let mut hasty = rig.client().await;
+    rig.upstreams[0].set(Mode::Hang).await;
+    hasty.send("GET /hasty HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    rig.upstreams[0].request(2).await;
+    drop(hasty);
+    logged(&rig, 3).await;
+    rig.upstreams[0].set(Mode::Ok).await;
+    rig.get("/last").await;
+    assert_eq!(logged(&rig, 4).await[2..], ["/hasty 499", "/last 200"], "one line for each that was begun");
+}
+
+#[tokio::test]
+async fn a_header_that_takes_too_long_is_logged_as_408() {
+    let rig = builder().args(["--client-header-timeout", "100ms"]).start().await;
+    assert_eq!(rig.client().await.end().await, End::Closed, "silent");
+    let mut slow = rig.client().await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: t\r\nX-Slow: ").await;
+    assert_eq!(slow.end().await, End::Closed, "without an answer, as nginx");
+    assert_eq!(logged(&rig, 1).await, ["- 408"]);
 }

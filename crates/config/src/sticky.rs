@@ -47,7 +47,6 @@ pub enum CookieLifetime {
 
 /// The `SameSite` attribute of a cookie (RFC 6265bis).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub enum SameSite {
     Strict,
     Lax,

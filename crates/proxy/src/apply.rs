@@ -25,14 +25,15 @@ pub struct ApplyError {
     pub error: balance::SpecError,
 }
 
-/// What `forebay check` asks: could this configuration be put in force? Every group that could not is named.
+/// What `forebay check` asks: could this configuration be put in force? Every group that could not is named. Nothing is built:
+/// who reads a configuration checks it, who applies it builds its plans.
 pub fn compile_check(config: &Config) -> Vec<ApplyError> {
     config.groups.iter().filter_map(|(id, group)| check_group(id, group).err()).collect()
 }
 
 /// Whether one group could be put in force.
 pub(crate) fn check_group(id: &GroupId, group: &config::Group) -> Result<(), ApplyError> {
-    plan(id, group).map(drop)
+    Plan::check(&group_spec(group)).map_err(|error| ApplyError { group: id.clone(), error })
 }
 
 fn plan(id: &GroupId, group: &config::Group) -> Result<Plan, ApplyError> {
@@ -80,7 +81,14 @@ enum Next<'a> {
     New { group: &'a Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },
 }
 
-fn bind(id: &GroupId, group: &Arc<config::Group>, last: Option<&GroupView>, plan: Plan, at: Moment) -> GroupView {
+/// A group in force: its state, which is that of `last`, brought in line with its plan.
+pub(crate) fn bind(
+    id: &GroupId,
+    group: &Arc<config::Group>,
+    last: Option<&GroupView>,
+    plan: Plan,
+    at: Moment,
+) -> GroupView {
     let cell = match last {
         Some(view) => view.cell.clone(),
         None => Arc::new(GroupCell {

@@ -128,6 +128,8 @@ pub struct Record {
     pub serial: u64,
     /// When its header was complete.
     pub started: Moment,
+    /// Whether its header could not be read: then what a request line says does not exist.
+    pub unread: bool,
     /// The request line and header as received; of HTTP/2 in the form of HTTP/1.1.
     pub method: Method,
     /// The target as received; absolute-form keeps its authority.

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use balance::learn::Sessions;
-use balance::{GroupSpec, PeerKey, Plan, ServerSpec};
+use balance::Plan;
 use config::{Address, Group, GroupId, Server};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
-use parking_lot::Mutex;
 
+use crate::apply;
 use crate::clock::Moment;
 use crate::record::{Attempt, Downstream, Record, RequestId, Scheme, Transport};
-use crate::snapshot::{GroupCell, GroupView, ServerView};
-use crate::stats::{GroupStats, ServerStats};
+use crate::snapshot::{GroupView, ServerView};
+use crate::spec::group_spec;
 
 /// 2026-11-22 10:00:00.250 UTC.
 pub(crate) const START: u64 = 1_795_341_600_250_000;
@@ -20,7 +19,7 @@ pub(crate) const START: u64 = 1_795_341_600_250_000;
 /// A group of servers at these addresses, named `a`, `b`, ...; state and counters fresh.
 pub(crate) fn group(id: &str, addresses: &[&str]) -> Arc<GroupView> {
     let servers: Vec<_> = ('a'..).zip(addresses).map(|(name, address)| server(&name.to_string(), address)).collect();
-    view(id.parse().unwrap(), Group::with_defaults(servers))
+    view(&id.parse().unwrap(), Group::with_defaults(servers))
 }
 
 /// A server with nginx's defaults.
@@ -29,34 +28,9 @@ pub(crate) fn server(name: &str, address: &str) -> Server {
 }
 
 /// A group in force.
-pub(crate) fn view(id: GroupId, group: Group) -> Arc<GroupView> {
-    let specs: Vec<_> = group.servers.iter().map(spec).collect();
-    let plan = Plan::build(&GroupSpec { servers: specs.clone(), ..GroupSpec::default() }).unwrap();
-    let mut balance = balance::Group::new();
-    let plan = balance.reconcile(plan, Moment::from(START).now());
-    let servers = specs.into_iter().zip(&group.servers).enumerate().map(|(position, (spec, server))| {
-        Arc::new(ServerView {
-            sid: plan.sid(position).into(),
-            name: server.name.clone(),
-            address: server.address.clone(),
-            address_text: spec.key.address.clone(),
-            key: spec.key,
-            stats: Arc::new(ServerStats::default()),
-        })
-    });
-    Arc::new(GroupView {
-        name: id.to_string().into(),
-        servers: servers.collect(),
-        policy: balance::retry::Policy::default(),
-        plan,
-        cell: Arc::new(GroupCell {
-            balance: Mutex::new(balance),
-            sessions: Mutex::new(Sessions::new(0, 0)),
-            stats: GroupStats::default(),
-        }),
-        config: Arc::new(group),
-        id,
-    })
+pub(crate) fn view(id: &GroupId, group: Group) -> Arc<GroupView> {
+    let plan = Plan::build(&group_spec(&group)).unwrap();
+    Arc::new(apply::bind(id, &Arc::new(group), None, plan, Moment::from(START)))
 }
 
 /// `GET /cart?id=7` from 192.0.2.7, in the group `shop/app` of 127.0.0.1:1 and :2; no attempt yet.
@@ -75,6 +49,7 @@ pub(crate) fn record() -> Record {
         }),
         serial: 3,
         started,
+        unread: false,
         method: Method::GET,
         uri: "/cart?id=7".parse().unwrap(),
         version: Version::HTTP_11,
@@ -96,22 +71,6 @@ pub(crate) fn record() -> Record {
         header_bytes_sent: 100,
         complete: true,
         finished: Moment::from(START + 12_345),
-    }
-}
-
-fn spec(server: &Server) -> ServerSpec {
-    let address: Arc<str> = server.address.to_string().into();
-    ServerSpec {
-        key: PeerKey { address: address.clone(), nth: 0, incarnation: None },
-        server: address,
-        weight: server.weight,
-        max_fails: server.max_fails,
-        fail_timeout: server.fail_timeout,
-        max_conns: server.max_conns,
-        slow_start: 0,
-        tier: server.tier,
-        availability: server.availability,
-        route: None,
     }
 }
 

@@ -20,7 +20,6 @@ pub struct Http2 {
 
 /// A whole response.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,

@@ -44,7 +44,6 @@ pub struct Documents {
 
 /// What the access log of a rig says of each request; written by the `--access-log-format` it is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct Logged {
     pub request_uri: String,
     pub status: String,

@@ -25,7 +25,6 @@ pub struct Authority {
 
 /// A certificate and its key, PEM.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
 pub struct Pair {
     pub chain: String,
     pub key: String,

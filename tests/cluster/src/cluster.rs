@@ -28,7 +28,6 @@ pub struct Cluster {
 
 /// A process of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Part {
     Etcd,
     ApiServer,

@@ -26,16 +26,20 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// The ring of the primaries among `servers`.
-    pub(crate) fn build(servers: &[ServerSpec]) -> Result<Self, SpecError> {
-        let primaries = || (0_u32..).zip(servers).filter(|(_, server)| server.tier == Tier::Primary);
-        let total: u64 = primaries().map(|(_, server)| u64::from(server.weight)).sum();
-        if total > MAX_POINTS / POINTS {
-            return Err(SpecError::RingTooLarge { total_weight: total, limit: MAX_POINTS / POINTS });
+    /// Whether the ring of `servers` has a size that it may have.
+    pub(crate) fn check(servers: &[ServerSpec]) -> Result<(), SpecError> {
+        let total_weight: u64 = primaries(servers).map(|(_, server)| u64::from(server.weight)).sum();
+        if total_weight > MAX_POINTS / POINTS {
+            return Err(SpecError::RingTooLarge { total_weight, limit: MAX_POINTS / POINTS });
         }
+        Ok(())
+    }
+
+    /// The ring of the primaries among `servers`, which were [checked](Self::check).
+    pub(crate) fn build(servers: &[ServerSpec]) -> Self {
         let mut ring = Self::default();
         let mut texts: HashMap<Arc<str>, u32> = HashMap::new();
-        for (position, server) in primaries() {
+        for (position, server) in primaries(servers) {
             let next = u32::try_from(ring.sharers.len()).unwrap_or(u32::MAX);
             let text = *texts.entry(Arc::clone(&server.server)).or_insert(next);
             if text == next {
@@ -47,7 +51,7 @@ impl Ring {
         // Stable, so that of equal points the first configured leads; texts are numbered by first appearance.
         ring.points.sort_by_key(|&(point, _)| point);
         ring.points.dedup_by_key(|&mut (point, _)| point);
-        Ok(ring)
+        ring
     }
 
     /// The first point at or past the hash of `key`; past the end the caller goes round.
@@ -65,6 +69,10 @@ impl Ring {
         let (_, text) = self.points[index % self.points.len()];
         &self.sharers[text as usize]
     }
+}
+
+fn primaries(servers: &[ServerSpec]) -> impl Iterator<Item = (u32, &ServerSpec)> {
+    (0..).zip(servers).filter(|(_, server)| server.tier == Tier::Primary)
 }
 
 /// Walks from the key's point to the first whose server can take the request, each point of a dead one being a miss. A

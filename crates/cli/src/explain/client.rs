@@ -157,6 +157,7 @@ impl Clients {
             }),
             serial: 1,
             started,
+            unread: false,
             method: self.method.clone(),
             uri: uri.parse().unwrap_or_default(),
             version: Version::HTTP_11,

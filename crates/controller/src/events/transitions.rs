@@ -15,7 +15,6 @@ const NAMED: usize = 5;
 
 /// Why an event is told: what `kubectl describe` shows as Reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum EventReason {
     Accepted,
     Rejected,

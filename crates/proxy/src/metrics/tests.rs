@@ -87,7 +87,7 @@ fn the_series_of_a_server_leave_with_it() {
 fn a_large_group_has_a_bounded_number_of_series() {
     let server = |n: usize| testing::server("s", &format!("10.0.{}.{}:80", n / 250, n % 250));
     let servers: Vec<_> = (0..MAX_SERVERS + 44).map(server).collect();
-    let source = Fixed::new([testing::view("shop/big".parse().unwrap(), Group::with_defaults(servers))]);
+    let source = Fixed::new([testing::view(&"shop/big".parse().unwrap(), Group::with_defaults(servers))]);
     let text = scrape(&source);
     let weights: Vec<_> =
         samples(&text).into_iter().filter(|(name, ..)| *name == "forebay_upstream_server_weight").collect();
@@ -105,7 +105,7 @@ fn no_two_series_are_the_same_and_all_are_described() {
     let zone = Some("eu-1".into());
     server.pod = Some(Pod { name: "app-1".into(), uid: None, zone });
     let servers = vec![server, testing::server("a", "127.0.0.1:2")];
-    let source = Fixed::new([testing::view("shop/app".parse().unwrap(), Group::with_defaults(servers))]);
+    let source = Fixed::new([testing::view(&"shop/app".parse().unwrap(), Group::with_defaults(servers))]);
     let status = Arc::new(ConfigStatus::of_feed(crate::source::FeedStatus::sample()));
     status.refused(Vec::new(), source.now());
     let text = Metrics::new(source, status).unwrap().render().unwrap();

@@ -24,6 +24,7 @@ use crate::error_log;
 use crate::record::{Downstream, Transport};
 use crate::request::serve::handle;
 use crate::request::streams::Streams;
+use crate::request::unread;
 use crate::stats::{Counted, Handshake};
 use crate::tls::{self, Opened, Refusal};
 use crate::worker::Worker;
@@ -128,16 +129,22 @@ where
             Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(alarm.clone())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
         .max_headers(limits.headers)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
-    let connection = pin!(connection);
     // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
-    drive(connection, worker, &downstream, &alarm, |_| Wish::Go).await;
+    let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, |_| Wish::Go).await;
+    // A request in progress shares the facts of its connection, and has a line of its own.
+    if let Err(error) = result
+        && Arc::strong_count(&downstream) == 1
+    {
+        let rest = connection.into_parts().map(|parts| parts.read_buf).unwrap_or_default();
+        unread::log(&error, &rest, worker, downstream.clone(), alarm.clone());
+    }
 }
 
 async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, group: Option<GroupId>, io: I)
@@ -188,17 +195,18 @@ where
         let is_worn_out = limits.keepalive_requests > 0 && asked >= limits.keepalive_requests;
         if is_leaving || is_worn_out { Wish::Finish } else { Wish::Go }
     };
-    drive(connection, worker, &downstream, &alarm, wish).await;
+    // What hyper makes no request of it answers stream by stream, and tells nobody.
+    let _ = drive(connection, worker, &downstream, &alarm, wish).await;
 }
 
-/// Drives a connection until it closes, its kind wants it closed, or the drain ends it.
+/// Drives a connection until it closes, its kind wants it closed, or the drain ends it; reports how it broke, if it did.
 async fn drive<C: Serving>(
     mut connection: Pin<&mut C>,
     worker: &Worker,
     downstream: &Downstream,
     alarm: &Alarm,
     mut wish: impl FnMut(&mut Context<'_>) -> Wish,
-) {
+) -> hyper::Result<()> {
     let draining = &worker.shared.draining;
     let mut drain = pin!(draining.cancelled());
     let mut is_watched = false;
@@ -231,12 +239,10 @@ async fn drive<C: Serving>(
         }
     })
     .await;
-    if let Err(error) = result {
-        if error.is_parse() {
-            worker.shared.stats.bad_requests.inc();
-        }
-        error_log::connection(&error, downstream);
+    if let Err(error) = &result {
+        error_log::connection(error, downstream);
     }
+    result
 }
 
 impl<I, S> Serving for http1::UpgradeableConnection<I, S>

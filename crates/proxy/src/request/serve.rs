@@ -62,7 +62,8 @@ pub(crate) async fn handle(
     attempt::proxy(exchange, group, upgrade).await
 }
 
-fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -> Record {
+/// What is known of a request that begins.
+pub(crate) fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -> Record {
     let started = worker.shared.clock.now();
     let scheme = match downstream.transport {
         Transport::Plain | Transport::PlainToTls => Scheme::Http,
@@ -73,6 +74,7 @@ fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -
     Record {
         serial,
         started,
+        unread: false,
         host: host(&parts.uri, &parts.headers),
         client: client.address,
         client_port: client.port,

@@ -77,6 +77,16 @@ pub fn render(template: &Template, view: &View<'_>, out: &mut Vec<u8>) {
 pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) -> Presence {
     let record = view.record;
     match variable {
+        Variable::Request
+        | Variable::RequestMethod
+        | Variable::RequestUri
+        | Variable::Uri
+        | Variable::DocumentUri
+        | Variable::ServerProtocol
+            if record.unread =>
+        {
+            return Presence::Missing;
+        }
         Variable::RequestUri => push(out, request_uri(record)),
         Variable::Uri | Variable::DocumentUri => normalise(record.uri.path(), out),
         Variable::Args | Variable::QueryString => return push_some(out, query(record)),
@@ -241,8 +251,11 @@ fn protocol(record: &Record) -> &'static str {
     }
 }
 
-/// Request line, header lines and body with their line ends.
+/// Request line, header lines and body with their line ends; 0, as nginx counts it, before a header line was read.
 fn request_length(record: &Record) -> u64 {
+    if record.unread {
+        return 0;
+    }
     let target = match (record.uri.scheme_str(), record.uri.authority()) {
         (Some(scheme), Some(authority)) => scheme.len() + 3 + authority.as_str().len(),
         _ => 0,

@@ -58,7 +58,6 @@ pub struct Group {
 
 /// The parameters of one `server` line.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)]
 pub struct Server {
     pub weight: u32,
     pub max_fails: u32,

@@ -281,7 +281,7 @@ fn copies(item: &Value, count: usize, schema: &Value) -> Value {
     (0..count).map(copy).collect()
 }
 
-#[allow(clippy::cast_possible_truncation)] // limits are whole and small
+#[expect(clippy::cast_possible_truncation, reason = "limits are whole and small")]
 fn whole(number: f64) -> Value {
     json!(number as i64)
 }
