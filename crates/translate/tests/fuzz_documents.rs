@@ -6,11 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use config::GroupId;
-use jiff::Timestamp;
 use proptest::prelude::*;
-use translate::document::{SourceFile, read};
-use translate::{Options, Translation, translate_documents};
+
+#[path = "common/holds.rs"]
+mod holds;
+
+use holds::whatever_stands_in;
 
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
@@ -93,41 +94,18 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
     }
 }
 
-fn holds(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    let lines = text.split(['\r', '\n']).count();
-    let documents = read(&[SourceFile { name: "fuzz.yaml".into(), text }]);
-    for diagnostic in &documents.diagnostics {
-        let at = diagnostic.location.as_ref().expect("every problem of a file has a place");
-        assert!(at.line >= 1 && at.line as usize <= lines + 1 && at.column >= 1, "{diagnostic}");
-        assert!(!diagnostic.message.is_empty());
-        assert!(!diagnostic.to_string().contains('\u{1b}'), "{diagnostic:?}");
-    }
-    for group in documents.objects.upstream_groups.values() {
-        let name = group.metadata.name.as_deref().expect("an object has a name");
-        assert!(!name.is_empty() && group.metadata.namespace.is_some());
-        assert!(!group.faults.is_empty() || (1..=256).contains(&group.spec.servers.len()));
-    }
-    let Translation { config, .. } = translate_documents(&documents, &Options::for_files(Timestamp::UNIX_EPOCH));
-    for faulty in documents.objects.upstream_groups.values().filter(|group| !group.faults.is_empty()) {
-        let meta = &faulty.metadata;
-        let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-        assert!(!config.groups.contains_key(&id), "{id} has errors and is used");
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        holds(&bytes);
+        whatever_stands_in(&bytes);
     }
 
     #[test]
     fn any_pieces(pieces in prop::collection::vec(0..PIECES.len(), 0..80)) {
         let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
-        holds(text.as_bytes());
+        whatever_stands_in(text.as_bytes());
     }
 
     #[test]
@@ -136,14 +114,14 @@ proptest! {
         for edit in &edits {
             apply(&mut bytes, edit);
         }
-        holds(&bytes);
+        whatever_stands_in(&bytes);
     }
 }
 
 #[test]
 fn a_terminal_is_told_nothing() {
-    holds(b"apiVersion: v1\nkind: Secret\nmetadata: {name: \"\\e[31m\", namespace: \"\\e\"}\n\"\\e[2J\": 1\n\"\\e[2J\": 2\n");
-    holds(b"apiVersion: \"\\e[31m\"\nkind: \"\\e[31m\"\n");
+    whatever_stands_in(b"apiVersion: v1\nkind: Secret\nmetadata: {name: \"\\e[31m\", namespace: \"\\e\"}\n\"\\e[2J\": 1\n\"\\e[2J\": 2\n");
+    whatever_stands_in(b"apiVersion: \"\\e[31m\"\nkind: \"\\e[31m\"\n");
 }
 
 #[test]
@@ -151,7 +129,7 @@ fn deep_nesting_is_refused() {
     for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "")] {
         for depth in [99, 101, 254, 300, 20_000] {
             let text = format!("apiVersion: v1\nkind: Service\nx:\n  {}1{}\n", open.repeat(depth), close.repeat(depth));
-            holds(text.as_bytes());
+            whatever_stands_in(text.as_bytes());
         }
     }
 }
@@ -162,7 +140,7 @@ fn many_keys_are_read_in_linear_time() {
     for key in 0..100_000 {
         writeln!(text, "  k{key}: YQ==").unwrap();
     }
-    holds(text.as_bytes());
+    whatever_stands_in(text.as_bytes());
 }
 
 #[test]
@@ -171,5 +149,5 @@ fn a_chain_of_aliases_stays_shallow_and_small() {
     for link in 1..2000 {
         writeln!(text, "a{link}: &a{link} {{x: *a{}}}", link - 1).unwrap();
     }
-    holds(text.as_bytes());
+    whatever_stands_in(text.as_bytes());
 }

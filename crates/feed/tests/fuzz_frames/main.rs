@@ -5,16 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use config::Millis;
-use feed::frames::{ClientFrame, ServerFrame};
-use feed::report::{History, Report};
-use feed::{Change, Event, LastGood, Scope, Subscriber, limits};
 use proptest::prelude::*;
 
+mod holds;
 #[path = "../support/mod.rs"]
 mod support;
-
-use support::{NOW, anyone, client, group, options, published, route};
 
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -101,61 +96,11 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
     }
 }
 
-/// A controller hears these bytes.
-fn heard_by_server(bytes: &[u8], cut: usize) {
-    let mut published = published([group("app", 1), route("a.example", "app")]);
-    let mut subscriber = Subscriber::new(options(), anyone(), NOW);
-    let (first, second) = bytes.split_at(cut % (bytes.len() + 1));
-    for piece in [first, second] {
-        let _ = subscriber.receive(piece, &published, NOW);
-        published.publish([Change::Put(group("app", piece.len() % 7))]);
-        let names = bytes.len() / 20 + 3;
-        assert!(subscriber.entries() <= 4 * names && subscriber.pending() <= limits::HELLO_LINE);
-        for _ in 0..4 * names + 100 {
-            let Some(line) = subscriber.poll(&published, NOW) else { break };
-            assert!(!matches!(ServerFrame::from_line(&line), Err(_) | Ok(ServerFrame::Unknown)));
-        }
-        assert_eq!(subscriber.poll(&published, NOW), None, "it does not end");
-    }
-}
-
-/// A data plane hears these bytes.
-fn heard_by_client(bytes: &[u8], cut: usize) {
-    let mut proxy = client("proxy-1", Scope::All);
-    proxy.connect(NOW);
-    let (first, second) = bytes.split_at(cut % (bytes.len() + 1));
-    for piece in [first, second] {
-        for event in proxy.receive(piece, NOW) {
-            match event {
-                Event::Commit(update) => proxy.applied(update.receipt),
-                Event::Violated(violation) => assert!(violation.to_string().len() < 1000 && proxy.deadline().is_none()),
-                Event::Welcomed { .. } | Event::Synced | Event::Leads(_) | Event::Bye { .. } => {}
-            }
-        }
-        assert!(proxy.entries() <= 2 * (bytes.len() / 20 + 1));
-        while let Some(line) = proxy.poll() {
-            assert!(!matches!(ClientFrame::from_line(&line), Err(_) | Ok(ClientFrame::Unknown)));
-            assert!(line.len() <= limits::CLIENT_LINE || line.starts_with(b"{\"hello\""));
-        }
-    }
-    // Whatever it took can be written down and read again.
-    let file = LastGood::encode(proxy.resources(), NOW);
-    let last = LastGood::decode(&file).unwrap();
-    assert!(last.skipped.is_empty());
-    let mut again = client("proxy-1", Scope::All);
-    again.restore(last.resources, Millis(0), NOW);
-    let config = proxy.config();
-    assert_eq!(again.config(), config::Config { certificates: [].into(), ..config });
-}
-
 fn heard(bytes: &[u8], cut: usize) {
-    heard_by_server(bytes, cut);
-    heard_by_client(bytes, cut);
-    let _ = LastGood::decode(bytes);
-    if let Ok(report) = Report::from_json(bytes, &anyone()) {
-        assert_eq!(Report::from_json(&report.to_json(), &anyone()).as_ref(), Ok(&report));
-        History::default().absorb(report);
-    }
+    holds::at_controller(bytes, cut);
+    holds::at_data_plane(bytes, cut);
+    holds::as_last_good(bytes);
+    holds::as_report(bytes);
 }
 
 proptest! {

@@ -1,0 +1,10 @@
+//! The last good configuration on a disk. Seeds: `crates/feed/tests/golden/v1`.
+#![no_main]
+
+#[path = "../../crates/feed/tests/fuzz_frames/holds.rs"]
+#[allow(dead_code, reason = "each target uses a part of it")]
+mod holds;
+#[path = "../../crates/feed/tests/support/mod.rs"]
+mod support;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holds::as_last_good(bytes));
