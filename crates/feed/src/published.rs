@@ -19,6 +19,8 @@ const LOG_LEAST: usize = 1024;
 #[derive(Debug)]
 pub struct Published {
     resources: BTreeMap<Arc<ResourceKey>, Encoded>,
+    /// See [`Change::Hold`].
+    held: BTreeSet<ResourceKey>,
     /// Counts publications that changed something. Zero: nothing was ever published, and nobody is told anything.
     sequence: u64,
     log: VecDeque<(u64, Arc<ResourceKey>)>,
@@ -45,6 +47,9 @@ pub enum Change {
     Put(Resource),
     /// A resource is gone.
     Delete(ResourceKey),
+    /// A resource is there and nobody knows its content (it is refused, and a controller that just started never saw the
+    /// version before): whoever has something under the name keeps it, and nobody is sent anything.
+    Hold(ResourceKey),
 }
 
 /// What a publication did.
@@ -101,6 +106,7 @@ impl Published {
     pub fn new(line_max: usize) -> Self {
         Self {
             resources: BTreeMap::new(),
+            held: BTreeSet::new(),
             sequence: 0,
             log: VecDeque::new(),
             forgotten: 0,
@@ -121,7 +127,15 @@ impl Published {
                     publication.refused.push(refused);
                     None
                 }),
-                Change::Delete(key) => self.resources.remove_entry(&key).map(|(key, _)| key),
+                Change::Delete(key) => {
+                    let held = self.held.take(&key).map(Arc::new);
+                    self.resources.remove_entry(&key).map(|(key, _)| key).or(held)
+                }
+                Change::Hold(key) => {
+                    self.resources.remove(&key);
+                    self.held.insert(key);
+                    None
+                }
             };
             if let Some(key) = changed {
                 publication.changed += 1;
@@ -190,6 +204,11 @@ impl Published {
         }
     }
 
+    /// Whether what subscribers have under this name is to stay, whatever it is.
+    pub(crate) fn is_held(&self, key: &ResourceKey) -> bool {
+        self.held.contains(key)
+    }
+
     pub(crate) fn interned(&self, key: &ResourceKey) -> Option<Arc<ResourceKey>> {
         self.resources.get_key_value(key).map(|(key, _)| key.clone())
     }
@@ -214,6 +233,7 @@ impl Published {
         if bytes > self.line_max {
             return Err(Unpublishable::TooLarge { key, bytes, max: self.line_max });
         }
+        self.held.remove(&key);
         let key = self.interned(&key).unwrap_or_else(|| Arc::new(key));
         self.resources.insert(key.clone(), encoded);
         Ok(Some(key))

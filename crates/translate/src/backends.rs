@@ -154,22 +154,21 @@ impl<'a> Backends<'a> {
             return Target::Unavailable { reason: message.into() };
         }
         let id = GroupId::new(namespace(&reading.located.metadata), &resource.name);
-        let verdict = self.groups.get(&id);
-        if verdict.is_some_and(|verdict| verdict.group.is_some()) {
-            return Target::Group(id);
-        }
-        let (message, hint) = if verdict.is_some() {
-            (format!("{} {id} is refused", api::KIND), MEND.to_owned())
-        } else {
-            let hint = self.nearest(&id).map(|near| format!("did you mean {near}?"));
-            (
-                format!("{} {id} does not exist", api::KIND),
-                hint.unwrap_or("create it in the Ingress's namespace".into()),
-            )
+        let (message, hint, target) = match self.groups.get(&id) {
+            Some(verdict) if verdict.group.is_some() => return Target::Group(id),
+            // A data plane may have it from before it was refused, and else answers as for any group it does not have.
+            Some(_) => (format!("{} {id} is refused", api::KIND), MEND.to_owned(), Target::Group(id)),
+            None => {
+                let message = format!("{} {id} does not exist", api::KIND);
+                let hint = self.nearest(&id).map(|near| format!("did you mean {near}?"));
+                let hint = hint.unwrap_or("create it in the Ingress's namespace".into());
+                let reason = message.as_str().into();
+                (message, hint, Target::Unavailable { reason })
+            }
         };
-        let said = Diagnostic::new(codes::GROUP_MISSING, Severity::Warning, message.clone());
+        let said = Diagnostic::new(codes::GROUP_MISSING, Severity::Warning, message);
         reading.say(said.field(format!("{field}.name")).hint(hint));
-        Target::Unavailable { reason: message.into() }
+        target
     }
 
     /// The group of an object of the same namespace whose name differs by one or two letters.

@@ -209,6 +209,11 @@ impl Translator {
         Translation { config: Config { groups, routes: Arc::new(Routes { hosts }), certificates }, diagnostics }
     }
 
+    /// Whether there is such an object and neither it nor a version before it can be used.
+    pub fn is_refused(&self, id: &GroupId) -> bool {
+        self.groups.get(id).is_some_and(|verdict| verdict.group.is_none())
+    }
+
     /// Reads one group again. Whether routes must be, too: they ask whether a group is there, is refused, or is not.
     fn judge(&mut self, id: GroupId, objects: &Objects, touched: &mut Touched) -> bool {
         let services = Services::new(objects, &self.slices, &self.options);

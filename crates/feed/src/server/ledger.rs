@@ -114,14 +114,16 @@ impl Ledger {
                 Some(_) => drop(self.round.routes.pop_first()),
                 None => {
                     let key = self.round.routes.pop_first()?;
-                    if self.sent.remove(&key).is_some() {
+                    if self.is_gone(&key, published) {
+                        self.sent.remove(&key);
                         return Some(del(key.to_string()));
                     }
                 }
             }
         }
         while let Some(key) = self.round.breaks.pop_last() {
-            if self.sent.remove(&key).is_some() {
+            if self.is_gone(&key, published) {
+                self.sent.remove(&key);
                 return Some(del(key.to_string()));
             }
         }
@@ -167,7 +169,7 @@ impl Ledger {
         self.round.breaks.remove(key);
         let differs = match self.wanted(key, published) {
             Some(encoded) => self.differs(key, encoded),
-            None => self.sent.contains_key(key),
+            None => self.is_gone(key, published),
         };
         if differs {
             self.due.insert(key.clone());
@@ -179,7 +181,7 @@ impl Ledger {
     fn look_at_everything(&mut self, published: &Published) {
         let visible = published.resources().filter(|(key, _)| self.view.sees(key));
         let changed = visible.filter(|(key, encoded)| self.differs(key, encoded)).map(|(key, _)| key);
-        let gone = self.sent.keys().filter(|key| self.wanted(key, published).is_none());
+        let gone = self.sent.keys().filter(|key| self.is_gone(key, published));
         self.due = changed.chain(gone).cloned().collect();
         self.round.breaks.clear();
     }
@@ -187,6 +189,12 @@ impl Ledger {
     /// What there is of a name, for this subscriber: the one way to look into the store.
     fn wanted<'a>(&self, key: &ResourceKey, published: &'a Published) -> Option<&'a Encoded> {
         if self.view.sees(key) { published.resource(key) } else { None }
+    }
+
+    /// Whether the subscriber has what there is no more, for it at least.
+    fn is_gone(&self, key: &ResourceKey, published: &Published) -> bool {
+        let stays = self.view.sees(key) && (published.resource(key).is_some() || published.is_held(key));
+        !stays && self.sent.contains_key(key)
     }
 
     fn differs(&self, key: &ResourceKey, encoded: &Encoded) -> bool {
