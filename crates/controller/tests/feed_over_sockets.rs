@@ -3,12 +3,14 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::Millis;
 use controller::lease::Leadership;
 use feed::frames::Leader;
 use feed::{Event, Scope};
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 
 use support::client::{get, post, text};
 use support::{Ca, Feed, group, tokens};
@@ -47,6 +49,22 @@ async fn nothing_but_signs_of_life_before_the_cluster_is_known() {
     feed.hub.publish([]);
     plane.synced().await;
     assert_eq!(plane.groups(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_quiet_cluster_gives_signs_of_life() {
+    let feed = Feed::beating(Millis(50)).await;
+    feed.hub.publish([group("shop", "app", 1)]);
+    let mut plane = feed.trust().subscribe(Some(&proxy()), "forebay/p-1", Scope::All).await;
+    plane.synced().await;
+    // Nothing else happens: nobody would be wrong to give up a controller that is silent.
+    let beats = async {
+        for _ in 0..5 {
+            let beat = plane.incoming.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(beat.starts_with(b"{\"beat\""), "{beat:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), beats).await.expect("signs of life");
 }
 
 #[tokio::test]

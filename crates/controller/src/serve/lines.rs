@@ -10,6 +10,7 @@ use bytes::Bytes;
 use config::{Millis, ResourceKey};
 use feed::{Received, Standing, Subscriber, Violation};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
@@ -24,6 +25,8 @@ pub(super) struct Stream {
     state: Mutex<State>,
     /// Cancelled when the response is over.
     pub closed: CancellationToken,
+    /// The body began to wait, so that [`Stream::deadline`] is another.
+    pub waits: Notify,
 }
 
 /// The body.
@@ -58,7 +61,7 @@ impl Stream {
     pub fn new(server: Arc<Server>, subscriber: Subscriber) -> Arc<Self> {
         let asking = Asking::No(server.clock.now());
         let state = State { subscriber, asking, sent: Sent::default(), refused: Vec::new() };
-        Arc::new(Self { server, state: Mutex::new(state), closed: CancellationToken::new() })
+        Arc::new(Self { server, state: Mutex::new(state), closed: CancellationToken::new(), waits: Notify::new() })
     }
 
     /// Looks at the machine.
@@ -143,6 +146,7 @@ impl Lines {
             None if state.subscriber.is_gone() => Poll::Ready(None),
             None => {
                 state.asking = Asking::Yes(cx.waker().clone());
+                self.0.waits.notify_one();
                 Poll::Pending
             }
         }

@@ -147,6 +147,8 @@ impl Attendant {
                     None => incoming = None,
                 },
                 _ = bell.changed() => stream.nudge(),
+                // Its next sign of life is due before anybody could call it stalled.
+                () = stream.waits.notified() => {}
                 again = ready(&mut recheck), if recheck.is_some() => {
                     recheck = None;
                     self.judge(again);

@@ -87,6 +87,16 @@ impl Feed {
     }
 
     pub async fn with(bounds: Bounds, terms: Terms) -> Self {
+        Self::with_options(bounds, terms, ServerOptions::default()).await
+    }
+
+    /// One that gives a sign of life this often.
+    pub async fn beating(beat: Millis) -> Self {
+        let options = ServerOptions { beat, ..ServerOptions::default() };
+        Self::with_options(Bounds::default(), Terms::default(), options).await
+    }
+
+    async fn with_options(bounds: Bounds, terms: Terms, options: ServerOptions) -> Self {
         let api = ApiServer::start().await;
         let clock = Clock::start();
         let policy = Policy::new(["forebay/forebay-proxy".parse().unwrap()]);
@@ -95,7 +105,7 @@ impl Feed {
         let reports = Reports::new(clock);
         let ours = Leadership { until: Some(Millis(u64::MAX)), leader: None };
         let (leadership, leads) = watch::channel(ours);
-        let options = ServerOptions { server: "controller-0".into(), ..ServerOptions::default() };
+        let options = ServerOptions { server: "controller-0".into(), ..options };
         let server = Server::new(Parts {
             hub: hub.clone(),
             tokens: tokens.clone(),
