@@ -7,7 +7,9 @@
 
 mod certificates;
 mod cluster;
+pub mod forebay;
 pub mod image;
+mod installed;
 mod kubectl;
 mod namespaces;
 mod node;
@@ -15,7 +17,9 @@ mod process;
 mod tools;
 mod wait;
 
-pub use cluster::{Cluster, Part};
+pub use cluster::{ADDRESS, Cluster, Part};
+pub use forebay::Forebay;
+pub use installed::{Installed, NAMESPACE};
 pub use kubectl::{Kubectl, Said};
 pub use namespaces::{Form, Namespaces};
 pub use process::Process;
