@@ -81,14 +81,8 @@ impl Forebay {
 
     /// Waits for a line of the log that contains `text`, and returns it.
     pub async fn logged(&self, text: &str) -> String {
-        self.logged_times(text, 1).await
-    }
-
-    /// Waits for the `count`th such line, and returns it.
-    pub async fn logged_times(&self, text: &str, count: usize) -> String {
-        let what = format!("{text:?} in the log, {count} times");
-        let nth = async || self.log().lines().filter(|line| line.contains(text)).nth(count - 1).map(str::to_owned);
-        until(&what, nth).await
+        let what = format!("{text:?} in the log");
+        until(&what, async || self.log().lines().find(|line| line.contains(text)).map(str::to_owned)).await
     }
 
     /// Sends a signal by name: `STOP`, `CONT`, `TERM`.
