@@ -6,7 +6,8 @@
 //!
 //! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's
 //! business. What is no different from what was handed over before is not handed over again. Standard input is read once.
-//! DNS names are followed, those of the last good set too while a newer one is refused.
+//! DNS names are followed, those of the last good set too while a newer one is refused. Time is a change, too: when a certificate
+//! becomes valid or expires, the files are read again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use proxy::ApplyError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 use translate::document::Documents;
 
@@ -40,6 +41,8 @@ pub struct Load {
     pub config: Config,
     /// Everything wrong or surprising.
     pub diagnostics: Vec<Diagnostic>,
+    /// The next moment at which the same files come to something else: the validity of a certificate changes.
+    pub until: Option<Timestamp>,
 }
 
 /// The files under watch. Dropping it ends the watch.
@@ -170,7 +173,7 @@ impl Source {
             let watching = (!self.is_stdin()).then(|| Watching::begin(&self.paths, &noticed));
             let documents = if self.is_stdin() { self.good.clone() } else { self.read().await };
             let load = self.resolved(&documents).await;
-            let gist = load.gist();
+            let (gist, until) = (load.gist(), load.until);
 
             let mut news = Vec::new();
             if load.is_refused() {
@@ -182,11 +185,11 @@ impl Source {
             }
             let insisted = occasion == Occasion::Asked && load.is_refused();
             if insisted || !news.is_empty() || !last.covers(&gist) {
-                last = gist;
                 news.push(load);
             } else if occasion == Occasion::Asked {
                 info!("asked to reload: the configuration has not changed");
             }
+            last = gist;
             for load in news {
                 if !load.is_refused() {
                     self.running = load.config.revision();
@@ -195,7 +198,7 @@ impl Source {
                     return;
                 }
             }
-            occasion = self.wait(&noticed).await;
+            occasion = self.wait(&noticed, until).await;
             if occasion == Occasion::Asked && self.is_stdin() {
                 warn!("asked to reload: standard input cannot be read again");
             }
@@ -225,11 +228,13 @@ impl Source {
     }
 
     /// Until something happened and then nothing for a while, or somebody asks.
-    async fn wait(&mut self, noticed: &Notify) -> Occasion {
+    async fn wait(&mut self, noticed: &Notify, until: Option<Timestamp>) -> Occasion {
+        let rest = until.map(|until| translate::look_again_in(until, Timestamp::now()));
         tokio::select! {
             () = self.asked.notified() => return Occasion::Asked,
             () = noticed.notified() => {}
             () = self.resolver.differs_from(&self.options.names) => {}
+            () = sleep(rest.unwrap_or_default()), if rest.is_some() => {}
         }
         let latest = Instant::now() + AT_MOST;
         loop {
@@ -303,7 +308,8 @@ fn judge(documents: &Documents, options: &translate::Options) -> Load {
     let translation = translate::translate_documents(documents, &options);
     let refusals = proxy::compile_check(&translation.config);
     let said = documents.diagnostics.iter().cloned().chain(translation.diagnostics);
-    Load { config: translation.config, diagnostics: said.chain(refusals.iter().map(not_in_force)).collect() }
+    let diagnostics = said.chain(refusals.iter().map(not_in_force)).collect();
+    Load { config: translation.config, diagnostics, until: translation.until }
 }
 
 fn dns_names(documents: &Documents) -> BTreeSet<Arc<str>> {

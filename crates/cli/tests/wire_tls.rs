@@ -205,8 +205,6 @@ async fn a_websocket_goes_through_tls() {
 #[tokio::test]
 async fn curl_speaks_every_version() {
     let rig = TlsRig::start(&[]).await;
-    let authority = rig.documents.beside("ca.pem");
-    std::fs::write(&authority, rig.authority.pem()).unwrap();
     let port = rig.forebay.https(0).port();
     for (flags, version) in [
         (&["--http1.1"][..], "1.1"),
@@ -216,7 +214,7 @@ async fn curl_speaks_every_version() {
     ] {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", " %{http_version} %{http_code}"]);
-        curl.arg("--cacert").arg(&authority).args(["--resolve", &format!("a.shop.example:{port}:127.0.0.1")]);
+        curl.arg("--cacert").arg(rig.authority.file()).args(["--resolve", &format!("a.shop.example:{port}:127.0.0.1")]);
         curl.args(["--data", "order=1"]).args(flags).arg(format!("https://a.shop.example:{port}/"));
         let output = tokio::task::spawn_blocking(move || curl.output().expect("curl")).await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

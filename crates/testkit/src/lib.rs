@@ -22,13 +22,14 @@ pub mod tls;
 pub mod upstream;
 
 pub use client::{Client, Response};
-pub use controller::{Authority, Controller};
+pub use controller::Controller;
 pub use dns::{Dns, Records};
 pub use gate::Gate;
 pub use message::{Head, Headers};
 pub use process::Forebay;
 pub use rig::Rig;
 pub use stream::{Address, Stream};
+pub use tls::Authority;
 pub use upstream::{Mode, Received, Upstream};
 
 /// How long a wait may last before the test fails: long enough for a loaded two-core machine, and never a measure of speed.

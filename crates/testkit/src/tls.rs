@@ -1,13 +1,14 @@
 //! Certificates and clients of TLS: an authority of the test's own, what it issued as a Secret, and a client that believes it
 //! alone.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs, pki_types::ServerName, version::TLS13,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -18,9 +19,11 @@ pub const H2: &str = "h2";
 /// ALPN of HTTP/1.1.
 pub const HTTP1: &str = "http/1.1";
 
-/// Issues certificates.
+/// Issues certificates; its own is in a file.
+#[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: TempDir,
 }
 
 /// A certificate and its key, PEM.
@@ -34,15 +37,18 @@ impl Authority {
     /// A new one.
     ///
     /// # Panics
-    /// When no key can be made.
-    #[expect(clippy::new_without_default, reason = "it makes a key")]
+    /// When no key or no file can be made.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no name is a good list of names");
         // Certificates whose issuer has their own name pass for self-signed.
         params.distinguished_name.push(DnType::CommonName, "the test's authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        Self { issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate of its own") }
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate of its own");
+        let dir = tempfile::Builder::new().prefix("forebay-ca-").tempdir().expect("a temporary directory");
+        std::fs::write(dir.path().join("ca.crt"), issuer.pem()).expect("a file is written");
+        Self { issuer, dir }
     }
 
     /// Issues a certificate for these names.
@@ -50,11 +56,29 @@ impl Authority {
     /// # Panics
     /// When a name is none.
     pub fn issue(&self, names: &[&str]) -> Pair {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(names).expect("names");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let (certificate, key) = self.sign(&params(names));
         Pair { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Issues one that expires then.
+    ///
+    /// # Panics
+    /// When a name is none.
+    pub fn issue_until(&self, names: &[&str], expiry: SystemTime) -> Pair {
+        let mut params = params(names);
+        params.not_after = expiry.into();
+        let (certificate, key) = self.sign(&params);
+        Pair { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    pub(crate) fn sign(&self, params: &CertificateParams) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
+    }
+
+    /// Its own certificate, PEM, in a file.
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
     }
 
     /// Its own certificate, PEM.
@@ -95,6 +119,10 @@ impl Pair {
             "stringData": {"tls.crt": self.chain, "tls.key": self.key},
         })
     }
+}
+
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names")
 }
 
 /// Connects to `address` and asks for `host`; the certificate must be good for it.

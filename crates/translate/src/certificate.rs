@@ -2,8 +2,10 @@
 //!
 //! The checks are those of the TLS library that will serve them. Nothing said here repeats a byte of a key.
 
+use std::time::Duration;
+
 use config::HostPattern;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
@@ -84,6 +86,16 @@ impl Leaf {
         }
     }
 
+    /// The next moment after `now` at which [`Self::validity`] is another.
+    pub fn changes_after(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.validity(now) {
+            Validity::Early(from) => Some(from),
+            // It is valid through that second (RFC 5280 section 4.1.2.5).
+            Validity::Valid => self.not_after.checked_add(SignedDuration::from_secs(1)).ok(),
+            Validity::Expired(_) => None,
+        }
+    }
+
     /// Whether a client that asks for such a host would accept it. Nobody asks for [`HostPattern::Any`].
     pub fn covers(&self, host: &HostPattern) -> bool {
         let wildcard = |suffix: &str| self.names.iter().any(|name| name.strip_prefix("*.") == Some(suffix));
@@ -101,6 +113,13 @@ impl Leaf {
     pub fn names(&self) -> &[String] {
         &self.names
     }
+}
+
+/// How long after `now` it is time to look whether `until` has come: at most an hour, because clocks are set and machines
+/// sleep; at least a second.
+pub fn look_again_in(until: Timestamp, now: Timestamp) -> Duration {
+    let rest = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    rest.clamp(Duration::from_secs(1), Duration::from_hours(1))
 }
 
 /// The key library of every check here.

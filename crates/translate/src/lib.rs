@@ -38,6 +38,7 @@ use config::{Address, Config, Diagnostic};
 use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
+pub use certificate::look_again_in;
 pub use classes::CONTROLLER;
 pub use document::{Documents, Located, Objects, Store};
 pub use names::{Names, dns_names};
@@ -90,6 +91,8 @@ pub struct Translation {
     pub config: Config,
     /// What was wrong or may surprise, ordered by object and field.
     pub diagnostics: Vec<Diagnostic>,
+    /// The next moment at which the validity of a certificate changes, and with it what is said.
+    pub until: Option<Timestamp>,
 }
 
 impl LocalAddresses {
@@ -130,12 +133,15 @@ pub fn translate(objects: &Objects, options: &Options) -> Translation {
 
 /// As [`translate`], for documents: what is wrong with those that are refused is said, too, as far as they can be read.
 pub fn translate_documents(documents: &Documents, options: &Options) -> Translation {
-    let Translation { config, mut diagnostics } = translate(&documents.objects, options);
+    let Translation { config, mut diagnostics, mut until } = translate(&documents.objects, options);
     for layer in &documents.apart {
         let about = layer.references();
-        let said = translate(&documents.objects.with(layer), options).diagnostics;
-        diagnostics.extend(said.into_iter().filter(|said| said.object.as_ref().is_some_and(|of| about.contains(of))));
+        let layered = translate(&documents.objects.with(layer), options);
+        until = until.into_iter().chain(layered.until).min();
+        diagnostics.extend(
+            layered.diagnostics.into_iter().filter(|said| said.object.as_ref().is_some_and(|of| about.contains(of))),
+        );
     }
     report::sort(&mut diagnostics);
-    Translation { config, diagnostics }
+    Translation { config, diagnostics, until }
 }

@@ -149,6 +149,11 @@ impl<'o> Certificates<'o> {
         }
     }
 
+    /// The next moment at which one of them becomes valid or expires, and something else is said.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.read.values().flatten().filter_map(|pair| pair.leaf.changes_after(self.now)).min()
+    }
+
     /// Every certificate that a host got.
     pub fn finish(self) -> BTreeMap<CertificateId, Arc<Certificate>> {
         let mut hosts: BTreeMap<CertificateId, Vec<HostPattern>> = BTreeMap::new();

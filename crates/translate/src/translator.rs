@@ -12,6 +12,7 @@ use config::{
     Certificate, CertificateId, Config, Diagnostic, Group, GroupId, HostPattern, HostRoutes, ObjectRef, Resource,
     ResourceKey, Routes,
 };
+use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::backends::{Backends, Needs};
@@ -74,6 +75,8 @@ struct Routing {
     good: Store<Ingress>,
     needs: Needs,
     said: BTreeMap<ObjectRef, Vec<Diagnostic>>,
+    /// When the validity of a certificate changes.
+    until: Option<Timestamp>,
 }
 
 impl Changed {
@@ -156,6 +159,22 @@ impl Translator {
         self.update(objects, &Changed { groups, ..Changed::default() })
     }
 
+    /// Takes the present, and reads the routes again if the validity of a certificate has changed.
+    pub fn advance(&mut self, now: Timestamp, objects: &Objects) -> Touched {
+        self.options.now = now;
+        self.update(objects, &Changed { routes: self.is_outdated(now), ..Changed::default() })
+    }
+
+    /// Whether the validity of a certificate has changed by `now`.
+    pub fn is_outdated(&self, now: Timestamp) -> bool {
+        self.until().is_some_and(|until| until <= now)
+    }
+
+    /// The next moment at which the validity of a certificate changes; [`crate::look_again_in`] says how to wait for it.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.routing.until
+    }
+
     /// The DNS names that groups use, in the versions judged and in those in force.
     pub fn names(&self) -> BTreeSet<Arc<str>> {
         self.groups.values().flat_map(|verdict| &verdict.names).cloned().collect()
@@ -206,7 +225,8 @@ impl Translator {
         let mut diagnostics: Vec<_> = said.cloned().collect();
         report::sort(&mut diagnostics);
         let certificates = self.routing.certificates.clone();
-        Translation { config: Config { groups, routes: Arc::new(Routes { hosts }), certificates }, diagnostics }
+        let config = Config { groups, routes: Arc::new(Routes { hosts }), certificates };
+        Translation { config, diagnostics, until: self.until() }
     }
 
     /// Whether there is such an object and neither it nor a version before it can be used.
@@ -257,8 +277,8 @@ impl Translator {
             said.entry(diagnostic.object.clone()).or_default().push(diagnostic);
         }
         let said = said.into_iter().filter_map(|(object, said)| Some((object?, said))).collect();
-        let certificates = certificates.finish();
-        let next = Routing { hosts, certificates, served, good, needs: backends.into_needs(), said };
+        let (until, certificates) = (certificates.until(), certificates.finish());
+        let next = Routing { hosts, certificates, served, good, needs: backends.into_needs(), said, until };
         let last = std::mem::replace(&mut self.routing, next);
         let notes = std::mem::take(&mut self.notes);
 

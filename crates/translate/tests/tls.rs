@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{NOW, objects, said};
 use config::Certificate;
 use jiff::{Timestamp, ToSpan as _};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use translate::{Options, Translation, translate};
+use translate::{Changed, Options, Touched, Translation, Translator, look_again_in, translate};
 
 /// A certificate for these names that is valid for a day around [`NOW`], and its key, both PEM.
 fn pair(names: &[&str]) -> (String, String) {
@@ -242,4 +244,32 @@ fn string_data_precedes_data() {
     let entry = json!([{"hosts": ["a.example"], "secretName": "both"}]);
     let translation = of(&[both, ingress("web", &["a.example"], &entry)]);
     assert_eq!(translation.config.certificates.values().next().unwrap().key.pem(), ours.1);
+}
+
+/// What stays true until a moment is said to, and what is kept up to date past it says what is read anew then.
+#[test]
+fn time_alone_changes_what_is_said() {
+    let entry = json!([{"hosts": ["a.example"], "secretName": "a"}]);
+    let documents = [secret("a", &pair(&["a.example"])), ingress("web", &["a.example"], &entry)];
+    let objects = objects(&documents.map(|document| document.to_string()).join("\n---\n"));
+    let mut translator = Translator::new(Options::for_files(NOW - 240.hours()));
+    translator.update(&objects, &Changed::everything(&objects));
+    let name = ("default".into(), "web".into());
+    let mut seen = Vec::new();
+    while let Some(until) = translator.until() {
+        assert!(!translator.is_outdated(until - 1.nanosecond()) && translator.is_outdated(until));
+        let before = translator.advance(until - 1.nanosecond(), &objects);
+        assert_eq!(before, Touched::default(), "nothing changes before {until}");
+        let touched = translator.advance(until, &objects);
+        assert_eq!((touched.ingresses.len(), touched.resources.len()), (1, 0));
+        let anew = translate(&objects, &Options::for_files(until));
+        assert_eq!(translator.translation().diagnostics, anew.diagnostics);
+        let said = translator.said_of_ingress(&name).unwrap();
+        seen.push((until.to_string(), said.iter().filter(|said| said.code == "FB4012").count()));
+    }
+    assert_eq!(seen, [("2026-11-21T00:00:00Z".to_owned(), 0), ("2026-11-24T00:00:01Z".to_owned(), 1)]);
+    let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+    for (until, rest) in [(NOW + 240.hours(), hour), (NOW + 90.seconds(), 90 * second), (NOW - 1.hour(), second)] {
+        assert_eq!(look_again_in(until, NOW), rest);
+    }
 }

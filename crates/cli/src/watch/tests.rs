@@ -178,3 +178,21 @@ async fn nothing_is_lost_before_the_watch_begins() {
     let mut watched = Watched { files: source.watch() };
     assert_eq!(watched.groups().await, ["two"]);
 }
+
+/// Nothing happens to the files: time passes. A machine that takes the whole time for the first reading says it at once.
+#[tokio::test]
+async fn a_certificate_expires() {
+    let dir = TempDir::new().unwrap();
+    let expiry = Timestamp::now() + Duration::from_secs(3);
+    let secret = testkit::Authority::new().issue_until(&["shop.example"], expiry.into()).secret("shop");
+    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop}\n\
+                   spec: {tls: [{hosts: [shop.example], secretName: shop}], rules: [{host: shop.example}]}\n";
+    fs::write(dir.path().join("shop.yaml"), format!("{ingress}---\n{secret}\n")).unwrap();
+    let (mut load, source) = opened(dir.path()).await;
+    let mut watched = Watched { files: source.watch() };
+    let certificates = load.config.certificates.len();
+    while load.diagnostics.iter().all(|diagnostic| diagnostic.code != "FB4012") {
+        load = watched.next().await;
+    }
+    assert_eq!((certificates, load.config.certificates.len(), load.until), (1, 1, None), "{:?}", load.diagnostics);
+}

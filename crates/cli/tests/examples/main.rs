@@ -6,7 +6,7 @@ mod running;
 use std::{collections::BTreeMap, time::Duration};
 
 use running::Example;
-use testkit::{Client, Mode, patiently};
+use testkit::{Authority, Client, Forebay, Mode, http2::Http2, patiently, tls as wire};
 
 fn count(names: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
@@ -238,4 +238,23 @@ async fn drain() {
     let moved = example.get("/", "Cookie: route=c\r\n").await;
     assert_eq!(moved.text(), "one");
     assert!(moved.header("set-cookie").is_some_and(|cookie| cookie.starts_with("route=a")), "{:?}", moved.head);
+}
+
+/// Its README makes a Secret; here the test's own authority does.
+#[tokio::test]
+async fn tls() {
+    let (config, servers) = running::lay_out("tls").await;
+    let authority = Authority::new();
+    let secret = authority.issue(&["shop.example"]).secret("shop").to_string();
+    std::fs::write(config.path().join("secret.yaml"), secret).unwrap();
+    let forebay = Forebay::run(env!("CARGO_BIN_EXE_forebay"), config.path()).listen_tls().start().await;
+    let client = authority.client(&[wire::H2, wire::HTTP1]);
+    let mut http2 = Http2::connect(forebay.https(0), "shop.example", &client).await.unwrap();
+    for server in &servers {
+        let answer = http2.get("https://shop.example/").await;
+        assert_eq!((answer.status, &*answer.body), (200, server.name().as_bytes()));
+        assert_eq!(server.request(1).await.header("x-forwarded-proto"), Some("https"));
+    }
+    let refused = wire::connect(forebay.https(0), "other.example", &client).await.unwrap_err();
+    assert!(refused.to_string().contains("UnrecognisedName"), "{refused}");
 }

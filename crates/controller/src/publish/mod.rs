@@ -1,7 +1,8 @@
 //! From what changed to what data planes are told and what status is made of.
 //!
 //! One task owns the index and the translation. It applies what watches saw as it comes and publishes at the pace of
-//! [`Pace`]; before every kind is known it publishes nothing, because what it did not see yet would look deleted.
+//! [`Pace`]; before every kind is known it publishes nothing, because what it did not see yet would look deleted. Time is a
+//! change, too: when a certificate becomes valid or expires, its Ingresses are judged again.
 
 mod pace;
 
@@ -13,9 +14,9 @@ use feed::{Change, Publication};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
-use translate::{Name, Names, Touched, Translator, dns_names};
+use translate::{Name, Names, Touched, Translator, dns_names, look_again_in};
 
 use crate::clock::Clock;
 use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
@@ -69,6 +70,7 @@ impl Publisher {
         let (mut pace, mut batch) = (Pace::default(), Vec::new());
         loop {
             let due = pace.due().map(|due| clock.instant(due));
+            let rest = self.parts.translator.until().map(|until| look_again_in(until, clock.wall()));
             tokio::select! {
                 biased;
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -91,13 +93,18 @@ impl Publisher {
                     for step in batch.drain(..) {
                         step(&mut self.parts.index);
                     }
-                    if self.is_due() {
+                    if self.is_due(clock.wall()) {
                         pace.changed(clock.now());
                     }
                 }
                 () = resolver.differs_from(&self.parts.translator.options.names), if self.names.is_none() => {
                     self.names = Some(resolver.known());
-                    if self.is_due() {
+                    if self.is_due(clock.wall()) {
+                        pace.changed(clock.now());
+                    }
+                }
+                () = sleep(rest.unwrap_or_default()), if rest.is_some() => {
+                    if self.is_due(clock.wall()) {
                         pace.changed(clock.now());
                     }
                 }
@@ -111,14 +118,15 @@ impl Publisher {
     }
 
     /// Whether there is something to publish and it may be published.
-    fn is_due(&self) -> bool {
-        self.parts.index.awaited().is_empty()
-            && (self.parts.index.has_news() || self.names.is_some() || !*self.ready.borrow())
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Parts { index, translator, .. } = &self.parts;
+        let is_news = || index.has_news() || self.names.is_some() || translator.is_outdated(now);
+        index.awaited().is_empty() && (!*self.ready.borrow() || is_news())
     }
 
     /// Publishes what changed, if every kind is known. `now` is for the validity of certificates.
     pub fn publish(&mut self, now: Timestamp) {
-        if !self.is_due() {
+        if !self.is_due(now) {
             return;
         }
         let Parts { index, translator, hub, facts, metrics, secrets } = &mut self.parts;
@@ -132,8 +140,8 @@ impl Publisher {
             }
         }
         let news = index.take_news();
-        translator.options.now = now;
-        let mut touched = translator.update(index.objects(), &news.translate);
+        let mut touched = translator.advance(now, index.objects());
+        touched.extend(translator.update(index.objects(), &news.translate));
         if let Some(names) = self.names.take() {
             touched.extend(translator.resolve(names, index.objects()));
         }

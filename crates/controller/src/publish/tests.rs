@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use api::UpstreamGroup;
 use feed::Changes;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::Event;
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -96,6 +98,47 @@ fn equal_content_and_our_own_status_are_not_published() {
     assert_eq!(hub.read(feed::Published::sequence), 1);
     assert_eq!(facts_of(&facts).status.unwrap().observed_generation, Some(1));
     assert_eq!(facts.take_dirty().groups.len(), 1);
+}
+
+/// Nothing happens in the cluster: time passes.
+#[test]
+fn a_certificate_that_expires_is_said_against_its_ingress() {
+    let parts = parts(Index::default());
+    let facts = parts.facts.clone();
+    let (mut publisher, _ready) = Publisher::new(parts);
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["a.example".into()]).unwrap();
+    let bytes = |text: String| ByteString(text.into_bytes());
+    apply::<IngressClass>(json!({
+        "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
+    }))(publisher.index());
+    apply::<Ingress>(json!({
+        "metadata": {"namespace": "shop", "name": "web", "uid": "i"},
+        "spec": {
+            "ingressClassName": "forebay",
+            "tls": [{"hosts": ["a.example"], "secretName": "tls"}],
+            "rules": [{"host": "a.example"}],
+        },
+    }))(publisher.index());
+    let now = "2026-11-22T10:00:00Z".parse().unwrap();
+    // Content of a Secret that nothing names is not kept.
+    publisher.publish(now);
+    apply::<Secret>(json!({
+        "metadata": {"namespace": "shop", "name": "tls"},
+        "type": "kubernetes.io/tls",
+        "data": {"tls.crt": bytes(cert.pem()), "tls.key": bytes(signing_key.serialize_pem())},
+    }))(publisher.index());
+    publisher.publish(now);
+    let said = || {
+        let is_said = |one: &Arc<IngressFacts>| one.diagnostics.iter().any(|said| said.code == "FB4012");
+        facts.read(|board| board.ingresses.values().filter(|one| is_said(one)).count())
+    };
+    assert_eq!(said(), 0);
+    facts.take_dirty();
+    let until = publisher.parts.translator.until().unwrap();
+    assert!(publisher.is_due(until) && !publisher.is_due(now));
+    publisher.publish(until);
+    assert_eq!(said(), 1);
+    assert_eq!(facts.take_dirty().ingresses.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

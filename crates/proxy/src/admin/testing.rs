@@ -32,7 +32,7 @@ impl Fixed {
 
     pub(crate) fn apply(&self, groups: impl IntoIterator<Item = Arc<GroupView>>) {
         self.snapshot.store(Some(Arc::new(Snapshot {
-            certificates: crate::tls::Certificates::default(),
+            certificates: crate::tls::Certificates::sample(1_800_000_000),
             revision: Config::default().revision(),
             source: "examples/quickstart".into(),
             applied: Moment::from(testing::START),

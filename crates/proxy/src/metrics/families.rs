@@ -112,6 +112,8 @@ families! {
         "Sets of documents read or commits received, by what became of them: applied or refused.";
     CONFIG_LAST_SUCCESSFUL = Gauge "forebay_config_last_reload_successful" []
         "1 if the last of them was applied, 0 if it was refused.";
+    CERTIFICATE_EXPIRY = Gauge "forebay_certificate_expiry_timestamp_seconds" [namespace, name]
+        "When a certificate that TLS listeners present expires, seconds since the epoch; by its Secret.";
     FEED_CONTROLLER_INFO = Gauge "forebay_feed_controller_info" [controller, address]
         "1; the controller that is connected, as --controller names it, and the one of its addresses.";
     FEED_SYNCED = Gauge "forebay_feed_synced" []

@@ -46,6 +46,10 @@ pub(super) fn collect_config(sheet: &mut Sheet, snapshot: Option<&Snapshot>, sta
     if let Some(snapshot) = snapshot {
         sheet.gauge(&family::CONFIG_INFO, &[&[("revision", &snapshot.revision.to_string())]], 1.0);
         sheet.gauge(&family::CONFIG_APPLIED, &[], seconds(snapshot.applied.micros()));
+        for (id, expiry) in snapshot.certificates.expiries() {
+            let labels = [("namespace", id.namespace()), ("name", id.name())];
+            sheet.gauge(&family::CERTIFICATE_EXPIRY, &[&labels], float(u64::try_from(expiry).unwrap_or(0)));
+        }
     }
     if let Some(age) = snapshot.and_then(|_| status.age(now)) {
         sheet.gauge(&family::CONFIG_AGE, &[], age.as_secs_f64());

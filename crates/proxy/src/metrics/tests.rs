@@ -67,6 +67,8 @@ fn what_was_counted_is_shown() {
     let active = [&group[..], &[r#"tier="Primary""#]].concat();
     assert_eq!(find("forebay_upstream_active_tier", &active), Some(1.0));
     assert_eq!(value(&text, "forebay_config_last_reload_successful", ""), Some(0.0));
+    let certificate = r#"namespace="shop",name="tls""#;
+    assert_eq!(value(&text, "forebay_certificate_expiry_timestamp_seconds", certificate), Some(1.8e9));
     assert_eq!(value(&text, "forebay_config_reloads_total", r#"result="refused""#), Some(1.0));
     assert!(text.contains("process_open_fds"));
 }
@@ -96,7 +98,7 @@ fn a_large_group_has_a_bounded_number_of_series() {
     assert_eq!(format!("{}", other.2), "44");
     // The bound that docs/metrics.md prints, without the 7 series of the process collector.
     let ours = samples(&text).iter().filter(|(name, ..)| name.starts_with("forebay_")).count();
-    assert_eq!(ours, 27 + 43 + MAX_SERVERS * 23 + 22);
+    assert_eq!(ours, 27 + 1 + 43 + MAX_SERVERS * 23 + 22);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Every certificate, ready for handshakes.
 #[derive(Default)]
@@ -31,13 +32,20 @@ pub enum CertificateError {
     /// The library refuses it.
     #[error("it cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
+    /// It does not say until when it is valid.
+    #[error("it is no X.509 certificate: {0}")]
+    X509(String),
 }
 
 /// A certificate with what was made of it, to be shared while it does not change.
 struct Loaded {
     source: Arc<Certificate>,
     server: Arc<ServerConfig>,
+    expiry: Expiry,
 }
+
+/// When a certificate expires: seconds since the epoch (`notAfter`, RFC 5280 section 4.1.2.5).
+type Expiry = i64;
 
 /// Whether a certificate could be served: what a data plane asks before it acknowledges one.
 pub fn certificate_check(certificate: &Certificate) -> Result<(), CertificateError> {
@@ -58,10 +66,10 @@ impl Certificates {
             let known = last.loaded.get(id);
             let is_same =
                 |loaded: &&Loaded| loaded.source.chain == certificate.chain && loaded.source.key == certificate.key;
-            let server = match known.filter(is_same) {
-                Some(loaded) => loaded.server.clone(),
+            let (server, expiry) = match known.filter(is_same) {
+                Some(loaded) => (loaded.server.clone(), loaded.expiry),
                 None => match certified(certificate, base.crypto_provider()) {
-                    Ok(key) => serving(base, key),
+                    Ok((key, expiry)) => (serving(base, key), expiry),
                     Err(error) => {
                         refused.push((id.clone(), error));
                         let Some(loaded) = known else { continue };
@@ -72,7 +80,7 @@ impl Certificates {
                 },
             };
             next.present(&certificate.hosts, &server);
-            next.loaded.insert(id.clone(), Loaded { source: certificate.clone(), server });
+            next.loaded.insert(id.clone(), Loaded { source: certificate.clone(), server, expiry });
         }
         (next, refused)
     }
@@ -80,6 +88,11 @@ impl Certificates {
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
         self.loaded.is_empty()
+    }
+
+    /// When each of them expires, in seconds since the epoch.
+    pub fn expiries(&self) -> impl Iterator<Item = (&CertificateId, Expiry)> {
+        self.loaded.iter().map(|(id, loaded)| (id, loaded.expiry))
     }
 
     /// What a client that asks for `host` (RFC 6066 section 3), or for none, is answered with.
@@ -111,7 +124,8 @@ impl Certificates {
 
 impl Clone for Loaded {
     fn clone(&self) -> Self {
-        Self { source: self.source.clone(), server: self.server.clone() }
+        let Self { source, server, expiry } = self;
+        Self { source: source.clone(), server: server.clone(), expiry: *expiry }
     }
 }
 
@@ -128,11 +142,26 @@ fn serving(base: &ServerConfig, key: CertifiedKey) -> Arc<ServerConfig> {
     Arc::new(server)
 }
 
-fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+fn certified(certificate: &Certificate, provider: &CryptoProvider) -> Result<(CertifiedKey, Expiry), CertificateError> {
     let refuse = |error: pem::Error| CertificateError::Pem(error.to_string());
     let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).collect::<Result<Vec<_>, _>>();
     let key = PrivateKeyDer::from_pem_slice(certificate.key.pem().as_bytes()).map_err(refuse)?;
-    Ok(CertifiedKey::from_der(chain.map_err(refuse)?, key, provider)?)
+    let certified = CertifiedKey::from_der(chain.map_err(refuse)?, key, provider)?;
+    let (_, leaf) = X509Certificate::from_der(certified.end_entity_cert()?)
+        .map_err(|error| CertificateError::X509(error.to_string()))?;
+    let expiry = leaf.validity().not_after.timestamp();
+    Ok((certified, expiry))
+}
+
+#[cfg(test)]
+impl Certificates {
+    /// One certificate, `shop/tls`, which expires at this moment.
+    pub(crate) fn sample(expiry: Expiry) -> Self {
+        let server = Arc::new(crate::tls::base().expect("the library has its own algorithms"));
+        let (chain, key, hosts) = ("".into(), config::PrivateKey::new(""), Vec::new());
+        let loaded = Loaded { source: Arc::new(Certificate { chain, key, hosts }), server, expiry };
+        Self { loaded: BTreeMap::from([(CertificateId::new("shop", "tls"), loaded)]), ..Self::default() }
+    }
 }
 
 #[cfg(test)]
@@ -195,5 +224,8 @@ mod tests {
         assert!(same("two.example", "two.example"), "the last good one is gone");
         assert!(second.find(Some("one.example")).is_none());
         assert_eq!(format!("{second:?}"), r#"{"shop/one", "shop/two"}"#);
+        // rcgen: until 4096-01-01.
+        let expiries: Vec<_> = second.expiries().map(|(id, expiry)| (id.name(), expiry)).collect();
+        assert_eq!(expiries, [("one", 67_090_118_400), ("two", 67_090_118_400)]);
     }
 }

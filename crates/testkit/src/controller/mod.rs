@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::patiently;
+use crate::tls::Authority;
 
-pub use authority::{Authority, Flaw};
+pub use authority::Flaw;
 
 /// A running controller. Dropping it closes everything.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Controller {
         let shared = Arc::new(Shared {
             address: listener.local_addr().expect("an address"),
             name: name.into(),
-            tls: Mutex::new(authority.server(Flaw::None)),
+            tls: Mutex::new(authority::server(authority, Flaw::None)),
             manner: Mutex::new(Manner::Serve),
             published: Mutex::new(Published::default()),
             bye: watch::Sender::new(None),
@@ -136,7 +137,7 @@ impl Controller {
 
     /// Shows another certificate to those who come from now on.
     pub fn certify(&self, authority: &Authority, flaw: Flaw) {
-        *self.shared.tls.lock() = authority.server(flaw);
+        *self.shared.tls.lock() = authority::server(authority, flaw);
     }
 
     /// Says goodbye to all who are connected.
