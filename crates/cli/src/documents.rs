@@ -59,6 +59,11 @@ pub fn find(paths: &[PathBuf]) -> Found {
 
 /// Reads every document behind `paths`. Never fails: what is wrong is among the diagnostics.
 pub fn read(paths: &[PathBuf]) -> Documents {
+    read_in(paths, "default")
+}
+
+/// As [`read`]; objects that name no namespace are in `namespace`.
+pub fn read_in(paths: &[PathBuf], namespace: &str) -> Documents {
     let Found { files, mut diagnostics } = find(paths);
     let mut sources = Vec::new();
     for path in &files {
@@ -74,7 +79,7 @@ pub fn read(paths: &[PathBuf]) -> Documents {
             },
         }
     }
-    let mut documents = document::read(&sources);
+    let mut documents = document::read_in(&sources, namespace);
     diagnostics.append(&mut documents.diagnostics);
     // Where reading failed, that is what is wrong.
     let is_read = diagnostics.iter().all(|diagnostic| diagnostic.severity < Severity::Error);

@@ -302,7 +302,8 @@ fn add_links(path: &Path, directories: &mut BTreeSet<PathBuf>) {
     }
 }
 
-fn judge(documents: &Documents, options: &translate::Options) -> Load {
+/// What documents come to, and what is wrong with them.
+pub fn judge(documents: &Documents, options: &translate::Options) -> Load {
     // The present is read here, each time anew.
     let options = translate::Options { now: Timestamp::now(), ..options.clone() };
     let translation = translate::translate_documents(documents, &options);

@@ -84,6 +84,29 @@ fn what_cannot_be_read_or_understood_exits_2() {
 }
 
 #[test]
+fn a_cluster_that_cannot_be_reached_exits_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    // Nobody listens where a listener was bound and closed.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": format!("http://{address}")}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+    });
+    fs::write(&path, config.to_string()).unwrap();
+    let output = forebay(&["check", "--cluster", "--kubeconfig", path.to_str().unwrap()], "");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), ""), "{said}");
+    assert!(said.contains("cannot list UpstreamGroup everywhere: the API server cannot be reached: "), "{said}");
+    let output = forebay(&["check", "--cluster", "--kubeconfig", "/nowhere"], "");
+    assert_eq!(output.status.code(), Some(2));
+    // What is asked of a cluster alone.
+    assert_eq!(forebay(&["check", "--namespace", "shop", "-"], GOOD).status.code(), Some(2));
+}
+
+#[test]
 fn files_and_directories_are_checked_together() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), GOOD).unwrap();

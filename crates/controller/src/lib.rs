@@ -3,7 +3,8 @@
 //!
 //! Every replica watches, translates and serves the feed; the Lease only decides who writes status and events. [`hub`] is
 //! where what is computed meets who sends it, [`facts`] where what was found meets who writes about it. [`names`] follows the
-//! DNS names that objects use, in a cluster and for files alike. [`runtime`] puts everything together.
+//! DNS names that objects use, in a cluster and for files alike. [`listing`] looks at a cluster once. [`runtime`] puts
+//! everything together.
 
 pub mod admin;
 pub mod ca;
@@ -16,6 +17,7 @@ pub mod hub;
 pub mod identity;
 pub mod index;
 pub mod lease;
+pub mod listing;
 pub mod metrics;
 pub mod names;
 pub mod publish;

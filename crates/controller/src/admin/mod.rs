@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::metrics;
+use crate::publish::Readiness;
 use crate::serve::Server;
 
 /// Connections served at a time; more wait to be accepted.
@@ -36,8 +37,8 @@ type Answer = Response<Full<Bytes>>;
 
 /// What the interface shows.
 pub struct Admin {
-    /// Whether the cluster is known and published.
-    pub ready: watch::Receiver<bool>,
+    /// How far the cluster is known.
+    pub readiness: watch::Receiver<Readiness>,
     /// What is published.
     pub hub: Arc<Hub>,
     /// What was found.
@@ -100,11 +101,12 @@ impl Admin {
         }
         match path {
             "/healthz" | "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" if *self.ready.borrow() => text(StatusCode::OK, "ready\n"),
-            "/readyz" => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not ready: waiting for a first complete list of every kind; the log says what keeps it\n",
-            ),
+            "/readyz" => match &*self.readiness.borrow() {
+                Readiness::Published => text(StatusCode::OK, "ready\n"),
+                waiting @ (Readiness::Lists(_) | Readiness::Names) => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {waiting}\n"))
+                }
+            },
             "/metrics" => self.metrics(),
             "/api/v1/config" => json(&self.published()),
             "/api/v1/dataplanes" => json(&self.server.roster().seen()),

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use config::{Diagnostic, GroupId, ObjectRef, Severity};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use translate::kind::{Kind, name, namespace};
-use translate::{ByName, Changed, Located, Name, Objects};
+use translate::{ByName, Changed, Located, Name, Objects, Store};
 
 use shelf::Shelves;
 
@@ -155,12 +155,7 @@ impl Index {
             return Settled::Complete;
         }
         self.wanted = ByName::default();
-        for ((namespace, _), ingress) in self.objects.ingresses.iter() {
-            let named = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-            for secret in named.filter_map(|tls| tls.secret_name.as_deref()) {
-                self.wanted.insert(&namespace, secret, ());
-            }
-        }
+        want(&mut self.wanted, &self.objects.ingresses);
         let is_wanted = |name: &Name| self.wanted.find(&name.0, &name.1).is_some();
         let held = self.objects.secrets.iter().filter(|(_, secret)| secret.data.is_some());
         let unwanted: Vec<Name> = held.map(|(name, _)| name).filter(|name| !is_wanted(name)).collect();
@@ -174,6 +169,12 @@ impl Index {
             }
         }
         if missed { Settled::SecretsMissing } else { Settled::Complete }
+    }
+
+    /// Keeps the content of the Secrets, too, that these Ingresses name: of those that are listed from now on, until
+    /// [`Self::settle`] looks anew.
+    pub fn want(&mut self, ingresses: &Store<Ingress>) {
+        want(&mut self.wanted, ingresses);
     }
 
     /// What is thrown away before anything is kept.
@@ -279,6 +280,15 @@ pub enum Settled {
     Complete,
     /// The content of a Secret was thrown away before an Ingress named it.
     SecretsMissing,
+}
+
+fn want(wanted: &mut ByName<()>, ingresses: &Store<Ingress>) {
+    for ((namespace, _), ingress) in ingresses.iter() {
+        let named = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
+        for secret in named.filter_map(|tls| tls.secret_name.as_deref()) {
+            wanted.insert(&namespace, secret, ());
+        }
+    }
 }
 
 fn reference<K: Kind>(namespace: &str, name: &str) -> ObjectRef {

@@ -5,6 +5,7 @@
 //! change, too: when a certificate becomes valid or expires, its Ingresses are judged again.
 
 mod pace;
+mod readiness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::names::Resolver;
 use crate::watch::Step;
 
 pub use pace::{GATHER, Pace, SPACING};
+pub use readiness::Readiness;
 
 /// A group that reads well and still cannot be put in force.
 const NOT_IN_FORCE: &str = "FB3900";
@@ -55,14 +57,14 @@ pub struct Publisher {
     unpublishable: BTreeMap<ResourceKey, Diagnostic>,
     /// What is newly known of DNS names.
     names: Option<Names>,
-    ready: watch::Sender<bool>,
+    readiness: watch::Sender<Readiness>,
 }
 
 impl Publisher {
-    /// Of what `parts` hold; the receiver says when the cluster is known and published.
-    pub fn new(parts: Parts) -> (Self, watch::Receiver<bool>) {
-        let (ready, is_ready) = watch::channel(false);
-        (Self { parts, unpublishable: BTreeMap::new(), names: None, ready }, is_ready)
+    /// Of what `parts` hold; the receiver says how far the cluster is known.
+    pub fn new(parts: Parts) -> (Self, watch::Receiver<Readiness>) {
+        let (readiness, receiver) = watch::channel(Readiness::Lists(parts.index.awaited().clone()));
+        (Self { parts, unpublishable: BTreeMap::new(), names: None, readiness }, receiver)
     }
 
     /// Applies steps and publishes until no watch is left.
@@ -74,7 +76,7 @@ impl Publisher {
             tokio::select! {
                 biased;
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if !*self.ready.borrow() {
+                    if !self.is_published() {
                         // To publish groups before their names are resolved would take their servers from data planes.
                         let groups = self.parts.index.objects().upstream_groups.values();
                         resolver.want(dns_names(groups.map(|group| &group.object)));
@@ -93,6 +95,7 @@ impl Publisher {
                     for step in batch.drain(..) {
                         step(&mut self.parts.index);
                     }
+                    self.tell_readiness();
                     if self.is_due(clock.wall()) {
                         pace.changed(clock.now());
                     }
@@ -117,11 +120,30 @@ impl Publisher {
         &mut self.parts.index
     }
 
+    fn is_published(&self) -> bool {
+        self.readiness.borrow().is_published()
+    }
+
+    /// Says what is still waited for before the first publication.
+    fn tell_readiness(&self) {
+        let awaited = self.parts.index.awaited();
+        self.readiness.send_if_modified(|readiness| {
+            let next = match readiness {
+                Readiness::Published => return false,
+                Readiness::Lists(_) | Readiness::Names if awaited.is_empty() => Readiness::Names,
+                Readiness::Lists(_) | Readiness::Names => Readiness::Lists(awaited.clone()),
+            };
+            let differs = *readiness != next;
+            *readiness = next;
+            differs
+        });
+    }
+
     /// Whether there is something to publish and it may be published.
     fn is_due(&self, now: Timestamp) -> bool {
         let Parts { index, translator, .. } = &self.parts;
         let is_news = || index.has_news() || self.names.is_some() || translator.is_outdated(now);
-        index.awaited().is_empty() && (!*self.ready.borrow() || is_news())
+        index.awaited().is_empty() && (!self.is_published() || is_news())
     }
 
     /// Publishes what changed, if every kind is known. `now` is for the validity of certificates.
@@ -133,9 +155,10 @@ impl Publisher {
         let start = std::time::Instant::now();
         if index.settle() == Settled::SecretsMissing {
             secrets.send_replace(());
-            if !*self.ready.borrow() {
+            if !self.readiness.borrow().is_published() {
                 // To publish without those certificates would take them from data planes that have them.
                 index.await_secrets();
+                self.tell_readiness();
                 return;
             }
         }
@@ -167,7 +190,7 @@ impl Publisher {
         metrics.known(index.objects(), index.unread().len());
         let resources = hub.read(|published| published.resources().count());
         metrics.reconciled(start.elapsed().as_secs_f64(), changed, resources);
-        if !self.ready.send_replace(true) {
+        if !self.readiness.send_replace(Readiness::Published).is_published() {
             info!("the cluster is known: {resources} resource(s) published");
         }
     }

@@ -13,7 +13,7 @@ use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::names::Resolver;
-use crate::publish::{Parts, Publisher};
+use crate::publish::{Parts, Publisher, Readiness};
 use crate::watch::{Scope, Watches, load_balancer};
 
 /// Steps that may wait for the publisher; more make the watches wait.
@@ -33,7 +33,7 @@ pub struct FollowOptions {
 /// A cluster that is followed until this is dropped.
 pub struct Following {
     tasks: JoinSet<()>,
-    ready: watch::Receiver<bool>,
+    readiness: watch::Receiver<Readiness>,
 }
 
 impl Following {
@@ -51,7 +51,7 @@ impl Following {
         let (steps, receiver) = mpsc::channel(STEPS);
         let (secrets, anew) = watch::channel(());
         let index = scope.index();
-        let (publisher, ready) = Publisher::new(Parts {
+        let (publisher, readiness) = Publisher::new(Parts {
             index,
             translator: Translator::new(translate),
             hub,
@@ -64,12 +64,12 @@ impl Following {
             tasks.spawn(load_balancer(client, namespace, name, steps));
         }
         tasks.spawn(publisher.run(receiver, resolver, clock));
-        Self { tasks, ready }
+        Self { tasks, readiness }
     }
 
-    /// Whether the cluster is known and published.
-    pub fn ready(&self) -> watch::Receiver<bool> {
-        self.ready.clone()
+    /// How far the cluster is known.
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.clone()
     }
 
     /// Returns when a part of it died, which it never should. Cancel-safe.

@@ -134,7 +134,7 @@ pub async fn run(
     };
 
     let (no_status, no_lease, no_feed) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let admin = Admin { ready: following.ready(), hub, facts, server: server.clone(), registry };
+    let admin = Admin { readiness: following.readiness(), hub, facts, server: server.clone(), registry };
     let no_more_status = no_status.clone();
     let mut tasks = Tasks {
         election: tokio::spawn(election.run(no_lease.clone())),

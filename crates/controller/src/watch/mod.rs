@@ -38,6 +38,9 @@ pub type Step = Box<dyn FnOnce(&mut Index) + Send>;
 /// started does not serve every kind at once, and a role may be bound a moment after a controller starts.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Which Secrets are looked at.
+pub(crate) const SECRETS: &str = "type=kubernetes.io/tls";
+
 /// What is watched.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -118,7 +121,7 @@ impl Watches {
             watches.spawn::<Ingress>(&mut tasks, &place, &everything);
             watches.spawn::<Service>(&mut tasks, &place, &everything);
             watches.spawn::<EndpointSlice>(&mut tasks, &place, &everything);
-            watches.spawn::<Secret>(&mut tasks, &place, &Config::default().fields("type=kubernetes.io/tls"));
+            watches.spawn::<Secret>(&mut tasks, &place, &Config::default().fields(SECRETS));
         }
         let classes = Api::all(watches.client.clone());
         let this = watches.clone();
@@ -222,3 +225,6 @@ impl Relay<'_> {
         is_excused
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What goes wrong with a watch, in words: what, where, and how to mend it.
 
 use std::fmt;
+use std::time::Duration;
 
 use kube::runtime::watcher::Error;
 
@@ -58,14 +59,8 @@ impl Trouble {
         let hold = "what was known stays in force, and it is tried again";
         let words = match reason {
             Reason::Forbidden => {
-                let role = match place {
-                    Place::Everywhere => "ClusterRole",
-                    Place::Namespace(_) => "Role",
-                };
-                format!(
-                    "{what}forbidden ({detail}); give the controller's ServiceAccount a {role} with the rule \
-                     apiGroups: [\"{group}\"], resources: [{plural}], verbs: [list, watch]; {hold}"
-                )
+                let rule = rule::<K>(place, "[list, watch]");
+                format!("{what}forbidden ({detail}); give the controller's ServiceAccount {rule}; {hold}")
             }
             Reason::Unauthorized => {
                 format!(
@@ -85,6 +80,49 @@ impl Trouble {
         Self { reason, words }
     }
 }
+
+impl Trouble {
+    /// Of a list of `K` that is asked for once.
+    pub fn of_list<K: Kept>(error: &kube::Error, place: &Place) -> Self {
+        let (reason, detail) = of_client(error);
+        let (kind, plural, group) = (K::KIND, K::plural(&()), K::group(&()));
+        let what = format!("cannot list {kind} {place}: ");
+        let words = match reason {
+            Reason::Forbidden => {
+                format!("{what}forbidden ({detail}); it takes {}", rule::<K>(place, "[list]"))
+            }
+            Reason::Unauthorized => {
+                format!("{what}the API server does not accept the credentials ({detail}); check the kubeconfig")
+            }
+            Reason::Missing if &*group == api::GROUP => format!(
+                "{what}the cluster does not know the kind; install it: kubectl apply --server-side -f manifests/crd/"
+            ),
+            Reason::Missing => format!("{what}the cluster does not serve {plural}.{group} ({detail})"),
+            Reason::Expired | Reason::Refused => format!("{what}the API server answers: {detail}"),
+            Reason::Broken => format!("{what}the answer cannot be understood: {detail}"),
+            Reason::Unreachable => format!("{what}the API server cannot be reached: {detail}"),
+        };
+        Self { reason, words }
+    }
+
+    /// Of a list of `K` that is not answered within `patience`.
+    pub fn silence<K: Kept>(place: &Place, patience: Duration) -> Self {
+        let words = format!("cannot list {} {place}: no answer within {} s", K::KIND, patience.as_secs());
+        Self { reason: Reason::Unreachable, words }
+    }
+}
+
+/// The rule that allows it.
+fn rule<K: Kept>(place: &Place, verbs: &str) -> String {
+    let role = match place {
+        Place::Everywhere => "ClusterRole",
+        Place::Namespace(_) => "Role",
+    };
+    let (plural, group) = (K::plural(&()), K::group(&()));
+    format!("a {role} with the rule apiGroups: [\"{group}\"], resources: [{plural}], verbs: {verbs}")
+}
+
+impl std::error::Error for Trouble {}
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

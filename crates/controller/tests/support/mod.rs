@@ -6,6 +6,7 @@
 pub mod apiserver;
 pub mod client;
 pub mod tokens;
+pub mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -33,7 +33,12 @@ pub use source::{SourceFile, SourceMap};
 /// of the text. An object with an error is among the objects only if it can be read nevertheless, and then has
 /// [`Located::faults`]: a translation refuses it after it has said what else is wrong with it.
 pub fn read(files: &[SourceFile]) -> Documents {
-    let mut reader = reader::Reader::default();
+    read_in(files, "default")
+}
+
+/// As [`read`]; objects that name no namespace are in `namespace`.
+pub fn read_in(files: &[SourceFile], namespace: &str) -> Documents {
+    let mut reader = reader::Reader::new(namespace);
     for file in files {
         reader.read(file);
     }

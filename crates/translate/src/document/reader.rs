@@ -18,9 +18,10 @@ use super::{Documents, Located, Objects, SourceFile, SourceMap, Store, advice, c
 use crate::kind;
 
 /// Reads files one after the other.
-#[derive(Default)]
 pub(super) struct Reader {
     documents: Documents,
+    /// Of objects that name none.
+    namespace: Arc<str>,
     /// Where each object was read first, and how often.
     seen: HashMap<(Kind, String, String), (Location, usize)>,
 }
@@ -50,6 +51,10 @@ struct Inherited<'a> {
 }
 
 impl Reader {
+    pub fn new(namespace: &str) -> Self {
+        Self { documents: Documents::default(), namespace: namespace.into(), seen: HashMap::new() }
+    }
+
     pub fn read(&mut self, file: &SourceFile) {
         let text = Arc::new(Text::new(file));
         let mut skipped = Skipped::new();
@@ -131,7 +136,7 @@ impl Reader {
         faults.extend(name_faults(kind, &root, &source));
 
         let mut json = root.to_json();
-        complete(&mut json, kind);
+        complete(&mut json, kind, &self.namespace);
         if kind == Kind::UpstreamGroup {
             json = api::apply_defaults(&json);
             faults.extend(rule_faults(&json, &source, &faults));
@@ -268,12 +273,12 @@ fn without_noise(root: &Node) -> Node {
 }
 
 /// Fills in what the API server fills in for every object: where it belongs.
-fn complete(json: &mut Json, kind: Kind) {
+fn complete(json: &mut Json, kind: Kind, namespace: &str) {
     json["apiVersion"] = kind.api_version().into();
     json["kind"] = kind.name().into();
     if let Some(metadata) = json["metadata"].as_object_mut() {
         if kind.is_namespaced() {
-            metadata.entry("namespace").or_insert_with(|| "default".into());
+            metadata.entry("namespace").or_insert_with(|| namespace.into());
         } else {
             metadata.remove("namespace");
         }

@@ -1,0 +1,67 @@
+//! One watch told of errors in virtual time.
+
+use futures_util::stream;
+use kube::core::Status;
+use prometheus::Registry;
+use tokio::time::Instant;
+
+use super::*;
+
+fn watches(scope: Scope) -> (Watches, mpsc::Receiver<Step>) {
+    // Nobody connects.
+    let client = Client::try_from(kube::Config::new("http://192.0.2.1".parse().unwrap())).unwrap();
+    let (steps, receiver) = mpsc::channel(64);
+    let (_, secrets) = watch::channel(());
+    (Watches::new(client, scope, steps, Metrics::new(&Registry::new()).unwrap(), secrets), receiver)
+}
+
+fn error(code: u16) -> watcher::Error {
+    watcher::Error::WatchError(Box::new(Status { code, ..Status::default() }))
+}
+
+/// Tells a watch of `K` errors only, and returns how long each was waited over.
+async fn storm<K: Kept>(watches: &Watches, code: u16, errors: usize) -> Vec<Duration> {
+    let mut asked = Vec::new();
+    {
+        let events = stream::iter(0..errors).map(|_| {
+            asked.push(Instant::now());
+            Err(error(code))
+        });
+        let mut relay = Relay { watches, place: Place::Everywhere, backoff: Backoff::default(), trouble: None };
+        relay.run::<K>(events).await;
+    }
+    asked.push(Instant::now());
+    asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_errors_is_waited_over_ever_longer() {
+    let (watches, mut steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    let waits = storm::<Service>(&watches, 500, 100).await;
+    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)), "{waits:?}");
+    // Each waits a random part of at most 10 s: that a hundred come to less than a minute is out of the question.
+    assert!(waits.iter().sum::<Duration>() > Duration::from_secs(60), "{waits:?}");
+    assert!(steps.try_recv().is_err(), "what was known stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
+    let scope = || Scope { namespaces: Vec::new(), classes: Classes::Needed };
+    let (watching, mut steps) = watches(scope());
+    let mut index = scope().index();
+    let secrets = (Secret::KIND, Place::Everywhere);
+    storm::<Secret>(&watching, 403, 1).await;
+    assert!(steps.try_recv().is_err(), "a role may be bound in a moment");
+    let waits = storm::<Secret>(&watching, 403, 60).await;
+    assert!(waits.iter().sum::<Duration>() > GRACE);
+    while let Ok(step) = steps.try_recv() {
+        step(&mut index);
+    }
+    assert!(!index.awaited().contains(&secrets));
+    // To publish that there are none would be an outage.
+    storm::<EndpointSlice>(&watching, 403, 60).await;
+    assert!(steps.try_recv().is_err());
+    // Another reason is another matter.
+    storm::<Secret>(&watching, 500, 60).await;
+    assert!(steps.try_recv().is_err());
+}

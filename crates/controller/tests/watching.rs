@@ -1,0 +1,262 @@
+//! The watches before an API server that plays its part move by move: whatever it does, nothing is emptied, nothing is
+//! missed, and what is wrong is said once.
+
+mod support;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::UpstreamGroup;
+use controller::index::{Index, Place};
+use controller::metrics::Metrics;
+use controller::watch::{Classes, Scope, Step, Watches};
+use k8s_openapi::api::core::v1::Secret;
+use prometheus::Registry;
+use serde_json::{Value, json};
+use support::watched::Played;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use translate::kind::Kind as _;
+
+/// Longer than anything takes that is not broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Watches and the index that they tell.
+struct World {
+    api: Played,
+    index: Index,
+    steps: mpsc::Receiver<Step>,
+    registry: Registry,
+    log: Log,
+    _secrets: watch::Sender<()>,
+    _tasks: JoinSet<()>,
+    _logging: tracing::subscriber::DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl World {
+    async fn start(plural: &'static str) -> Self {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        let api = Played::start(plural).await;
+        let scope = Scope { namespaces: Vec::new(), classes: Classes::Needed };
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).unwrap();
+        let (sender, steps) = mpsc::channel(64);
+        let (secrets, anew) = watch::channel(());
+        let index = scope.index();
+        let tasks = Watches::new(api.client.clone(), scope, sender, metrics, anew).start();
+        Self { api, index, steps, registry, log, _secrets: secrets, _tasks: tasks, _logging: logging }
+    }
+
+    /// Takes steps until `is_so`.
+    async fn until(&mut self, is_so: impl Fn(&Index) -> bool) {
+        let wait = async {
+            while !is_so(&self.index) {
+                self.steps.recv().await.expect("watches go on")(&mut self.index);
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "waited in vain; there are {:?}, requests {}", groups(&self.index), self.api.count());
+    }
+
+    async fn has(&mut self, names: &[&str]) {
+        self.until(|index| groups(index) == names).await;
+    }
+
+    /// Waits for the `nth` request, takes every step there is, and returns the request's query.
+    async fn asked(&mut self, nth: usize) -> String {
+        let asked = tokio::time::timeout(PATIENCE, self.api.asked(nth)).await.expect("another request");
+        while let Ok(step) = self.steps.try_recv() {
+            step(&mut self.index);
+        }
+        asked
+    }
+
+    fn groups(&self) -> Vec<String> {
+        groups(&self.index)
+    }
+
+    /// How many lines of the log contain `text`.
+    fn said(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.log.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Errors of watches that were counted for this reason.
+    fn counted(&self, reason: &str) -> u64 {
+        let families = self.registry.gather();
+        let errors = families.iter().filter(|family| family.name() == "forebay_controller_watch_errors_total");
+        let metrics = errors.flat_map(|family| family.get_metric());
+        let of_reason = metrics.filter(|metric| metric.get_label().iter().any(|label| label.value() == reason));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are small and whole")]
+        let count = of_reason.map(|metric| metric.get_counter().get_value()).sum::<f64>() as u64;
+        count
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn groups(index: &Index) -> Vec<String> {
+    index.objects().upstream_groups.iter().map(|((_, name), _)| name.to_string()).collect()
+}
+
+fn group(name: &str, version: u64) -> Value {
+    json!({
+        "apiVersion": "forebay.dev/v1alpha1", "kind": "UpstreamGroup",
+        "metadata": {
+            "namespace": "shop", "name": name, "uid": name, "generation": 1, "resourceVersion": version.to_string(),
+        },
+        "spec": {"servers": [{"name": "a", "address": "10.0.0.1:80"}]},
+    })
+}
+
+/// One that an older or newer release wrote.
+fn unreadable(name: &str, version: u64) -> Value {
+    let mut group = group(name, version);
+    group["spec"]["servers"] = "many".into();
+    group
+}
+
+fn bookmark(version: u64) -> Value {
+    json!({
+        "apiVersion": "forebay.dev/v1alpha1", "kind": "UpstreamGroup",
+        "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null}, "spec": {"servers": []},
+    })
+}
+
+#[tokio::test]
+async fn a_bookmark_is_where_the_next_watch_begins() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9)], None);
+    let mut first = world.api.watch();
+    world.has(&["a"]).await;
+    assert!(!world.asked(0).await.contains("watch=true"));
+    assert!(world.asked(1).await.contains("resourceVersion=10"));
+    first.tell("ADDED", &group("b", 11)).await;
+    world.has(&["a", "b"]).await;
+    first.tell("BOOKMARK", &bookmark(20)).await;
+    first.end();
+    let asked = world.asked(2).await;
+    assert!(asked.contains("watch=true") && asked.contains("resourceVersion=20"), "{asked}");
+    let mut second = world.api.watch();
+    second.tell("DELETED", &group("a", 21)).await;
+    world.has(&["b"]).await;
+}
+
+#[tokio::test]
+async fn a_history_that_was_forgotten_is_listed_anew_and_nothing_is_emptied_meanwhile() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9), group("b", 9)], None);
+    let mut first = world.api.watch();
+    world.has(&["a", "b"]).await;
+    first.expire().await;
+    let asked = world.asked(2).await;
+    assert!(!asked.contains("watch=true"), "{asked}");
+    assert_eq!(world.groups(), ["a", "b"]);
+    world.api.list(30, [group("a", 9)], Some("more"));
+    assert!(world.asked(3).await.contains("continue=more"));
+    assert_eq!(world.groups(), ["a", "b"], "half a list is none");
+    world.api.list(30, [group("c", 29)], None);
+    world.has(&["a", "c"]).await;
+    assert!(world.asked(4).await.contains("resourceVersion=30"));
+    assert_eq!((world.counted("expired"), world.said("listing anew")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_watch_that_breaks_off_goes_on_where_it_was() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9)], None);
+    let mut first = world.api.watch();
+    first.tell("ADDED", &group("b", 11)).await;
+    world.has(&["a", "b"]).await;
+    first.cut();
+    let asked = world.asked(2).await;
+    assert!(asked.contains("watch=true") && asked.contains("resourceVersion=11"), "{asked}");
+    assert_eq!(world.groups(), ["a", "b"]);
+    let mut second = world.api.watch();
+    second.tell("MODIFIED", &group("b", 12)).await;
+    second.tell("DELETED", &group("a", 13)).await;
+    world.has(&["b"]).await;
+}
+
+#[tokio::test]
+async fn half_a_list_is_thrown_away() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9)], Some("more"));
+    assert!(world.asked(1).await.contains("continue=more"));
+    world.api.refuse(500, "etcdserver: leader changed");
+    let asked = world.asked(2).await;
+    assert!(!asked.contains("continue"), "{asked}");
+    assert_eq!(world.groups(), Vec::<String>::new());
+    assert!(world.index.awaited().contains(&(UpstreamGroup::KIND, Place::Everywhere)));
+    world.api.list(12, [group("b", 11)], None);
+    world.has(&["b"]).await;
+    assert!(!world.index.awaited().contains(&(UpstreamGroup::KIND, Place::Everywhere)));
+    let said = "cannot watch UpstreamGroup everywhere: the API server answers: etcdserver: leader changed";
+    assert_eq!((world.counted("refused"), world.said(said)), (1, 1));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_hurts_nobody_else_and_keeps_its_last_version() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [unreadable("a", 8), group("b", 9)], None);
+    let mut first = world.api.watch();
+    world.has(&["b"]).await;
+    assert_eq!(world.index.unread().len(), 1);
+    first.tell("MODIFIED", &unreadable("b", 11)).await;
+    world.until(|index| index.unread().len() == 2).await;
+    assert_eq!(world.groups(), ["b"], "its last readable version");
+    first.tell("MODIFIED", &unreadable("b", 12)).await;
+    first.tell("MODIFIED", &group("a", 13)).await;
+    world.has(&["a", "b"]).await;
+    first.tell("MODIFIED", &group("b", 14)).await;
+    world.until(|index| index.unread().is_empty()).await;
+    assert_eq!(world.said("UpstreamGroup shop/a: the object cannot be read: "), 1);
+    assert_eq!(world.said("UpstreamGroup shop/b: the object cannot be read: "), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_expired_is_said_once_and_nothing_is_lost() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9)], None);
+    let first = world.api.watch();
+    world.has(&["a"]).await;
+    world.api.refuse(401, "Unauthorized");
+    world.api.refuse(401, "Unauthorized");
+    first.end();
+    let asked = world.asked(4).await;
+    assert!(asked.contains("watch=true") && asked.contains("resourceVersion=10"), "{asked}");
+    assert_eq!(world.groups(), ["a"]);
+    let mut second = world.api.watch();
+    second.tell("ADDED", &group("b", 11)).await;
+    world.has(&["a", "b"]).await;
+    assert_eq!(world.counted("unauthorized"), 2);
+    assert_eq!((world.said("does not accept the credentials"), world.said("UpstreamGroup everywhere again")), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_forbidden_says_the_rule_that_is_missing() {
+    let mut world = World::start("secrets").await;
+    world.api.refuse(403, "secrets is forbidden");
+    world.api.refuse(403, "secrets is forbidden");
+    world.asked(2).await;
+    assert!(world.index.awaited().contains(&(Secret::KIND, Place::Everywhere)), "a role may be bound in a moment");
+    world.api.list(10, [], None);
+    world.until(|index| index.awaited().is_empty()).await;
+    let said = "forbidden (secrets is forbidden); give the controller's ServiceAccount a ClusterRole with the rule apiGroups: \
+                [\"\"], resources: [secrets], verbs: [list, watch]";
+    assert_eq!((world.counted("forbidden"), world.said(said)), (2, 1));
+}
