@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use translate::kind::Kind as _;
 
 /// Longer than anything takes that is not broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Watches and the index that they tell.
 struct World {
@@ -91,7 +91,7 @@ impl World {
     fn counted(&self, reason: &str) -> u64 {
         let families = self.registry.gather();
         let errors = families.iter().filter(|family| family.name() == "forebay_controller_watch_errors_total");
-        let metrics = errors.flat_map(|family| family.get_metric());
+        let metrics = errors.flat_map(prometheus::proto::MetricFamily::get_metric);
         let of_reason = metrics.filter(|metric| metric.get_label().iter().any(|label| label.value() == reason));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters are small and whole")]
         let count = of_reason.map(|metric| metric.get_counter().get_value()).sum::<f64>() as u64;

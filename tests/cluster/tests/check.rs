@@ -41,12 +41,12 @@ fn build() -> PathBuf {
     let built = Command::new(env!("CARGO")).args(arguments).output().expect("cargo starts");
     assert!(built.status.success(), "forebay does not build: {}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8_lossy(&built.stdout);
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let is_it = message["target"]["name"] == "forebay" && message["target"]["kind"][0] == "bin";
         is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    executables.last().expect("cargo says where it put forebay")
+    executables.next_back().expect("cargo says where it put forebay")
 }
 
 /// A cluster with the CRD, a namespace `shop` and a class that is ours.
@@ -107,7 +107,7 @@ impl Said {
     }
 }
 
-fn group(name: &str, servers: Value) -> Value {
+fn group(name: &str, servers: &Value) -> Value {
     json!({
         "apiVersion": "forebay.dev/v1alpha1", "kind": "UpstreamGroup",
         "metadata": {"name": name, "namespace": "shop"}, "spec": {"servers": servers},
@@ -134,7 +134,7 @@ fn shop(cluster: &Cluster) -> String {
     let issued = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
     let key = issued.signing_key.serialize_pem();
     for object in [
-        group("app", json!([{"name": "a", "address": "10.0.0.1:80"}])),
+        group("app", &json!([{"name": "a", "address": "10.0.0.1:80"}])),
         ingress("web", "shop.example", "/", "app", Some("shop-tls")),
         json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
@@ -192,10 +192,10 @@ async fn every_problem_is_named_and_what_would_be_pushed_is_shown_beside_what_is
     assert!(said.stdout.starts_with(&format!("~ shop/app  0123456789ab -> {revision}  Programmed True\n")), "{said:?}");
 
     // What the API server takes, and a controller does not.
-    let lost = group("lost", json!([{"name": "a", "service": {"name": "nowhere", "port": 80}}]));
-    let mut bad = group("bad", json!([{"name": "a", "address": "10.0.0.1:80"}]));
+    let lost = group("lost", &json!([{"name": "a", "service": {"name": "nowhere", "port": 80}}]));
+    let mut bad = group("bad", &json!([{"name": "a", "address": "10.0.0.1:80"}]));
     bad["spec"]["method"] = json!({"type": "Hash", "hash": {"key": "$no_such_variable"}});
-    let named = group("named", json!([{"name": "a", "dns": {"name": "db.example", "port": 80}}]));
+    let named = group("named", &json!([{"name": "a", "dns": {"name": "db.example", "port": 80}}]));
     for object in [lost, bad, named] {
         cluster.kubectl().apply(&object.to_string());
     }
@@ -221,14 +221,14 @@ async fn files_are_put_over_the_cluster() {
     let Some(cluster) = cluster().await else { return };
     shop(&cluster);
     // Somebody else's trouble.
-    let lost = group("lost", json!([{"name": "a", "service": {"name": "nowhere", "port": 80}}]));
+    let lost = group("lost", &json!([{"name": "a", "service": {"name": "nowhere", "port": 80}}]));
     cluster.kubectl().apply(&lost.to_string());
     let user = reader(&cluster, "reader", &[]);
 
     // Without a namespace: that of the context.
     let mut app = group(
         "app",
-        json!([{"name": "a", "address": "10.0.0.1:80", "weight": 3}, {"name": "b", "address": "10.0.0.2:80"}]),
+        &json!([{"name": "a", "address": "10.0.0.1:80", "weight": 3}, {"name": "b", "address": "10.0.0.2:80"}]),
     );
     app["metadata"]["namespace"].take();
     app["metadata"].as_object_mut().unwrap().remove("namespace");
@@ -249,7 +249,7 @@ async fn files_are_put_over_the_cluster() {
     assert_eq!((&server["before"]["weight"], &server["after"]["weight"]), (&json!(1), &json!(3)));
 
     // What is there already changes nothing.
-    let app = group("app", json!([{"name": "a", "address": "10.0.0.1:80"}]));
+    let app = group("app", &json!([{"name": "a", "address": "10.0.0.1:80"}]));
     let said = check(&user, &["-"], &app.to_string());
     assert_eq!((said.code, said.stdout.lines().next()), (Some(0), Some("nothing would change")), "{said:?}");
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde::Serialize;
 use translate::document::Documents;
-use translate::{Located, Objects};
+use translate::{Located, Objects, Store};
 
 use super::difference::Difference;
 use super::in_force::{self, Standing};
@@ -123,7 +123,7 @@ fn leave_out(part: Part, objects: &mut Objects, options: &translate::Options) ->
             !ingresses.is_empty()
         }
         Part::Routes => {
-            objects.ingresses = Default::default();
+            objects.ingresses = Store::default();
             true
         }
         Part::Certificates => {

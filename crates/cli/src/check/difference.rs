@@ -47,7 +47,7 @@ pub struct GroupDifference {
     #[serde(flatten)]
     pub revision: Change<Revision>,
     pub servers: Vec<Change<Server>>,
-    pub settings: Vec<Field>,
+    pub settings: Vec<Differing>,
 }
 
 /// The routes of a host.
@@ -70,7 +70,7 @@ pub struct CertificateDifference {
 
 /// A field with both its values; `null` is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Field {
+pub struct Differing {
     pub field: String,
     pub before: Value,
     pub after: Value,
@@ -111,7 +111,7 @@ impl Difference {
                 host: (*host).clone(),
                 revision: Change::between(before.map(revision), after.map(revision))?,
                 paths: of_each(&by_path(before), &by_path(after), |_, before, after| {
-                    Change::between(before.cloned().cloned(), after.cloned().cloned())
+                    Change::between(before.copied().cloned(), after.copied().cloned())
                 }),
                 default: Change::between(
                     before.and_then(|host| host.default.clone()),
@@ -140,11 +140,11 @@ impl Difference {
 }
 
 /// The fields in which two values differ.
-pub fn fields(before: &impl Serialize, after: &impl Serialize) -> Vec<Field> {
+pub fn fields(before: &impl Serialize, after: &impl Serialize) -> Vec<Differing> {
     let (before, after) = (object(before), object(after));
     of_each(&before, &after, |field, before, after| {
         let (before, after) = (before.cloned().unwrap_or_default(), after.cloned().unwrap_or_default());
-        (before != after).then(|| Field { field: field.clone(), before, after })
+        (before != after).then(|| Differing { field: field.clone(), before, after })
     })
 }
 
@@ -153,9 +153,10 @@ fn servers(before: Option<&Group>, after: Option<&Group>) -> Vec<Change<Server>>
     fn numbered(group: Option<&Group>) -> BTreeMap<(String, String, usize), &Server> {
         let mut servers = BTreeMap::new();
         for server in group.iter().flat_map(|group| &group.servers) {
-            let key = |nth| (server.name.to_string(), server.address.to_string(), nth);
-            let nth = (0..).find(|nth| !servers.contains_key(&key(*nth))).unwrap_or_default();
-            servers.insert(key(nth), server);
+            let (name, address) = (server.name.to_string(), server.address.to_string());
+            let last = (name.clone(), address.clone(), usize::MAX);
+            let held = servers.range((name.clone(), address.clone(), 0)..=last).count();
+            servers.insert((name, address, held), server);
         }
         servers
     }
@@ -164,7 +165,7 @@ fn servers(before: Option<&Group>, after: Option<&Group>) -> Vec<Change<Server>>
     })
 }
 
-fn settings(before: &Group, after: &Group) -> Vec<Field> {
+fn settings(before: &Group, after: &Group) -> Vec<Differing> {
     let bare = |group: &Group| Group { servers: Vec::new(), ..group.clone() };
     fields(&bare(before), &bare(after))
 }

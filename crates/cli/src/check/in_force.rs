@@ -15,7 +15,7 @@ use super::lines::{REVISION_DIGITS, short};
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     pub group: GroupId,
-    pub standing: Verdict,
+    pub verdict: Verdict,
     /// The version that would be pushed; none if the object is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -62,7 +62,7 @@ fn standing(object: &Located<UpstreamGroup>, config: &Config) -> Standing {
     let status = object.status.as_ref();
     let in_force = status.and_then(|status| status.data_planes.as_ref()?.revision.clone());
     let pushed = config.groups.get(&id).map(|group| Resource::Group(id.clone(), group.clone()).revision());
-    let standing = match (&pushed, &in_force) {
+    let verdict = match (&pushed, &in_force) {
         (None, _) => Verdict::Refused,
         (Some(_), _) if !dns_names([&object.object]).is_empty() => Verdict::Unknown,
         (Some(_), None) => Verdict::New,
@@ -79,7 +79,7 @@ fn standing(object: &Located<UpstreamGroup>, config: &Config) -> Standing {
         reason: one.reason.clone(),
         message: one.message.clone(),
     });
-    Standing { group: id, standing, revision: pushed.as_ref().map(short), in_force, programmed }
+    Standing { group: id, verdict, revision: pushed.as_ref().map(short), in_force, programmed }
 }
 
 impl Verdict {
@@ -97,10 +97,10 @@ impl Verdict {
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}  ", self.standing.mark(), self.group)?;
+        write!(f, "{} {}  ", self.verdict.mark(), self.group)?;
         let pushed = self.revision.as_deref().unwrap_or("-");
         let known = self.in_force.as_deref().unwrap_or("-");
-        match self.standing {
+        match self.verdict {
             Verdict::New => write!(f, "{pushed}, of which no data plane was told")?,
             Verdict::Differs => write!(f, "{known} -> {pushed}")?,
             Verdict::Same => f.write_str(pushed)?,

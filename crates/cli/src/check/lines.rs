@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 use config::{PathMatch, PathRoute, Server, Target};
 use serde_json::Value;
 
-use super::difference::{CertificateDifference, Change, Difference, Field, GroupDifference, HostDifference, fields};
+use super::difference::{
+    CertificateDifference, Change, Difference, Differing, GroupDifference, HostDifference, fields,
+};
 
 /// Digits of a version that are shown, as in `status.dataPlanes.revision`.
 pub const REVISION_DIGITS: usize = 12;
@@ -21,7 +23,7 @@ impl fmt::Display for Difference {
 impl fmt::Display for GroupDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} group {}  {}", mark(&self.revision), self.group, both(&self.revision, short))?;
-        for Field { field, before, after } in &self.settings {
+        for Differing { field, before, after } in &self.settings {
             writeln!(f, "    ~ {field}: {before} -> {after}")?;
         }
         for change in &self.servers {
@@ -104,7 +106,7 @@ fn both<T>(change: &Change<T>, show: impl Fn(&T) -> String) -> String {
 fn server(server: &Server) -> String {
     let plain = Server::new(&server.name, server.address.clone());
     let mut line = format!("{} {}", server.name, server.address);
-    for Field { field, after, .. } in fields(&plain, server) {
+    for Differing { field, after, .. } in fields(&plain, server) {
         // Writing to a String does not fail.
         let _ = match after {
             Value::Object(pod) if field == "pod" => write!(line, " pod={}", pod["name"].as_str().unwrap_or_default()),

@@ -14,7 +14,7 @@ pub fn apply(objects: &Objects, files: Documents) -> Documents {
     let mut over = files.objects;
     keep(&mut over.upstream_groups, &objects.upstream_groups, |held: &UpstreamGroup, new: &mut UpstreamGroup| {
         keep_identity(&held.metadata, &mut new.metadata);
-        new.status = held.status.clone();
+        new.status.clone_from(&held.status);
     });
     keep(&mut over.ingresses, &objects.ingresses, |held: &Ingress, new: &mut Ingress| {
         keep_identity(&held.metadata, &mut new.metadata);

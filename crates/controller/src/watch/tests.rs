@@ -40,7 +40,7 @@ async fn a_storm_of_errors_is_waited_over_ever_longer() {
     let waits = storm::<Service>(&watches, 500, 100).await;
     assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)), "{waits:?}");
     // Each waits a random part of at most 10 s: that a hundred come to less than a minute is out of the question.
-    assert!(waits.iter().sum::<Duration>() > Duration::from_secs(60), "{waits:?}");
+    assert!(waits.iter().sum::<Duration>() > Duration::from_mins(1), "{waits:?}");
     assert!(steps.try_recv().is_err(), "what was known stays");
 }
 
