@@ -58,6 +58,12 @@ pub(crate) struct List {
 }
 
 impl Plan {
+    /// The sticky id of the server at `position`: its `route`, or the hex MD5 of its address.
+    #[must_use]
+    pub fn sid(&self, position: usize) -> &str {
+        &self.sids[position]
+    }
+
     /// Whether a plan of `spec` can be built, without the cost of building it.
     ///
     /// # Errors
@@ -161,7 +167,7 @@ impl BoundPlan {
     /// The sticky id of the server at `position`: its `route`, or the hex MD5 of its address.
     #[must_use]
     pub fn sid(&self, position: usize) -> &str {
-        &self.plan.sids[position]
+        self.plan.sid(position)
     }
 
     /// The slot of the server at `position`.

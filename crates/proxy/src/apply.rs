@@ -65,7 +65,7 @@ pub(crate) fn next_snapshot(
     let groups = next.into_iter().map(|(id, next)| {
         let view = match next {
             Next::Same(view) => view.clone(),
-            Next::New { group, last, plan } => Arc::new(bind(id, group, last.map(Arc::as_ref), plan, at)),
+            Next::New { group, last, plan } => bind(id, group, last.map(Arc::as_ref), plan, at),
         };
         (id.clone(), view)
     });
@@ -88,13 +88,14 @@ pub(crate) fn bind(
     last: Option<&GroupView>,
     plan: Plan,
     at: Moment,
-) -> GroupView {
+) -> Arc<GroupView> {
     let cell = match last {
         Some(view) => view.cell.clone(),
         None => Arc::new(GroupCell {
             balance: Mutex::new(balance::Group::new()),
             sessions: Mutex::new(Sessions::new(0, 0)),
             stats: GroupStats::default(),
+            newest: Mutex::default(),
         }),
     };
     // A table of another size or age is another table; else sessions outlive the change, as in nginx.
@@ -103,7 +104,6 @@ pub(crate) fn bind(
         let (capacity, timeout) = table.unwrap_or_default();
         *cell.sessions.lock() = Sessions::new(capacity, timeout);
     }
-    let plan = cell.balance.lock().reconcile(plan, at.now());
     let known: HashMap<_, _> =
         last.map(|view| view.servers.iter().map(|server| (&server.key, &server.stats)).collect()).unwrap_or_default();
     let servers = group_spec(group)
@@ -124,15 +124,20 @@ pub(crate) fn bind(
             })
         })
         .collect();
-    GroupView {
+    // Whoever finds its servers gone from the state must find the view that has the new ones, before the snapshot has it.
+    let mut balance = cell.balance.lock();
+    let view = Arc::new(GroupView {
         id: id.clone(),
         name: id.to_string().into(),
         config: group.clone(),
         policy: retry_policy(group),
-        plan,
+        plan: balance.reconcile(plan, at.now()),
         servers,
-        cell,
-    }
+        cell: cell.clone(),
+    });
+    *cell.newest.lock() = Arc::downgrade(&view);
+    drop(balance);
+    view
 }
 
 /// Size and age, milliseconds, of the table of `sticky learn`.

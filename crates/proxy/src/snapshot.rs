@@ -4,7 +4,7 @@
 //! snapshots: an update of a group shares the cell, so no failure is forgotten and no connection is disturbed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use balance::learn::Sessions;
 use balance::{BoundPlan, PeerKey};
@@ -78,6 +78,8 @@ pub struct GroupCell {
     pub sessions: Mutex<Sessions>,
     /// What was counted of the group as a whole.
     pub stats: GroupStats,
+    /// The view that `balance` was brought in line with last; changed with it, under its lock.
+    pub newest: Mutex<Weak<GroupView>>,
 }
 
 impl GroupView {

@@ -36,7 +36,7 @@ pub(crate) async fn proxy(
     loop {
         let lease = match Lease::select(&group, &mut request, now, clock) {
             Ok(lease) => lease,
-            Err(NoLivePeers) => match replaced(&exchange, &group) {
+            Err(NoLivePeers) => match replaced(&group) {
                 // Every server this request knew was replaced under it. nginx answers 502; the new ones can answer.
                 Some(newer) => {
                     exchange.record.group = Some(newer.clone());
@@ -94,11 +94,10 @@ pub(crate) async fn proxy(
     }
 }
 
-/// The group as it is now, if it is not what the request pinned.
-fn replaced(exchange: &Exchange, group: &Arc<GroupView>) -> Option<Arc<GroupView>> {
-    let snapshot = exchange.worker.shared.snapshot.load();
-    let newer = snapshot.as_ref()?.groups.get(&group.id)?;
-    (!Arc::ptr_eq(newer, group)).then(|| newer.clone())
+/// The group as it is now, if it is not what the request pinned. The snapshot may not have it yet.
+fn replaced(group: &Arc<GroupView>) -> Option<Arc<GroupView>> {
+    let newest = group.cell.newest.lock().upgrade()?;
+    (!Arc::ptr_eq(&newest, group)).then_some(newest)
 }
 
 fn no_live_peers(mut exchange: Box<Exchange>, group: &GroupView) -> Response<ResponseBody> {
