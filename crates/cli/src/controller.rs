@@ -33,9 +33,6 @@ pub struct ControllerArgs {
     #[command(flatten)]
     access: AccessArgs,
 
-    #[command(flatten)]
-    resolver: ResolverArgs,
-
     /// Serve only the Ingresses of this class, whoever its IngressClass belongs to
     #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
     ingress_class: Option<String>,
@@ -112,6 +109,10 @@ pub struct ControllerArgs {
     /// The least severe event that is logged on standard error
     #[arg(long, env = "FOREBAY_ERROR_LOG_LEVEL", value_name = "LEVEL", default_value = "notice")]
     error_log_level: logging::Level,
+
+    // Last: its heading holds for what follows.
+    #[command(flatten)]
+    resolver: ResolverArgs,
 }
 
 /// Which cluster, and what of it.

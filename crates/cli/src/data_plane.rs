@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use proxy::admin::{self, ConfigStatus};
+use proxy::admin;
+use proxy::config_status::ConfigStatus;
 use proxy::{Listener, Protocol, Proxy, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

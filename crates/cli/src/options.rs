@@ -15,6 +15,7 @@ use proxy::{Limits, Listener, Protocol};
 
 /// Where and how a data plane serves.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Listeners, logs and leaving")]
 pub struct DataPlaneArgs {
     /// Listen for HTTP here; repeatable. ADDR=NAMESPACE/GROUP binds the listener to one group, without routes [default:
     /// 0.0.0.0:8080, unless there is a TLS listener]

@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use config::{Diagnostic, GroupId};
 use feed::{Scope, limits};
-use proxy::admin::ConfigStatus;
+use proxy::config_status::ConfigStatus;
 use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Origin, Patience};
 use proxy::{Listener, Protocol};
 use tracing::{info, warn};

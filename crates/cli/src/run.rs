@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use proxy::Proxy;
-use proxy::admin::ConfigStatus;
+use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
 
 use crate::controller::AccessArgs;
@@ -33,7 +33,7 @@ pub struct RunArgs {
     #[command(flatten, next_help_heading = "A cluster in place of files")]
     access: AccessArgs,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "What the documents do not say")]
     cluster: ClusterArgs,
 
     #[command(flatten)]

@@ -13,7 +13,7 @@ use controller::names::Resolver;
 use controller::runtime::{FollowOptions, Following};
 use prometheus::Registry;
 use proxy::Proxy;
-use proxy::admin::ConfigStatus;
+use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
 
 use crate::controller::AccessArgs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use feed::Scope;
-use proxy::admin::ConfigStatus;
+use proxy::config_status::ConfigStatus;
 use proxy::source::{Credentials, Feed, FeedOptions, FeedStatus, Patience};
 use proxy::{Limits, Proxy, access_log};
 use testkit::controller::{Flaw, Manner};

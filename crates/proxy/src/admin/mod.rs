@@ -14,18 +14,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::config_status::ConfigStatus;
 use crate::metrics::Metrics;
+use crate::observed::Observed;
 
-mod config_status;
 mod groups;
 mod pages;
-mod source;
-#[cfg(test)]
-pub(crate) mod testing;
 
-pub use config_status::{ConfigStatus, Reload, ReloadResult};
 use pages::Pages;
-pub use source::Source;
 
 /// Connections served at a time; more wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -37,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 type Response = http::Response<Full<Bytes>>;
 
 /// Serves the admin interface for as long as it is polled.
-pub async fn serve<S: Source>(listener: TcpListener, source: Arc<S>, status: Arc<ConfigStatus>) {
+pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: Arc<ConfigStatus>) {
     let metrics = match Metrics::new(source.clone(), status.clone()) {
         Ok(metrics) => metrics,
         // Two metrics of one name: the tests exclude it.

@@ -7,9 +7,11 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ConfigStatus, Response, Source, groups};
+use super::{Response, groups};
 use crate::clock::Moment;
+use crate::config_status::ConfigStatus;
 use crate::metrics::{self, Metrics};
+use crate::observed::Observed;
 use crate::source::FeedStatus;
 use crate::variables::{percent_decode, rfc3339_utc};
 
@@ -64,7 +66,7 @@ impl Page {
     }
 }
 
-impl<S: Source> Pages<S> {
+impl<S: Observed> Pages<S> {
     /// The answer to a request; its body is ignored.
     pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response {
         let Some(page) = Page::at(request.uri().path()) else {

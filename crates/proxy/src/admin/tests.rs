@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::testing::Fixed;
 use super::*;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::snapshot::GroupView;
+use crate::testing::Fixed;
 use crate::{stats, testing as values};
 
 struct First;

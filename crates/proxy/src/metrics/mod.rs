@@ -11,7 +11,8 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
-use crate::admin::{ConfigStatus, Source};
+use crate::config_status::ConfigStatus;
+use crate::observed::Observed;
 
 mod families;
 mod group;
@@ -45,7 +46,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Never, as long as [`ALL`] names every family once, which a test proves.
-    pub fn new<S: Source>(source: Arc<S>, status: Arc<ConfigStatus>) -> Result<Self, prometheus::Error> {
+    pub fn new<S: Observed>(source: Arc<S>, status: Arc<ConfigStatus>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let descriptions = ALL.iter().map(Family::description).collect::<Result<_, _>>()?;
@@ -62,7 +63,7 @@ impl Metrics {
     }
 }
 
-impl<S: Source> Collector for Live<S> {
+impl<S: Observed> Collector for Live<S> {
     fn desc(&self) -> Vec<&Desc> {
         self.descriptions.iter().collect()
     }

@@ -2,13 +2,14 @@
 
 use super::families as family;
 use super::sheet::{Sheet, float, seconds};
-use crate::admin::{ConfigStatus, ReloadResult, Source};
 use crate::clock::Moment;
+use crate::config_status::{ConfigStatus, ReloadResult};
+use crate::observed::Observed;
 use crate::snapshot::Snapshot;
 use crate::source::FeedStatus;
 use crate::stats::{CodeClass, Handshake};
 
-pub(super) fn collect(sheet: &mut Sheet, source: &impl Source) {
+pub(super) fn collect(sheet: &mut Sheet, source: &impl Observed) {
     let stats = source.stats();
     let build = [("version", env!("CARGO_PKG_VERSION")), ("nginx", balance::NGINX_VERSION)];
     sheet.gauge(&family::BUILD_INFO, &[&build], 1.0);

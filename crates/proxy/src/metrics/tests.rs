@@ -4,9 +4,9 @@ use std::sync::Arc;
 use config::{Group, Pod};
 
 use super::*;
-use crate::admin::testing::Fixed;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::snapshot::GroupView;
+use crate::testing::Fixed;
 use crate::{stats, testing};
 
 fn scrape(source: &Arc<Fixed>) -> String {

@@ -30,8 +30,8 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
-use crate::admin::ConfigStatus;
 use crate::apply;
+use crate::config_status::ConfigStatus;
 use crate::proxy::Proxy;
 use crate::tls;
 use last_good::{Keeper, StateDir};

@@ -27,7 +27,7 @@ use super::reporter::LeaderAt;
 use super::rounds;
 use super::status::{Currency, FeedStatus, millis};
 use super::teller::Teller;
-use crate::admin::ConfigStatus;
+use crate::config_status::ConfigStatus;
 use crate::proxy::Proxy;
 
 /// Keeps a stream to a controller, until dropped.

@@ -9,7 +9,7 @@ use crate::stats::ProcessStats;
 use crate::worker::WorkerReport;
 
 /// A data plane, seen from outside of its workers.
-pub trait Source: Send + Sync + 'static {
+pub trait Observed: Send + Sync + 'static {
     /// The present, by the clock that every other moment was read from.
     fn now(&self) -> Moment;
 
@@ -29,7 +29,7 @@ pub trait Source: Send + Sync + 'static {
     fn ping_workers(&self) -> impl Future<Output = Vec<Option<WorkerReport>>> + Send;
 }
 
-impl Source for Proxy {
+impl Observed for Proxy {
     fn now(&self) -> Moment {
         self.clock().now()
     }

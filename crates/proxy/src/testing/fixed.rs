@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use arc_swap::ArcSwapOption;
 use config::Config;
 
-use super::Source;
 use crate::clock::Moment;
+use crate::observed::Observed;
 use crate::route::RouteTable;
 use crate::snapshot::{GroupView, Snapshot};
 use crate::stats::ProcessStats;
@@ -42,7 +42,7 @@ impl Fixed {
     }
 }
 
-impl Source for Fixed {
+impl Observed for Fixed {
     fn now(&self) -> Moment {
         Moment::from(testing::START + 5_000_000)
     }

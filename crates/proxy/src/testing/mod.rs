@@ -1,5 +1,7 @@
 //! Values for unit tests: a request and a group as they are in the middle of the day.
 
+mod fixed;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -12,6 +14,8 @@ use crate::clock::Moment;
 use crate::record::{Attempt, Downstream, Record, RequestId, Scheme, Transport};
 use crate::snapshot::{GroupView, ServerView};
 use crate::spec::group_spec;
+
+pub(crate) use fixed::Fixed;
 
 /// 2026-11-22 10:00:00.250 UTC.
 pub(crate) const START: u64 = 1_795_341_600_250_000;
