@@ -1,8 +1,7 @@
 //! The file source: reads the configuration, notices when it changes, and hands over what differs.
 //!
-//! Directories are watched, never files: an editor replaces a file by renaming another over it, and the kubelet swaps a
-//! ConfigMap by renaming the symlink `..data`; both happen in the directory. Around each change the watches are set anew
-//! before anything is read, so whatever happens after is noticed, a directory that was deleted and made again included.
+//! Around each change the watches are set anew before anything is read, so whatever happens after is noticed, a directory that
+//! was deleted and made again included.
 //!
 //! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's
 //! business. What is no different from what was handed over before is not handed over again. Standard input is read once.
@@ -17,7 +16,6 @@ use std::time::Duration;
 use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
 use controller::names::Resolver;
 use jiff::Timestamp;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use proxy::ApplyError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -27,12 +25,14 @@ use translate::document::Documents;
 
 use crate::documents;
 
+mod places;
+
+use places::Watching;
+
 /// A burst of changes is over when nothing happened for this long.
 const QUIET: Duration = Duration::from_millis(50);
 /// A burst that does not end is read in its midst after this long.
 const AT_MOST: Duration = Duration::from_secs(1);
-/// Links in a row that are followed; the kernel gives up at 40 (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
 
 /// What reading the files gave.
 #[derive(Clone, Debug)]
@@ -243,62 +243,6 @@ impl Source {
                 return Occasion::Noticed;
             }
         }
-    }
-}
-
-/// The watches of one round.
-struct Watching(#[allow(dead_code, reason = "held for its Drop")] Option<RecommendedWatcher>);
-
-impl Watching {
-    fn begin(paths: &[PathBuf], noticed: &Arc<Notify>) -> Self {
-        let notify = noticed.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading a file is an event, too; an error may be a change that got lost.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                notify.notify_one();
-            }
-        });
-        let mut watcher = match watcher {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                warn!("changes of the configuration will not be noticed, only SIGHUP reloads it: {error}");
-                return Self(None);
-            }
-        };
-        for directory in directories(paths) {
-            if let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive) {
-                warn!("changes in {} will not be noticed: {error}", directory.display());
-            }
-        }
-        Self(Some(watcher))
-    }
-}
-
-/// The directories in which a change of `paths` shows: the one each path stands in (of a path that does not exist, the
-/// nearest above that does), each that is a directory, and those that the links of its files lead through.
-fn directories(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let mut directories = BTreeSet::new();
-    for path in paths {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        directories.extend(path.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_owned));
-        add_links(&path, &mut directories);
-        if path.is_dir() {
-            directories.insert(path);
-        }
-    }
-    for file in documents::find(paths).files {
-        add_links(&std::path::absolute(&file).unwrap_or(file), &mut directories);
-    }
-    directories
-}
-
-/// The directories of what `path` links to, link by link.
-fn add_links(path: &Path, directories: &mut BTreeSet<PathBuf>) {
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let (Ok(target), Some(holder)) = (path.read_link(), path.parent()) else { return };
-        path = holder.join(target);
-        directories.extend(path.parent().filter(|holder| holder.is_dir()).map(Path::to_owned));
     }
 }
 

@@ -12,11 +12,10 @@ use proxy::spec::{group_spec, retry_policy};
 use super::ExplainArgs;
 use super::client::{Clients, Visit};
 use super::script::{Response, Script};
-use super::trace::{self, Attempt, Share, Trace, Weights};
+use super::trace::{self, Attempt, ORIGIN_SECS, Share, Trace, Weights};
 use super::why::{passed_over, why};
 
-/// Where the virtual clock begins: far enough from zero that no failure window reaches before it, on a whole second.
-pub const ORIGIN_SECS: u64 = 1_000_000_000;
+/// As [`ORIGIN_SECS`], milliseconds.
 const ORIGIN: u64 = ORIGIN_SECS * 1000;
 
 /// The state of a run.

@@ -5,6 +5,10 @@ use std::net::IpAddr;
 use balance::{Availability, Tier};
 use serde::Serialize;
 
+/// Where the virtual clock begins, and the times of a trace: far enough from zero that no failure window reaches before it, on a
+/// whole second.
+pub const ORIGIN_SECS: u64 = 1_000_000_000;
+
 /// A whole run.
 #[derive(Debug, Serialize)]
 pub struct Trace {

@@ -4,8 +4,7 @@
 use balance::{BoundPlan, Obstacle, Peer, PeerView};
 
 use super::client::Visit;
-use super::simulation::ORIGIN_SECS;
-use super::trace::PassedOver;
+use super::trace::{ORIGIN_SECS, PassedOver};
 
 /// The servers that could not be picked: those of the list in use, and the primaries when a backup was.
 pub fn passed_over(obstacles: &[Option<Obstacle>], before: &[PeerView], picked: Option<usize>) -> Vec<PassedOver> {
