@@ -38,6 +38,9 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What a stream may hold of a response that its client does not take.
 const SEND_BUFFER: usize = 64 << 10;
+/// hyper's own bound on header lines. Room for a bound that it is told is made entry by entry for each request, a thousand
+/// instructions; room for its own costs none.
+const HYPERS_HEADERS: usize = 100;
 /// Streams that the client reset before they were looked at; more end the connection (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 /// Streams that we reset for the client's faults; more end the connection (CVE-2025-8671).
@@ -129,13 +132,12 @@ where
             Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
         }
     });
-    let mut connection = http1::Builder::new()
-        .timer(alarm.clone())
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes)
-        .max_headers(limits.headers)
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
+    let mut builder = http1::Builder::new();
+    builder.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
+    if limits.headers != HYPERS_HEADERS {
+        builder.max_headers(limits.headers);
+    }
+    let mut connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
     // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
     let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, |_| Wish::Go).await;
     // A request in progress shares the facts of its connection, and has a line of its own.
