@@ -87,8 +87,9 @@ fn what_cannot_be_read_or_understood_exits_2() {
 fn a_cluster_that_cannot_be_reached_exits_2() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
-    // Nobody listens where a listener was bound and closed.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Nobody listens on it.
+    let port = testkit::Port::free().unwrap();
+    let address = port.address();
     let config = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "a",
         "clusters": [{"name": "a", "cluster": {"server": format!("http://{address}")}}],

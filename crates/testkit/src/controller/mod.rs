@@ -1,5 +1,6 @@
 //! A controller that does what a test tells it: it serves a feed by the machines of `feed` over TLS 1.3 and HTTP/2, as the
-//! real one does, and can be killed, started again, cut off, and made to lie, to refuse or to say nothing.
+//! real one does, and can be killed, started again, cut off, and made to lie, to refuse or to say nothing. While it is dead its
+//! port stays its own ([`Port`]).
 
 mod authority;
 mod serve;
@@ -19,8 +20,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use crate::patiently;
 use crate::tls::Authority;
+use crate::{Port, patiently};
 
 pub use authority::Flaw;
 
@@ -67,7 +68,7 @@ pub struct Seen {
 
 #[derive(Debug)]
 struct Shared {
-    address: SocketAddr,
+    port: Port,
     name: Arc<str>,
     tls: Mutex<Arc<rustls::ServerConfig>>,
     manner: Mutex<Manner>,
@@ -87,10 +88,11 @@ impl Controller {
     /// # Panics
     /// When there is no port.
     pub async fn start(name: &str, authority: &Authority) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = Port::free().expect("a port");
+        let listener = port.listen().expect("its own port can be listened on");
         let options = ServerOptions { server: name.into(), ..ServerOptions::default() };
         let shared = Arc::new(Shared {
-            address: listener.local_addr().expect("an address"),
+            port,
             name: name.into(),
             tls: Mutex::new(authority::server(authority, Flaw::None)),
             manner: Mutex::new(Manner::Serve),
@@ -108,12 +110,12 @@ impl Controller {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.shared.address
+        self.shared.port.address()
     }
 
     /// What `--controller` is given.
     pub fn url(&self) -> String {
-        format!("https://{}", self.shared.address)
+        format!("https://{}", self.address())
     }
 
     /// Says what there is from now on.
@@ -168,10 +170,10 @@ impl Controller {
     /// Starts it again on its port, with what it had published.
     ///
     /// # Panics
-    /// When the port was taken meanwhile.
+    /// When its port cannot be listened on again.
     pub async fn restart(&mut self) {
         self.kill().await;
-        let listener = TcpListener::bind(self.shared.address).await.expect("its port");
+        let listener = self.shared.port.listen().expect("its own port can be listened on");
         self.accepting = Some(tokio::spawn(accept(self.shared.clone(), listener)));
     }
 

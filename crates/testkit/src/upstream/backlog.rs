@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use tokio::net::TcpStream;
 
-use super::{Mode, Upstream, bind};
+use super::{Mode, Place, Upstream};
 
 /// While it lives, connecting to the upstream neither succeeds nor fails.
 #[derive(Debug)]
@@ -17,18 +17,17 @@ impl Backlog {
     /// Replaces the upstream's listener by one that never accepts, and fills its queue.
     ///
     /// # Panics
-    /// When the queue does not fill.
+    /// When the queue does not fill, or the upstream has a unix socket.
     pub async fn fill(upstream: &Upstream) -> Self {
         upstream.set(Mode::Refuse).await;
-        let address = upstream.address().tcp();
-        let socket = bind(address).expect("the reserved address can be bound again");
-        socket.listen(0).expect("it can listen");
+        let Place::Tcp(port) = &upstream.place else { panic!("{} has no port", upstream.name()) };
+        let (address, listener) = (port.address(), port.listen_with(0).expect("its own port can be listened on"));
         let mut queued = Vec::new();
         // A connection attempt that is not answered at once is not answered at all.
         while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
             queued.push(stream.expect("a connection that waits in the queue"));
             assert!(queued.len() < 16, "the queue of {address} does not fill");
         }
-        Self { _listener: socket.into(), _queued: queued }
+        Self { _listener: listener, _queued: queued }
     }
 }

@@ -1,21 +1,15 @@
 //! A scriptable HTTP/1 upstream: it answers, misbehaves or refuses as its [`Mode`] says, and remembers what it received.
 //!
-//! The mode may change at any time and applies to what is accepted or read next. While it refuses, its port stays reserved
-//! by a socket that is bound and never listens, so nobody else can be given it and the upstream comes back where it was.
+//! The mode may change at any time and applies to what is accepted or read next. While it refuses, its port stays its own
+//! ([`Port`]), so the upstream comes back where it was.
 
 mod backlog;
 mod mode;
 mod reply;
 mod serve;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc};
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Mutex, watch},
@@ -25,15 +19,15 @@ use tokio::{
 pub use backlog::Backlog;
 pub use mode::{After, Mode, Stale};
 
-use crate::{Address, Gate, Head, Stream, message::Body, patiently};
+use crate::{Address, Gate, Head, Port, Stream, message::Body, patiently};
 
 /// A running upstream. It stops, and cuts its connections, when dropped.
 #[derive(Debug)]
 pub struct Upstream {
     shared: Arc<Shared>,
     address: Address,
+    place: Place,
     acceptor: Mutex<Option<JoinHandle<()>>>,
-    _reservation: Option<Socket>,
 }
 
 /// One request as it was received.
@@ -76,6 +70,13 @@ struct Shared {
 struct Cut {
     idle: u64,
     all: u64,
+}
+
+/// Where an upstream listens, and does again after it refused.
+#[derive(Debug)]
+enum Place {
+    Tcp(Port),
+    Unix(PathBuf),
 }
 
 enum Listener {
@@ -121,7 +122,10 @@ impl Upstream {
     /// # Panics
     /// When it cannot listen there.
     pub async fn with_gate(name: &str, address: Address, gate: Gate) -> Self {
-        let (address, reservation) = reserve(address).expect("an address to listen on");
+        let place = match address {
+            Address::Tcp(address) => Place::Tcp(Port::at(address).expect("an address to listen on")),
+            Address::Unix(path) => Place::Unix(path),
+        };
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             gate,
@@ -129,7 +133,7 @@ impl Upstream {
             record: watch::Sender::default(),
             cut: watch::Sender::default(),
         });
-        let upstream = Self { shared, address, acceptor: Mutex::new(None), _reservation: reservation };
+        let upstream = Self { shared, address: place.address(), place, acceptor: Mutex::new(None) };
         upstream.set(Mode::Ok).await;
         upstream
     }
@@ -160,7 +164,7 @@ impl Upstream {
                 let _ = task.await;
             }
             None if !refuse => {
-                let listener = Listener::open(&self.address).expect("the reserved address can be listened on");
+                let listener = self.place.listen().expect("its own address can be listened on");
                 *acceptor = Some(tokio::spawn(serve::accept(listener, self.shared.clone())));
             }
             unchanged => *acceptor = unchanged,
@@ -221,44 +225,28 @@ impl Drop for Upstream {
     }
 }
 
-/// Binds without listening, so that the port is ours for as long as the socket lives.
-fn reserve(address: Address) -> io::Result<(Address, Option<Socket>)> {
-    match address {
-        Address::Tcp(address) => {
-            let socket = bind(address)?;
-            let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-            Ok((Address::Tcp(bound), Some(socket)))
+impl Place {
+    fn address(&self) -> Address {
+        match self {
+            Self::Tcp(port) => Address::Tcp(port.address()),
+            Self::Unix(path) => Address::Unix(path.clone()),
         }
-        unix @ Address::Unix(_) => Ok((unix, None)),
     }
-}
 
-fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-impl Listener {
-    fn open(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp(address) => {
-                let socket = bind(*address)?;
-                socket.listen(1024)?;
-                TcpListener::from_std(socket.into()).map(Self::Tcp)
-            }
-            Address::Unix(path) => {
+    fn listen(&self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(port) => port.listen().map(Listener::Tcp),
+            Self::Unix(path) => {
                 if path.exists() {
                     std::fs::remove_file(path)?;
                 }
-                UnixListener::bind(path).map(Self::Unix)
+                UnixListener::bind(path).map(Listener::Unix)
             }
         }
     }
+}
 
+impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
