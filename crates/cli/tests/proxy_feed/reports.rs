@@ -1,9 +1,10 @@
 //! What the leader is told, and when.
 
 use serde_json::Value;
-use testkit::{Controller, Upstream};
+use testkit::controller::Flaw;
+use testkit::{Controller, Forebay, Upstream};
 
-use crate::rig::{Files, app, config, config_shows, get, metric};
+use crate::rig::{FOREBAY, Files, app, config, config_shows, get, metric};
 
 #[tokio::test]
 async fn the_leader_is_told_soon_what_is_in_force_and_what_happened() {
@@ -56,4 +57,37 @@ async fn the_leader_is_told_soon_what_is_in_force_and_what_happened() {
     let failed = metric(&forebay, r#"forebay_feed_reports_total{result="failed"}"#).await;
     assert!(failed >= Some(1.0), "{failed:?}");
     config_shows(&forebay, "synced", |config| config["feed"]["synced"] == true).await;
+}
+
+#[tokio::test]
+async fn the_leader_may_be_any_controller_that_an_operator_named() {
+    let files = Files::new();
+    let upstream = Upstream::start("one").await;
+    let mut controllers = Vec::new();
+    for (name, host) in [("controller-0", "127.0.0.1"), ("controller-1", "localhost")] {
+        let controller = Controller::start(name, &files.authority).await;
+        controller.certify(&files.authority, Flaw::Only(host));
+        controller.publish(&config(app("a", &[&upstream])));
+        controllers.push((controller, host));
+    }
+    let urls = controllers.iter().map(|(controller, host)| format!("https://{host}:{}", controller.address().port()));
+    let forebay = Forebay::proxy(FOREBAY, &files.authority, &files.token()).listen();
+    let urls = urls.collect::<Vec<_>>().join(",");
+    let forebay = forebay.args(["--workers", "1", "--access-log", "off", "--controller", &urls]).start().await;
+    config_shows(&forebay, "synced", |config| config["feed"]["synced"] == true).await;
+    // The one that it is not connected to leads.
+    let feeds = |(controller, _): &(Controller, _)| controller.seen().streams > 0;
+    let fed_by = controllers.iter().position(feeds).unwrap();
+    let [(source, _), (leader, _)] = [&controllers[fed_by], &controllers[1 - fed_by]];
+    source.lead(leader);
+    leader.wait_for("a report", |seen| !seen.reports.is_empty()).await;
+
+    // Whom nobody named is not told anything, whatever authority it has and whoever says that it leads.
+    let stranger = Controller::start("stranger", &files.authority).await;
+    stranger.certify(&files.authority, Flaw::OtherName);
+    source.lead(&stranger);
+    let refused = "leader stranger: does not take reports: TLS: the controller's certificate is not for";
+    let said = forebay.logged(refused).await;
+    assert!(said.contains(r#"is not for "127.0.0.1" or "localhost"; "#), "{said}");
+    assert!(stranger.seen().authorizations.is_empty());
 }

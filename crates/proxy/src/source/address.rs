@@ -8,7 +8,8 @@ use std::sync::Arc;
 use http::Uri;
 use rustls_pki_types::ServerName;
 
-/// `https://HOST:PORT`. The host is what the controller's certificate must be for, whichever of its addresses is dialled.
+/// `https://HOST:PORT`. The host is what the controller's certificate must be for, whichever of its addresses is dialled; the
+/// leader's may be for that of any URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerUrl {
     host: Arc<str>,
@@ -45,15 +46,18 @@ impl ControllerUrl {
         self.name.clone()
     }
 
-    /// The host, without port.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
     /// The URL of `path` there.
     pub(super) fn uri(&self, path: &str) -> Result<Uri, http::uri::InvalidUri> {
         format!("{self}{path}").parse()
     }
+}
+
+/// Their hosts, each once, as a sentence has them: `"a" or "b"`.
+pub(super) fn hosts(urls: &[ControllerUrl]) -> String {
+    let mut hosts: Vec<_> = urls.iter().map(|url| format!("\"{}\"", url.host)).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts.join(" or ")
 }
 
 impl FromStr for ControllerUrl {
@@ -109,6 +113,12 @@ mod tests {
         let url: ControllerUrl = "https://[fd00::7]:9902/".parse().unwrap();
         assert_eq!(url.target(), ("fd00::7", 9902));
         assert_eq!(url.uri("/feed/v1").unwrap(), "https://[fd00::7]:9902/feed/v1");
+    }
+
+    #[test]
+    fn hosts_are_named_once() {
+        let urls = ["https://b:9902", "https://a:9902", "https://b:9903"].map(|text| text.parse().unwrap());
+        assert_eq!((hosts(&urls), hosts(&urls[..1])), (r#""a" or "b""#.to_owned(), r#""b""#.to_owned()));
     }
 
     #[test]

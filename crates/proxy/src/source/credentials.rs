@@ -12,6 +12,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::address::ControllerUrl;
+use super::verifier::ForOneOf;
+
 /// The files.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -42,13 +45,17 @@ impl Credentials {
         read(KEY, key).map(drop)
     }
 
-    /// How to speak TLS with a controller: 1.3 alone, HTTP/2 alone.
-    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, CredentialsError> {
+    /// How to speak TLS with a controller that is known by any of these hosts: 1.3 alone, HTTP/2 alone.
+    pub(super) fn tls(&self, hosts: &[ControllerUrl]) -> Result<Arc<ClientConfig>, CredentialsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| wrong(CA, &self.controller_ca, error))?
-            .with_webpki_verifier(self.verifier(provider)?);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ForOneOf {
+                hosts: hosts.iter().map(ControllerUrl::server_name).collect(),
+                rules: self.rules(provider)?,
+            }));
         let mut config = match &self.certificate {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
@@ -76,7 +83,7 @@ impl Credentials {
         Ok(Some(value))
     }
 
-    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, CredentialsError> {
+    fn rules(&self, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, CredentialsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(CA, &self.controller_ca)? {
             roots.add(certificate).map_err(|error| wrong(CA, &self.controller_ca, error))?;
@@ -131,11 +138,11 @@ mod tests {
         assert!(said(credentials.check().unwrap_err()).contains("tls.key: cannot be read: No such file"));
         fs::write(at("tls.key"), "no key").unwrap();
         assert_eq!(credentials.check(), Ok(()));
-        assert!(said(credentials.tls().unwrap_err()).ends_with("ca.crt: it holds no certificate"));
+        assert!(said(credentials.tls(&[]).unwrap_err()).ends_with("ca.crt: it holds no certificate"));
         fs::write(at("ca.crt"), authority.cert.pem()).unwrap();
-        assert!(said(credentials.tls().unwrap_err()).contains("--client-key"));
+        assert!(said(credentials.tls(&[]).unwrap_err()).contains("--client-key"));
         fs::write(at("tls.key"), authority.signing_key.serialize_pem()).unwrap();
-        assert_eq!(credentials.tls().unwrap().alpn_protocols, [b"h2"]);
+        assert_eq!(credentials.tls(&[]).unwrap().alpn_protocols, [b"h2"]);
 
         assert!(said(credentials.authorization().unwrap_err()).ends_with("token: the file is empty"));
         fs::write(at("token"), "two\nlines").unwrap();

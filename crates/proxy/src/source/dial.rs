@@ -46,20 +46,21 @@ pub(super) async fn resolve(url: &ControllerUrl, patience: &Patience) -> Result<
     Ok(candidates)
 }
 
-/// Connects.
+/// Connects. The certificate must be for one of the hosts of `known_as`.
 pub(super) async fn dial<B>(
     to: &Candidate,
+    known_as: &[ControllerUrl],
     credentials: &Credentials,
     patience: &Patience,
 ) -> Result<Connection<B>, Fault>
 where
     B: Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
 {
-    let tls = TlsConnector::from(credentials.tls()?);
+    let tls = TlsConnector::from(credentials.tls(known_as)?);
     let tcp = within("connecting", patience.connect, TcpStream::connect(to.address)).await?.map_err(Fault::Connect)?;
     tcp.set_nodelay(true).map_err(Fault::Connect)?;
     let stream = within("shaking hands (TLS)", patience.handshake, tls.connect(to.url.server_name(), tcp)).await?;
-    let stream = stream.map_err(|error| Fault::of_tls(&error, to.url.host()))?;
+    let stream = stream.map_err(|error| Fault::of_tls(&error, known_as))?;
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(Fault::Tls("the other end does not choose HTTP/2; is this a controller's feed port?".to_owned()));
     }
@@ -67,7 +68,7 @@ where
     builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING).keep_alive_while_idle(true);
     builder.initial_stream_window_size(WINDOW).initial_connection_window_size(2 * WINDOW);
     let shaken = within("shaking hands (HTTP/2)", patience.handshake, builder.handshake(TokioIo::new(stream))).await?;
-    let (sender, connection) = shaken.map_err(|error| Fault::of_http(&error, to.url.host()))?;
+    let (sender, connection) = shaken.map_err(|error| Fault::of_http(&error, known_as))?;
     let driver = tokio::spawn(async move {
         // What breaks it is told by the exchange that breaks with it.
         let _ = connection.await;
@@ -105,7 +106,7 @@ where
             self.sender.send_request(request).await
         };
         let response = within("waiting for its answer", patience.answer, exchange).await?;
-        response.map_err(|error| Fault::of_http(&error, self.url.host()))
+        response.map_err(|error| Fault::of_http(&error, std::slice::from_ref(&self.url)))
     }
 }
 

@@ -8,6 +8,7 @@ use feed::Violation;
 use http::StatusCode;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+use super::address::{self, ControllerUrl};
 use super::credentials::CredentialsError;
 
 /// Why a controller could not be used, or was lost.
@@ -61,12 +62,12 @@ impl Fault {
     }
 
     /// Of a TLS handshake, or of what is read right after it: a refused client certificate shows there.
-    pub fn of_tls(error: &io::Error, host: &str) -> Self {
+    pub fn of_tls(error: &io::Error, known_as: &[ControllerUrl]) -> Self {
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
             return Self::Tls(format!("{error}; the controller broke off the handshake"));
         };
         Self::Tls(match tls {
-            TlsError::InvalidCertificate(problem) => of_certificate(problem, host),
+            TlsError::InvalidCertificate(problem) => of_certificate(problem, known_as),
             TlsError::AlertReceived(AlertDescription::ProtocolVersion) => {
                 "the controller does not speak TLS 1.3; is this a controller's feed port?".to_owned()
             }
@@ -82,14 +83,14 @@ impl Fault {
     }
 
     /// Of an exchange that broke: hyper wraps h2's error, and that the socket's.
-    pub fn of_http(error: &hyper::Error, host: &str) -> Self {
+    pub fn of_http(error: &hyper::Error, known_as: &[ControllerUrl]) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
         let mut words = error.to_string();
         while let Some(inner) = cause {
             let h2 = inner.downcast_ref::<h2::Error>();
             match h2.and_then(h2::Error::get_io).or_else(|| inner.downcast_ref::<io::Error>()) {
                 Some(io) if io.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<TlsError>) => {
-                    return Self::of_tls(io, host);
+                    return Self::of_tls(io, known_as);
                 }
                 Some(io) if io.kind() == io::ErrorKind::UnexpectedEof => return Self::Ended,
                 Some(io) => words = io.to_string(),
@@ -125,7 +126,7 @@ impl Fault {
     }
 }
 
-fn of_certificate(problem: &CertificateError, host: &str) -> String {
+fn of_certificate(problem: &CertificateError, known_as: &[ControllerUrl]) -> String {
     match problem {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the controller's certificate is not signed by an authority in --controller-ca; mount what the controller \
@@ -141,8 +142,9 @@ fn of_certificate(problem: &CertificateError, host: &str) -> String {
             "the controller's certificate is not valid yet; compare the clocks".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-            "the controller's certificate is not for \"{host}\"; add it with the controller's --feed-name, or use a \
-             name it is for in --controller"
+            "the controller's certificate is not for {}; add it with the controller's --feed-name, or use a name it is \
+             for in --controller",
+            address::hosts(known_as)
         ),
         other => format!("the controller's certificate is refused: {other:?}"),
     }

@@ -20,6 +20,7 @@ mod schedule;
 mod status;
 mod task;
 mod teller;
+mod verifier;
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ use super::status::{FeedStatus, millis};
 use super::teller::Teller;
 use crate::clock::Clock;
 
-/// Where reports go: the leader's address, under the name its certificate is for.
+/// Where reports go: the leader's address, and the URL of the controller that named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaderAt {
     pub leader: Leader,
@@ -141,12 +141,12 @@ impl Reporter {
     }
 
     async fn deliver(&self, json: Vec<u8>, to: &LeaderAt, sent: &mut Sent) -> Result<(), Fault> {
-        let FeedOptions { credentials, patience, .. } = &self.options;
+        let FeedOptions { controllers, credentials, patience, .. } = &self.options;
         let connection = match &mut sent.connection {
             Some(connection) if connection.is_open() => connection,
             _ => {
                 let candidate = to.resolve(patience.resolve).await?;
-                sent.connection.insert(Box::pin(dial::dial(&candidate, credentials, patience)).await?)
+                sent.connection.insert(Box::pin(dial::dial(&candidate, controllers, credentials, patience)).await?)
             }
         };
         let body = Full::new(Bytes::from(json));

@@ -171,7 +171,8 @@ impl Task {
         }
         let FeedOptions { credentials, patience, .. } = &self.options;
         let opened = async {
-            let mut connection: Connection<body::Lines> = Box::pin(dial::dial(to, credentials, patience)).await?;
+            let mut connection: Connection<body::Lines> =
+                Box::pin(dial::dial(to, std::slice::from_ref(&to.url), credentials, patience)).await?;
             let response = connection.post("/feed/v1", "application/x-ndjson", lines, credentials, patience).await?;
             let incoming = dial::expect(response, StatusCode::OK).await?;
             Ok((connection, incoming))
@@ -196,7 +197,7 @@ impl Task {
                 frame = incoming.frame() => {
                     let data = match frame {
                         None => return Fault::Ended.into(),
-                        Some(Err(error)) => return Fault::of_http(&error, to.url.host()).into(),
+                        Some(Err(error)) => return Fault::of_http(&error, std::slice::from_ref(&to.url)).into(),
                         Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                     };
                     if let Err(stop) = self.take(&data, to).await {

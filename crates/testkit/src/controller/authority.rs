@@ -14,6 +14,8 @@ use crate::tls::{Authority, H2, params};
 pub enum Flaw {
     /// Nothing: it is for 127.0.0.1 and localhost, for years.
     None,
+    /// It is for this name alone.
+    Only(&'static str),
     /// It is for another name.
     OtherName,
     /// It ended long ago.
@@ -24,6 +26,7 @@ pub enum Flaw {
 pub(super) fn server(authority: &Authority, flaw: Flaw) -> Arc<ServerConfig> {
     let mut params = match flaw {
         Flaw::None | Flaw::Expired => params(&["127.0.0.1", "localhost"]),
+        Flaw::Only(name) => params(&[name]),
         Flaw::OtherName => params(&["elsewhere.example"]),
     };
     if flaw == Flaw::Expired {
