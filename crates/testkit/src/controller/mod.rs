@@ -87,6 +87,7 @@ impl Controller {
     ///
     /// # Panics
     /// When there is no port.
+    #[expect(clippy::unused_async, reason = "it spawns, so whoever calls it is in a runtime")]
     pub async fn start(name: &str, authority: &Authority) -> Self {
         let port = Port::free().expect("a port");
         let listener = port.listen().expect("its own port can be listened on");
