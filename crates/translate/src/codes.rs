@@ -64,3 +64,5 @@ pub const CONFLICT: Code = "FB5010";
 pub const FOREIGN_ANNOTATIONS: Code = "FB5011";
 /// Another certificate has this host.
 pub const TLS_CONFLICT: Code = "FB5012";
+/// A host of `spec.tls` is an address.
+pub const TLS_ADDRESS: Code = "FB5013";

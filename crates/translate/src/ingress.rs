@@ -5,12 +5,13 @@
 //! most controllers make of it. Where two Ingresses claim one host and path the older keeps it, then the one first by
 //! namespace and name; objects without an age, such as files, come after those with one.
 //!
-//! An Ingress with an error is refused whole before it claims anything.
+//! An Ingress with an error is refused whole before it claims anything. If no version before it is known, what data planes may
+//! have of one from an earlier controller is named, so that it need not be taken from them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use config::{Diagnostic, HostPattern, PathMatch, Routes, Severity, Target};
+use config::{CertificateId, Diagnostic, HostPattern, PathMatch, ResourceKey, Routes, Severity, Target};
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressSpec};
 
 use crate::backends::Backends;
@@ -54,6 +55,8 @@ pub struct Routed {
     pub served: BTreeSet<Name>,
     /// The last version of each that was not refused.
     pub good: Store<Ingress>,
+    /// What those name of which no version can be used.
+    pub unknown: BTreeSet<ResourceKey>,
 }
 
 /// Reads every Ingress that is ours. Of one that is refused, the version in `good` stays in force, if there is one.
@@ -72,7 +75,7 @@ pub fn routes(
         (a_age.is_none(), a_age, a_name).cmp(&(b_age.is_none(), b_age, b_name))
     });
     let mut claims = Vec::new();
-    let (mut served, mut next_good) = (BTreeSet::new(), Store::default());
+    let (mut served, mut next_good, mut unknown) = (BTreeSet::new(), Store::default(), BTreeSet::new());
     for (name, ingress) in ingresses {
         if !classes.serve(ingress, report) {
             continue;
@@ -91,10 +94,24 @@ pub fn routes(
             certificates.claim(version, std::mem::take(&mut claim.tls), &hosts, report);
             next_good.insert(&name.0, &name.1, version.clone());
             claims.push((version.clone(), claim));
+        } else {
+            unknown.extend(named(ingress));
         }
         served.insert(name);
     }
-    Routed { routes: fill(claims, report), served, good: next_good }
+    Routed { routes: fill(claims, report), served, good: next_good, unknown }
+}
+
+/// The hosts and certificates that an Ingress names, as far as they can be read.
+fn named(ingress: &Ingress) -> Vec<ResourceKey> {
+    let Some(spec) = &ingress.spec else { return Vec::new() };
+    let rules = spec.rules.iter().flatten();
+    let hosts = rules.filter_map(|rule| rule.host.as_deref().unwrap_or_default().parse().ok());
+    let default = spec.default_backend.as_ref().map(|_| HostPattern::Any);
+    let secrets = spec.tls.iter().flatten().filter_map(|tls| tls.secret_name.as_deref());
+    let certificates = secrets.map(|name| CertificateId::new(namespace(&ingress.metadata), name));
+    let routes = hosts.chain(default).map(ResourceKey::Route);
+    routes.chain(certificates.map(ResourceKey::Certificate)).collect()
 }
 
 /// Lets every Ingress claim its places, the oldest first.
@@ -184,8 +201,15 @@ fn host(reading: &mut Reading<'_, Ingress>, field: &str, text: &str) -> Option<H
         .ok()
 }
 
-/// A host of `spec.tls`, which unlike a rule's cannot be left out.
+/// A host of `spec.tls`, which unlike a rule's cannot be left out. The API server takes an address, which no client asks for by
+/// name (RFC 6066 section 3).
 fn tls_host(reading: &mut Reading<'_, Ingress>, field: &str, text: &str) -> Option<HostPattern> {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        let message = format!("\"{text}\" is an address, and TLS asks for certificates by name; it is passed over");
+        let hint = "leave hosts out, in an Ingress for any host, to make this the default certificate";
+        reading.say(Diagnostic::new(codes::TLS_ADDRESS, Severity::Warning, message).field(field).hint(hint));
+        return None;
+    }
     if text.is_empty() {
         reading.error(codes::HOST, field, "the host is empty", "write a DNS name, or leave hosts out");
         return None;

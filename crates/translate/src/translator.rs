@@ -38,6 +38,9 @@ pub struct Translator {
     /// The groups of objects that name a Service.
     users: ByName<BTreeSet<GroupId>>,
     routing: Routing,
+    /// What an earlier controller may have told data planes of Ingresses of which no version can be used here; `None` before
+    /// Ingresses are read. What was told or taken back since is known, so nothing is added later.
+    held: Option<BTreeSet<ResourceKey>>,
     implicit: BTreeMap<GroupId, Arc<Group>>,
     /// What is said of implicit groups, by the object whose reference is the first.
     notes: BTreeMap<ObjectRef, BTreeMap<GroupId, Diagnostic>>,
@@ -119,6 +122,7 @@ impl Translator {
             groups: BTreeMap::new(),
             users: ByName::default(),
             routing: Routing::default(),
+            held: None,
             implicit: BTreeMap::new(),
             notes: BTreeMap::new(),
         }
@@ -229,9 +233,15 @@ impl Translator {
         Translation { config, diagnostics, until: self.until() }
     }
 
-    /// Whether there is such an object and neither it nor a version before it can be used.
-    pub fn is_refused(&self, id: &GroupId) -> bool {
-        self.groups.get(id).is_some_and(|verdict| verdict.group.is_none())
+    /// Whether there is an object to this piece of the configuration and neither it nor a version before it can be used: it
+    /// is not known then what the piece should be.
+    pub fn is_unknown(&self, key: &ResourceKey) -> bool {
+        match key {
+            ResourceKey::Group(id) => self.groups.get(id).is_some_and(|verdict| verdict.group.is_none()),
+            ResourceKey::Certificate(_) | ResourceKey::Route(_) => {
+                self.held.as_ref().is_some_and(|held| held.contains(key))
+            }
+        }
     }
 
     /// Reads one group again. Whether routes must be, too: they ask whether a group is there, is refused, or is not.
@@ -269,7 +279,7 @@ impl Translator {
         let services = Services::new(objects, &self.slices, &self.options);
         let mut backends = Backends::new(services, &self.groups);
         let mut certificates = Certificates::new(objects, self.options.now);
-        let Routed { routes, served, good } =
+        let Routed { routes, served, good, unknown } =
             ingress::routes(objects, &classes, &self.routing.good, &mut backends, &mut certificates, &mut report);
         let hosts = routes.hosts.into_iter().map(|host| (host.host.clone(), Arc::new(host))).collect();
         let mut said = BTreeMap::<_, Vec<_>>::new();
@@ -281,6 +291,7 @@ impl Translator {
         let next = Routing { hosts, certificates, served, good, needs: backends.into_needs(), said, until };
         let last = std::mem::replace(&mut self.routing, next);
         let notes = std::mem::take(&mut self.notes);
+        self.hold(unknown, touched);
 
         let all = self.implicit.keys().chain(self.routing.needs.implicit.keys()).cloned().collect();
         self.fill(all, objects, touched);
@@ -293,6 +304,16 @@ impl Translator {
         let about = differing(&last.said, &next.said).chain(differing(&notes, &self.notes));
         let ingresses = about.filter(|object| &*object.kind == Ingress::KIND);
         touched.ingresses.extend(ingresses.map(|object| (object.namespace.clone(), object.name.clone())));
+    }
+
+    /// Holds what Ingresses name of which nothing can be used.
+    fn hold(&mut self, unknown: BTreeSet<ResourceKey>, touched: &mut Touched) {
+        let last = self.held.take();
+        let may_be =
+            |key: &ResourceKey| last.as_ref().is_none_or(|last| last.contains(key)) && self.resource(key).is_none();
+        let next: BTreeSet<_> = unknown.into_iter().filter(may_be).collect();
+        touched.resources.extend(last.unwrap_or_default().symmetric_difference(&next).cloned());
+        self.held = Some(next);
     }
 
     /// Reads implicit groups again; returns the objects of which something else is said now.

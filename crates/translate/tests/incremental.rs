@@ -244,6 +244,38 @@ fn a_refused_ingress_keeps_its_last_good_routes() {
 }
 
 #[test]
+fn what_an_earlier_controller_may_have_told_of_a_refused_ingress_is_not_known() {
+    let class = "kind: IngressClass\nmetadata: {name: ours}\nspec: {controller: forebay.dev/ingress-controller}\n---\n";
+    let ingress = |name: &str, host: &str, path: &str| {
+        format!(
+            "kind: Ingress\nmetadata: {{name: {name}}}\nspec:\n  ingressClassName: ours\n  tls: [{{hosts: [{host}], secretName: \
+             {name}}}]\n  rules:\n  - host: {host}\n    http: {{paths: [{{path: '{path}', pathType: Prefix, backend: {{resource: \
+             {{apiGroup: forebay.dev, kind: UpstreamGroup, name: g}}}}}}]}}\n---\n"
+        )
+    };
+    let mut translator = Translator::new(Options::for_cluster(common::NOW));
+    let mut unknown = |ingresses: &[String]| {
+        let objects = common::objects(&(class.to_owned() + &ingresses.concat()));
+        let touched = translator.update(&objects, &Changed { routes: true, ..Changed::default() });
+        let (unknown, known): (Vec<_>, Vec<_>) =
+            touched.resources.iter().partition(|key| translator.is_unknown(key) && translator.resource(key).is_none());
+        [unknown, known].map(|keys| keys.into_iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let none = || Vec::<String>::new();
+    let (refused, shared) = (ingress("a", "a.example", "no-slash"), ingress("b", "b.example", "no-slash"));
+    let held = ["cert/default/a", "cert/default/b", "route/a.example", "route/b.example"].map(str::to_owned).to_vec();
+    // Another Ingress of the same host takes it.
+    let other = ingress("c", "b.example", "/");
+    assert_eq!(unknown(&[refused.clone(), shared.clone()]), [held, none()]);
+    assert_eq!(unknown(&[refused.clone(), shared.clone(), other]), [none(), vec!["route/b.example".to_owned()]]);
+    // With it goes what it told: that is known.
+    assert_eq!(unknown(&[refused.clone(), shared]), [none(), vec!["route/b.example".to_owned()]]);
+    // And what is refused later never was in force.
+    assert_eq!(unknown(&[refused, ingress("d", "d.example", "no-slash")]), [none(), vec!["cert/default/b".to_owned()]]);
+    assert_eq!(unknown(&[]), [none(), vec!["cert/default/a".to_owned(), "route/a.example".to_owned()]]);
+}
+
+#[test]
 fn an_answer_of_the_dns_touches_who_uses_the_name() {
     let group = |name: &str, dns: &str, rest: &str| {
         let server = format!("{{name: a, dns: {{name: {dns}, port: 80}}}}");

@@ -225,6 +225,17 @@ fn hosts_are_checked_as_the_api_server_does() {
     assert_eq!(served(&translation), Vec::<String>::new(), "a refused Ingress claims nothing");
 }
 
+/// The API server takes them.
+#[test]
+fn an_address_is_nobodys_name_and_harms_no_other_host() {
+    let good = secret("good", &pair(&["a.example"]));
+    let entry = json!([{"hosts": ["10.0.0.1", "a.example", "fd00::1"], "secretName": "good"}]);
+    let translation = of(&[good, ingress("web", &["a.example"], &entry)]);
+    let hosts: Vec<_> = said(&translation).into_iter().filter(|said| said.starts_with("FB50")).collect();
+    assert_eq!(hosts, [0, 2].map(|n| format!("FB5013 warning Ingress default/web spec.tls[0].hosts[{n}]")));
+    assert_eq!(served(&translation), ["a.example=good"]);
+}
+
 #[test]
 fn objects_are_printed_by_name_alone() {
     let ours = pair(&["a.example"]);

@@ -170,10 +170,10 @@ impl Publisher {
         }
         let groups = touched.groups.iter().map(|id| ResourceKey::Group(id.clone()));
         let keys: BTreeSet<_> = touched.resources.iter().cloned().chain(groups).collect();
-        let changes = keys.into_iter().map(|key| match (translator.resource(&key), &key) {
-            (Some(resource), _) => Change::Put(resource),
-            (None, ResourceKey::Group(id)) if translator.is_refused(id) => Change::Hold(key),
-            (None, _) => Change::Delete(key),
+        let changes = keys.into_iter().map(|key| match translator.resource(&key) {
+            Some(resource) => Change::Put(resource),
+            None if translator.is_unknown(&key) => Change::Hold(key),
+            None => Change::Delete(key),
         });
         let Publication { changed, refused } = hub.publish(changes.collect::<Vec<_>>());
         self.unpublishable.retain(|key, _| !touched.resources.contains(key));

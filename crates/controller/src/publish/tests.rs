@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use api::UpstreamGroup;
-use feed::Changes;
+use config::Millis;
+use feed::{Changes, Grant, Namespaces, PrivateKeys, ServerOptions, Subscriber};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::Event;
 use prometheus::Registry;
@@ -81,6 +82,55 @@ fn a_refused_generation_leaves_the_last_good_one_published() {
     assert_eq!(refused.published.unwrap().version, version);
     assert_eq!(hub.read(feed::Published::sequence), 1);
     assert_eq!(facts.take_dirty().groups.len(), 1);
+}
+
+/// What a data plane that has this much is told, kind and name.
+fn told(hub: &Hub, have: &[&str]) -> Vec<String> {
+    let have: BTreeMap<_, _> = have.iter().map(|name| (*name, "0".repeat(32))).collect();
+    let hello = json!({"hello": {"protocol": [1, 1], "instance": "proxy-1", "scope": "all", "have": have}});
+    let grant = Grant { namespaces: Namespaces::All, private_keys: PrivateKeys::Allowed, instance: None };
+    let mut subscriber = Subscriber::new(Arc::new(ServerOptions::default()), grant, Millis(0));
+    hub.read(|published| {
+        subscriber.receive((hello.to_string() + "\n").as_bytes(), published, Millis(0)).unwrap();
+        let lines = std::iter::from_fn(|| subscriber.poll(published, Millis(0)));
+        let lines = lines.map(|line| serde_json::from_slice::<Value>(&line).unwrap());
+        let named = lines.filter_map(|line| {
+            let kind = ["put", "del"].into_iter().find(|kind| line[kind].is_object())?;
+            Some(format!("{kind} {}", line[kind]["key"].as_str()?))
+        });
+        named.collect()
+    })
+}
+
+#[test]
+fn what_an_earlier_controller_told_of_a_refused_ingress_is_left_to_data_planes() {
+    let parts = parts(Index::default());
+    let hub = parts.hub.clone();
+    let (mut publisher, _ready) = Publisher::new(parts);
+    let ingress = |path: &str| {
+        apply::<Ingress>(json!({
+            "metadata": {"namespace": "shop", "name": "web", "uid": "i"},
+            "spec": {"ingressClassName": "forebay", "rules": [{"host": "a.example", "http": {"paths": [
+                {"path": path, "pathType": "Prefix", "backend": {"service": {"name": "app", "port": {"number": 80}}}},
+            ]}}]},
+        }))
+    };
+    apply::<IngressClass>(json!({
+        "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
+    }))(publisher.index());
+    apply::<Service>(json!({
+        "metadata": {"namespace": "shop", "name": "app"}, "spec": {"ports": [{"port": 80}]},
+    }))(publisher.index());
+    ingress("no-slash")(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    let have = ["group/shop/app:80", "route/a.example", "route/b.example"];
+    // The group behind it goes on following its endpoints.
+    assert_eq!(told(&hub, &have), ["put group/shop/app:80", "del route/b.example"]);
+    assert_eq!(told(&hub, &[]), ["put group/shop/app:80"]);
+
+    ingress("/")(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    assert_eq!(told(&hub, &have), ["put group/shop/app:80", "put route/a.example", "del route/b.example"]);
 }
 
 #[test]
