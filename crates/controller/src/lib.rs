@@ -24,4 +24,5 @@ pub mod publish;
 pub mod runtime;
 pub mod serve;
 pub mod status;
+pub mod trouble;
 pub mod watch;

@@ -19,7 +19,8 @@ use translate::Store;
 use translate::kind::Kind;
 
 use crate::index::{Index, Kept, Place, Told};
-use crate::watch::{Reason, SECRETS, Scope, Trouble};
+use crate::trouble::{Reason, Trouble};
+use crate::watch::{SECRETS, Scope};
 
 /// Objects asked for at a time, as `kubectl get` asks.
 const PAGE: u32 = 500;
@@ -105,7 +106,7 @@ impl Lister<'_> {
             let page = match timeout(PATIENCE, api.list(&params)).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) => return self.leave_out(K::KIND, Trouble::of_list::<K>(&error, place)),
-                Err(_) => return Err(Trouble::silence::<K>(place, PATIENCE)),
+                Err(_) => return Err(Trouble::of_silence::<K>(place, PATIENCE)),
             };
             for told in page.items {
                 self.listing.index.take(place, Event::InitApply(told));

@@ -53,6 +53,10 @@ async fn every_rule_is_needed_and_none_is_missing() {
             said.lines().find(|line| line.contains(&wanting)).map(str::to_owned)
         })
         .await;
+        let rule =
+            format!("verbs: [{}]", if ["list", "watch"].contains(&verb.as_str()) { "list, watch" } else { verb });
+        let is_sentence = heard.contains("give the controller's ServiceAccount a") && heard.contains(&rule);
+        assert!(is_sentence && !heard.contains("ApiError"), "{heard}");
         println!("without {verb} {resource}: {}", heard.split("#0: ").nth(1).unwrap_or(&heard));
     }
     let (case, controller) = whole;

@@ -26,11 +26,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::serve::{Tls, TlsError};
+use crate::trouble::Teller;
 use authority::Leaf;
 use held::{Damage, Held};
 use plan::{Step, step};
@@ -71,7 +72,8 @@ pub struct Keeper {
     /// What the Secret held when it was read last.
     held: Option<Held>,
     serving: Option<Serving>,
-    complaint: Option<String>,
+    /// By what went wrong: its class, or the words.
+    teller: Teller<String>,
 }
 
 /// The certificate in use, and what it was made with.
@@ -103,7 +105,7 @@ impl Keeper {
     /// Looks at nothing yet.
     pub fn new(client: Client, options: Options, clock: Clock) -> Self {
         let store = Store::new(client, &options.namespace, &options.secret, &options.config_map);
-        Self { store, options, clock, held: None, serving: None, complaint: None }
+        Self { store, options, clock, held: None, serving: None, teller: Teller::default() }
     }
 
     /// Sends a certificate as soon as there is one, and each that replaces it, until `stop`.
@@ -114,7 +116,7 @@ impl Keeper {
             let served = self.serve(&tls);
             let trouble = looked.and(served).err();
             let wait = if trouble.is_some() { RETRY } else { EVERY };
-            self.say(trouble.map(|trouble| trouble.to_string()));
+            self.say(trouble.as_ref());
             if stop.run_until_cancelled(sleep(wait)).await.is_none() {
                 return;
             }
@@ -210,14 +212,25 @@ impl Keeper {
     }
 
     /// Says a trouble once, and when it is over.
-    fn say(&mut self, trouble: Option<String>) {
-        if trouble != self.complaint {
-            if let Some(trouble) = &trouble {
-                tracing::error!("{trouble}");
-            } else {
+    fn say(&mut self, trouble: Option<&Trouble>) {
+        let Some(trouble) = trouble else {
+            if self.teller.well().is_some() {
                 tracing::info!("the CA in Secret {} is in order again", self.options.secret);
             }
-            self.complaint = trouble;
+            return;
+        };
+        let (kind, grace) = match trouble {
+            // The API server has words of its own for each try.
+            Trouble::Store(StoreError::Api(api)) => (api.reason.name().to_owned(), api.reason.grace()),
+            other => (other.to_string(), Duration::ZERO),
+        };
+        if self.teller.hears(kind, grace, Instant::now()) {
+            let consequence = if self.serving.is_some() {
+                "the certificate in use stays"
+            } else {
+                "data planes are not served before there is a certificate"
+            };
+            tracing::error!("{trouble}; {consequence}");
         }
     }
 }

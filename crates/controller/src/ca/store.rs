@@ -6,6 +6,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::held::Held;
+use crate::trouble::{Rule, Trouble};
 
 /// Who we are to the API server's managed fields.
 const MANAGER: &str = "forebay-controller";
@@ -15,6 +16,7 @@ const BUNDLE: &str = "ca.crt";
 
 /// Both objects.
 pub struct Store {
+    namespace: String,
     secrets: Api<Secret>,
     config_maps: Api<ConfigMap>,
     secret: String,
@@ -28,18 +30,14 @@ pub enum StoreError {
     #[error("{0} is written by others all the time")]
     Conflict(String),
     /// The API server refuses, or cannot be reached.
-    #[error("{object}: {error}")]
-    Api {
-        /// Which object.
-        object: String,
-        /// Why.
-        error: Box<kube::Error>,
-    },
+    #[error(transparent)]
+    Api(Trouble),
 }
 
 impl Store {
     pub fn new(client: Client, namespace: &str, secret: &str, config_map: &str) -> Self {
         Self {
+            namespace: namespace.to_owned(),
             secrets: Api::namespaced(client.clone(), namespace),
             config_maps: Api::namespaced(client, namespace),
             secret: secret.to_owned(),
@@ -48,11 +46,11 @@ impl Store {
     }
 
     pub async fn secret(&self) -> Result<Option<Secret>, StoreError> {
-        self.secrets.get_opt(&self.secret).await.map_err(|error| failed("Secret", &self.secret, error))
+        self.secrets.get_opt(&self.secret).await.map_err(|error| self.failed("get", Kind::Secret, &error))
     }
 
     pub async fn config_map(&self) -> Result<Option<ConfigMap>, StoreError> {
-        self.config_maps.get_opt(&self.config_map).await.map_err(|error| failed("ConfigMap", &self.config_map, error))
+        self.config_maps.get_opt(&self.config_map).await.map_err(|error| self.failed("get", Kind::ConfigMap, &error))
     }
 
     /// Writes the Secret that was read, or makes it if there was none.
@@ -70,7 +68,7 @@ impl Store {
         } else {
             self.secrets.replace(&self.secret, &params(), &secret).await
         };
-        written.map(drop).map_err(|error| failed("Secret", &self.secret, error))
+        written.map(drop).map_err(|error| self.failed(verb(is_new), Kind::Secret, &error))
     }
 
     /// Publishes the bundle, unless it is.
@@ -88,17 +86,39 @@ impl Store {
         } else {
             self.config_maps.replace(&self.config_map, &params(), &map).await
         };
-        written.map(drop).map_err(|error| failed("ConfigMap", &self.config_map, error))
+        written.map(drop).map_err(|error| self.failed(verb(is_new), Kind::ConfigMap, &error))
+    }
+
+    fn failed(&self, verb: &'static str, kind: Kind, error: &kube::Error) -> StoreError {
+        let (word, resource, name) = match kind {
+            Kind::Secret => ("Secret", "secrets", &self.secret),
+            Kind::ConfigMap => ("ConfigMap", "configmaps", &self.config_map),
+        };
+        let object = format!("{word} {}/{name}", self.namespace);
+        match error {
+            // 409: created by another first, or replaced. 404 of a replacement: deleted meanwhile.
+            kube::Error::Api(status) if status.code == 409 || (status.code == 404 && verb == "update") => {
+                StoreError::Conflict(object)
+            }
+            _ => {
+                // A name cannot restrict who creates.
+                let name = (verb != "create").then_some(name.as_str());
+                let rule = Rule { role: "Role", group: "", resource, name, verbs: &[verb] };
+                StoreError::Api(Trouble::of(&format!("cannot {verb} {object}"), error, &rule))
+            }
+        }
     }
 }
 
-fn failed(kind: &str, name: &str, error: kube::Error) -> StoreError {
-    let object = format!("{kind} {name}");
-    match &error {
-        // 409: created by another first, or replaced. 404 of a replacement: deleted meanwhile.
-        kube::Error::Api(status) if status.code == 409 || status.code == 404 => StoreError::Conflict(object),
-        _ => StoreError::Api { object, error: Box::new(error) },
-    }
+/// Which of the two.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Secret,
+    ConfigMap,
+}
+
+const fn verb(is_new: bool) -> &'static str {
+    if is_new { "create" } else { "update" }
 }
 
 fn metadata(name: &str) -> ObjectMeta {

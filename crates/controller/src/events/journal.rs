@@ -1,5 +1,6 @@
 //! What was told and what waits to be told, within bounds: per object a few events and then one every half minute, over all
-//! objects a few per second. What is beyond is not told; the status says it anyway.
+//! objects a few per second. What is beyond is not told, nor what the API server does not take when it is asked again: the
+//! status says it anyway.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,11 +27,17 @@ const EVERY: Millis = Millis::from_secs(30);
 const APART: Millis = Millis(200);
 const PAUSE: Millis = Millis(1_000);
 
+/// How often one is told to an API server that does not take it, and the time between: a restart is over by then.
+const TRIES: u32 = 3;
+const AGAIN: Millis = Millis::from_secs(5);
+
 /// Events.
 #[derive(Debug, Default)]
 pub struct Journal {
     waiting: VecDeque<Event>,
     next_at: Millis,
+    /// How often the next one was not taken.
+    failures: u32,
     /// When each object's bucket would be full again.
     spent: BTreeMap<Arc<str>, Millis>,
     /// What was told against each Ingress and is still so.
@@ -94,6 +101,22 @@ impl Journal {
         Some(event)
     }
 
+    /// It came to nothing: it is told again, before all others.
+    pub fn failed(&mut self, event: Event, now: Millis) {
+        self.failures += 1;
+        if self.failures < TRIES {
+            self.waiting.push_front(event);
+            self.next_at = after(now, AGAIN);
+        } else {
+            self.failures = 0;
+        }
+    }
+
+    /// It was told.
+    pub fn told(&mut self) {
+        self.failures = 0;
+    }
+
     /// Forgets everything: another replica tells from here on.
     pub fn clear(&mut self) {
         *self = Self::new(self.next_at);
@@ -119,4 +142,32 @@ impl Journal {
 
 fn after(at: Millis, time: Millis) -> Millis {
     Millis(at.0.saturating_add(time.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Again, Kind, Regarding};
+    use super::*;
+
+    fn event(note: &str) -> Event {
+        let regarding =
+            Regarding { kind: Kind::Ingress, namespace: "shop".into(), name: "web".into(), uid: "uid-1".into() };
+        Event { regarding, reason: EventReason::SecretUnusable, note: note.into(), again: Again::IsKnown }
+    }
+
+    #[test]
+    fn what_is_not_taken_is_told_again_a_few_times() {
+        let mut journal = Journal::new(Millis(0));
+        assert!(journal.offer(event("first"), Millis(0)) && journal.offer(event("second"), Millis(0)));
+        let mut tries = Vec::new();
+        for seconds in 0..60 {
+            let now = Millis::from_secs(seconds);
+            while let Some(event) = journal.next(now) {
+                tries.push((seconds, event.note.clone()));
+                if event.note == "second" { journal.told() } else { journal.failed(event, now) }
+            }
+        }
+        let first = [0, 5, 10].map(|at| (at, "first".to_owned()));
+        assert_eq!(tries, [&first[..], &[(11, "second".to_owned())]].concat());
+    }
 }

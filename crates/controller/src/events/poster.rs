@@ -11,9 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{Again, Event, Kind, Regarding};
 use crate::lease::WRITE_TIMEOUT;
+use crate::trouble::{Rule, Teller, Trouble};
 
 /// Who tells.
 const CONTROLLER: &str = "forebay.dev/controller";
@@ -45,7 +47,8 @@ pub struct Poster {
     client: Client,
     instance: String,
     counts: BTreeMap<String, i32>,
-    failed: bool,
+    /// By verb: who may create may still not patch.
+    tellers: BTreeMap<&'static str, Teller>,
 }
 
 impl Posted {
@@ -66,49 +69,81 @@ impl Posted {
 impl Poster {
     /// Tells in the name of the replica `instance`.
     pub fn new(client: Client, instance: &str) -> Self {
-        Self { client, instance: shortened(instance, INSTANCE), counts: BTreeMap::new(), failed: false }
+        Self { client, instance: shortened(instance, INSTANCE), counts: BTreeMap::new(), tellers: BTreeMap::new() }
     }
 
-    /// Tells an event. An event that cannot be told is lost: the status says the same.
+    /// Tells an event, within the time that a leader may take.
     pub async fn post(&mut self, event: &Event, now: Timestamp) -> Posted {
-        let problem = match tokio::time::timeout(WRITE_TIMEOUT, self.try_post(event, MicroTime(now))).await {
-            Ok(Ok(posted)) => {
-                self.failed = false;
-                return posted;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
-        };
-        if !self.failed {
-            tracing::warn!("an event {:?} is not recorded: {problem}", event.reason);
-            self.failed = true;
-        }
-        Posted::Failed
-    }
-
-    async fn try_post(&mut self, event: &Event, now: MicroTime) -> Result<Posted, kube::Error> {
-        let events: Api<Object> = Api::namespaced(self.client.clone(), &event.regarding.namespace);
+        let by = Instant::now() + WRITE_TIMEOUT;
+        let now = MicroTime(now);
         let object = object(event, &self.instance, now.clone());
         let name = object.metadata.name.clone().unwrap_or_default();
-        match events.create(&PostParams::default(), &object).await {
-            Ok(_) => Ok(Posted::Created),
-            Err(kube::Error::Api(status)) if status.code == 409 && event.again == Again::Counts => {
-                if self.counts.len() >= SERIES {
-                    self.counts.clear();
-                }
-                let count = self.counts.entry(name.clone()).or_insert(1);
-                *count += 1;
-                let series = EventSeries { count: *count, last_observed_time: now };
-                let patch = Patch::Merge(json!({ "series": series }));
-                events.patch(&name, &PatchParams::default(), &patch).await?;
-                Ok(Posted::Counted)
-            }
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Posted::Known),
+        let events: Api<Object> = Api::namespaced(self.client.clone(), &event.regarding.namespace);
+        match self.request("create", event, by, events.create(&PostParams::default(), &object)).await {
+            Ok(_) => return Posted::Created,
+            Err(Refused::Exists) if event.again == Again::Counts => {}
             // Its namespace is being deleted: nobody is left to tell.
-            Err(kube::Error::Api(status)) if status.code == 404 || is_terminating(&status) => Ok(Posted::Known),
-            Err(error) => Err(error),
+            Err(Refused::Exists | Refused::Gone) => return Posted::Known,
+            Err(Refused::Otherwise) => return Posted::Failed,
+        }
+        if self.counts.len() >= SERIES {
+            self.counts.clear();
+        }
+        let count = self.counts.get(&name).copied().unwrap_or(1) + 1;
+        let series = EventSeries { count, last_observed_time: now };
+        let patch = Patch::Merge(json!({ "series": series }));
+        match self.request("patch", event, by, events.patch(&name, &PatchParams::default(), &patch)).await {
+            Ok(_) => {
+                self.counts.insert(name, count);
+                Posted::Counted
+            }
+            Err(Refused::Exists | Refused::Gone) => Posted::Known,
+            Err(Refused::Otherwise) => Posted::Failed,
         }
     }
+
+    /// Waits for the answer until `by`, and says what is wrong with it.
+    async fn request(
+        &mut self,
+        verb: &'static str,
+        event: &Event,
+        by: Instant,
+        asked: impl Future<Output = Result<Object, kube::Error>>,
+    ) -> Result<Object, Refused> {
+        let Regarding { namespace, name, .. } = &event.regarding;
+        let what = format!("the event {:?} of {namespace}/{name} is not recorded", event.reason);
+        let teller = self.tellers.entry(verb).or_default();
+        let trouble = match tokio::time::timeout_at(by, asked).await {
+            Ok(Ok(object)) => {
+                teller.well();
+                return Ok(object);
+            }
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => return Err(Refused::Exists),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 || is_terminating(&status) => {
+                return Err(Refused::Gone);
+            }
+            Ok(Err(error)) => Trouble::of(
+                &what,
+                &error,
+                &Rule { role: "role", group: "events.k8s.io", resource: "events", name: None, verbs: &[verb] },
+            ),
+            Err(_) => Trouble::silence(&what, WRITE_TIMEOUT),
+        };
+        if teller.trouble(trouble.reason, Instant::now()) {
+            tracing::warn!("{trouble}");
+        }
+        Err(Refused::Otherwise)
+    }
+}
+
+/// Why an event is not taken.
+enum Refused {
+    /// There is one of its name.
+    Exists,
+    /// Its namespace is gone, or goes.
+    Gone,
+    /// Which was said.
+    Otherwise,
 }
 
 fn is_terminating(status: &kube::core::Status) -> bool {

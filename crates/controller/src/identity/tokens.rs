@@ -15,12 +15,13 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::budget::{Allowance, Budget};
 use super::cache::{Cache, Key, Known, Lifetimes};
 use super::{Denied, Identity, Policy, Token};
 use crate::clock::Clock;
+use crate::trouble::{Reason, Rule, Teller, Trouble};
 
 /// What [`Tokens`] goes by. The defaults are meant for every installation; tests use smaller ones.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub struct Tokens {
 struct State {
     cache: Cache,
     budget: Budget,
+    teller: Teller,
     /// Tokens that are being reviewed. Who comes second waits for the lock and finds the answer.
     asking: HashMap<Key, Weak<AsyncMutex<()>>>,
 }
@@ -77,8 +79,12 @@ impl Default for Terms {
 impl Tokens {
     /// Asks the API server of `client`.
     pub fn new(client: Client, policy: Policy, terms: Terms, clock: Clock) -> Self {
-        let state =
-            State { cache: Cache::new(terms.lifetimes), budget: Budget::new(terms.allowance), asking: HashMap::new() };
+        let state = State {
+            cache: Cache::new(terms.lifetimes),
+            budget: Budget::new(terms.allowance),
+            teller: Teller::default(),
+            asking: HashMap::new(),
+        };
         let places = Arc::new(Semaphore::new(terms.places));
         Self { reviews: Api::all(client), policy, terms, clock, places, state: Mutex::new(state) }
     }
@@ -179,8 +185,33 @@ impl Tokens {
         };
         let review = TokenReview { spec, ..TokenReview::default() };
         let answer = self.reviews.create(&PostParams::default(), &review).await;
-        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
+        let answer = answer.map_err(|error| self.cannot_ask(&error))?;
+        if self.state.lock().teller.well().is_some() {
+            tracing::info!("tokens of data planes can be reviewed again");
+        }
         self.judge(token, answer.status.unwrap_or_default()).map(Arc::new)
+    }
+
+    /// The log has all of it; whoever shows a token is told what concerns it.
+    fn cannot_ask(&self, error: &kube::Error) -> Denied {
+        let rule = Rule {
+            role: "ClusterRole",
+            group: "authentication.k8s.io",
+            resource: "tokenreviews",
+            name: None,
+            verbs: &["create"],
+        };
+        let trouble = Trouble::of("cannot review the tokens of data planes", error, &rule);
+        let reason = trouble.reason;
+        if self.state.lock().teller.trouble(reason, Instant::now()) {
+            tracing::warn!("{}", trouble.and("those that it accepted within the last hour are believed, others wait"));
+        }
+        unavailable(match reason {
+            Reason::Forbidden => "it does not allow the controller to ask",
+            Reason::Unauthorized => "it does not know the controller",
+            Reason::Unreachable => "it cannot be reached",
+            Reason::Missing | Reason::Expired | Reason::Refused | Reason::Broken => "it refuses",
+        })
     }
 
     fn judge(&self, token: &Token, status: TokenReviewStatus) -> Result<Identity, Denied> {

@@ -9,6 +9,7 @@ mod elector;
 #[cfg(test)]
 mod simulation;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use rand::RngExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
+use crate::trouble::{Rule, Teller, Trouble};
 
 pub use elector::{Act, Answer, Elector, FEED_ADDRESS, Timing};
 
@@ -54,13 +57,14 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Election {
     leases: Api<Lease>,
+    namespace: String,
     name: String,
     elector: Elector,
     hub: Arc<Hub>,
     clock: Clock,
     leadership: watch::Sender<Leadership>,
-    /// What was said last of the API server, so that it is said once.
-    complaint: Option<String>,
+    /// By verb: who may read may still not write.
+    tellers: BTreeMap<&'static str, Teller>,
 }
 
 /// `name` and a random suffix: a replica that comes again under its name is another.
@@ -82,7 +86,8 @@ impl Election {
         let (leadership, receiver) = watch::channel(Leadership::default());
         let elector = Elector::new(timing, identity, address, &namespace, &name);
         let leases = Api::namespaced(client, &namespace);
-        (Self { leases, name, elector, hub, clock, leadership, complaint: None }, receiver)
+        let tellers = BTreeMap::new();
+        (Self { leases, namespace, name, elector, hub, clock, leadership, tellers }, receiver)
     }
 
     /// Stands for election until `stop`; then gives the Lease back, so that another replica leads within seconds.
@@ -124,23 +129,44 @@ impl Election {
 
     async fn perform(&mut self, act: Act) -> Answer {
         let limit = self.elector.patience().as_duration();
-        let result = tokio::time::timeout(limit, request(&self.leases, &self.name, act)).await;
-        match result {
+        let verb = act.verb();
+        let answer = tokio::time::timeout(limit, request(&self.leases, &self.name, act)).await;
+        let what = format!("cannot {verb} the lease {}/{}", self.namespace, self.name);
+        let teller = self.tellers.entry(verb).or_default();
+        let trouble = match answer {
             Ok(Ok(answer)) => {
-                self.complaint = None;
-                answer
+                if teller.well().is_some() {
+                    tracing::info!("can {verb} the lease {}/{} again", self.namespace, self.name);
+                }
+                return answer;
             }
-            Ok(Err(error)) => self.complain(error.to_string()),
-            Err(_) => self.complain(format!("no answer within {limit:?}")),
-        }
-    }
-
-    fn complain(&mut self, problem: String) -> Answer {
-        if self.complaint.as_ref() != Some(&problem) {
-            tracing::warn!("lease {}: {problem}; status is not written while nobody leads", self.name);
-            self.complaint = Some(problem);
+            Ok(Err(error)) => {
+                // A name cannot restrict who creates.
+                let name = (verb != "create").then_some(self.name.as_str());
+                let rule =
+                    Rule { role: "Role", group: "coordination.k8s.io", resource: "leases", name, verbs: &[verb] };
+                Trouble::of(&what, &error, &rule)
+            }
+            Err(_) => Trouble::silence(&what, limit),
+        };
+        if teller.trouble(trouble.reason, Instant::now()) {
+            tracing::warn!(
+                "{}",
+                trouble.and("this replica cannot lead meanwhile, and only who leads writes status and events")
+            );
         }
         Answer::Failed
+    }
+}
+
+impl Act {
+    /// What it is to RBAC.
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Read => "get",
+            Self::Write(lease) if is_new(lease) => "create",
+            Self::Write(_) => "update",
+        }
     }
 }
 
@@ -156,15 +182,21 @@ async fn request(leases: &Api<Lease>, name: &str, act: Act) -> Result<Answer, ku
         Act::Read => {
             return Ok(leases.get_opt(name).await?.map_or(Answer::Absent, |lease| Answer::Found(Box::new(lease))));
         }
-        Act::Write(lease) if lease.metadata.resource_version.is_none() => leases.create(&params, &lease).await,
-        Act::Write(lease) => leases.replace(name, &params, &lease).await,
+        Act::Write(lease) if is_new(&lease) => (leases.create(&params, &lease).await, false),
+        Act::Write(lease) => (leases.replace(name, &params, &lease).await, true),
     };
     match result {
-        Ok(lease) => Ok(Answer::Written(Box::new(lease))),
-        // Another was first, or it was deleted: look again.
-        Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Ok(Answer::Conflict),
-        Err(error) => Err(error),
+        (Ok(lease), _) => Ok(Answer::Written(Box::new(lease))),
+        // Another was first: look again.
+        (Err(kube::Error::Api(status)), _) if status.code == 409 => Ok(Answer::Conflict),
+        // It was deleted: look again. (What cannot be created for want of its namespace is a trouble.)
+        (Err(kube::Error::Api(status)), true) if status.code == 404 => Ok(Answer::Conflict),
+        (Err(error), _) => Err(error),
     }
+}
+
+fn is_new(lease: &Lease) -> bool {
+    lease.metadata.resource_version.is_none()
 }
 
 /// What a writer may take at most, so that what it began while it led ends before another can lead.

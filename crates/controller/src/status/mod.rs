@@ -24,7 +24,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::events::{Journal, Poster};
+use crate::events::{Journal, Posted, Poster};
 use crate::facts::Facts;
 use crate::fleet::Reports;
 use crate::lease::Leadership;
@@ -102,7 +102,12 @@ pub async fn run(
             && !stop.is_cancelled()
             && let Some(event) = journal.next(clock.now())
         {
-            metrics.event(poster.post(&event, clock.wall()).await);
+            let posted = poster.post(&event, clock.wall()).await;
+            metrics.event(posted);
+            match posted {
+                Posted::Failed => journal.failed(event, clock.now()),
+                Posted::Created | Posted::Counted | Posted::Known => journal.told(),
+            }
         }
     }
 }

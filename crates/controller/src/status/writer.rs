@@ -1,7 +1,6 @@
 //! Server-side apply on the status subresource: the whole of what is ours, every time, with our own field manager; what
 //! others own stays theirs. The object's UID goes along, so that an object made again under the name gets nothing of the old.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -14,8 +13,10 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, Request};
 use kube::client::Body;
 use kube::{Client, Resource};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::lease::WRITE_TIMEOUT;
+use crate::trouble::{Reason, Rule, Teller, Trouble};
 
 /// Who owns what is written.
 pub const FIELD_MANAGER: &str = "forebay-controller";
@@ -25,9 +26,6 @@ const BUSY_SECONDS: u64 = 5;
 
 /// And at most, whatever it says: a status is not to be silent for hours.
 const BUSY_SECONDS_MAX: u64 = 300;
-
-/// Reasons that are remembered as said.
-const REASONS: usize = 32;
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,16 +71,19 @@ pub enum Outcome {
 /// Kind, namespace and name.
 type Name = (String, String, String);
 
-/// Why a write failed: the outcome, what is common to all that fail alike, and what to say.
-type Refusal = (Outcome, String, String);
+/// Why a write failed: the outcome, the status of the answer if there was one, and what to say.
+type Refusal = (Outcome, Option<StatusCode>, Trouble);
+
+/// What is common to all writes that fail alike: the kind, and why.
+type Alike = (String, Reason, Option<StatusCode>);
 
 /// Writes one after another.
 pub struct Writer {
     client: Client,
     groups: ApiResource,
     ingresses: ApiResource,
-    /// What was said, by its reason, and the object it was said of.
-    said: BTreeMap<String, Name>,
+    /// What is wrong, kind by kind, and the object it began with.
+    troubles: Vec<(Alike, Name, Teller)>,
 }
 
 impl Outcome {
@@ -103,57 +104,71 @@ impl Outcome {
 impl Writer {
     pub fn new(client: Client) -> Self {
         let groups = ApiResource::erase::<UpstreamGroup>(&());
-        Self { client, groups, ingresses: ApiResource::erase::<Ingress>(&()), said: BTreeMap::new() }
+        Self { client, groups, ingresses: ApiResource::erase::<Ingress>(&()), troubles: Vec::new() }
     }
 
-    /// Writes, and says once per reason why it cannot be done, until the object of which it was said is written.
+    /// Writes, and says once per kind and reason why it cannot be done, until the object of which it was said is written.
     pub async fn write(&mut self, write: &Write) -> Outcome {
         let resource = match &write.status {
             Status::Group { .. } => &self.groups,
             Status::Ingress { .. } => &self.ingresses,
         };
         let object = (resource.kind.clone(), write.namespace.clone(), write.name.clone());
-        let answer = tokio::time::timeout(WRITE_TIMEOUT, self.send(resource, write)).await;
-        let (outcome, reason, problem) = match answer {
+        let what = format!("the status of {} {}/{} is not written", resource.kind, write.namespace, write.name);
+        let answer = tokio::time::timeout(WRITE_TIMEOUT, self.send(resource, write, &what)).await;
+        let (outcome, code, trouble) = match answer {
             Ok(Ok(())) => {
-                self.said.retain(|_, said_of| *said_of != object);
+                self.troubles.retain(|(_, began_with, _)| *began_with != object);
                 return Outcome::Written;
             }
             Ok(Err(refusal)) => refusal,
-            Err(_) => (Outcome::TimedOut, "timeout".into(), format!("no answer within {WRITE_TIMEOUT:?}")),
+            Err(_) => (Outcome::TimedOut, None, Trouble::silence(&what, WRITE_TIMEOUT)),
         };
-        let is_trouble = match outcome {
-            Outcome::Written | Outcome::Gone | Outcome::Conflict => false,
-            Outcome::Throttled(_) | Outcome::TimedOut | Outcome::Failed => true,
-        };
-        if is_trouble && self.said.len() < REASONS && !self.said.contains_key(&reason) {
-            let (kind, namespace, name) = &object;
-            tracing::warn!("the status of {kind} {namespace}/{name} is not written: {problem}");
-            self.said.insert(reason, object);
+        match outcome {
+            Outcome::Written | Outcome::Gone | Outcome::Conflict => {}
+            Outcome::Throttled(_) | Outcome::TimedOut | Outcome::Failed => self.say(object, code, &trouble),
         }
         outcome
     }
 
+    fn say(&mut self, object: Name, code: Option<StatusCode>, trouble: &Trouble) {
+        let alike = (object.0.clone(), trouble.reason, code);
+        let known = self.troubles.iter().position(|(known, ..)| *known == alike);
+        let at = known.unwrap_or_else(|| {
+            self.troubles.push((alike, object, Teller::default()));
+            self.troubles.len() - 1
+        });
+        if self.troubles[at].2.trouble(trouble.reason, Instant::now()) {
+            tracing::warn!("{trouble}");
+        }
+    }
+
     /// The request itself, past kube's typed calls: they keep `Retry-After` to themselves.
-    async fn send(&self, resource: &ApiResource, write: &Write) -> Result<(), Refusal> {
-        let failed = |error: &dyn Error| (Outcome::Failed, error.to_string(), error.to_string());
+    async fn send(&self, resource: &ApiResource, write: &Write, what: &str) -> Result<(), Refusal> {
+        let subresource = format!("{}/status", resource.plural);
+        let rule = Rule { role: "role", group: &resource.group, resource: &subresource, name: None, verbs: &["patch"] };
+        let failed = |error: kube::Error| (Outcome::Failed, None, Trouble::of(what, &error, &rule));
+        let broken = |error: &dyn Error| {
+            (Outcome::Failed, None, Trouble::told(what, Reason::Unreachable, &error.to_string(), &rule))
+        };
         let url = DynamicObject::url_path(resource, Some(&write.namespace));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(body(resource, write));
         let request = Request::new(url).patch_subresource("status", &write.name, &params, &patch);
-        let request = request.map_err(|error| failed(&error))?.map(Body::from);
-        let (head, body) = self.client.send(request).await.map_err(|error| failed(&error))?.into_parts();
+        let request = request.map_err(|error| broken(&error))?.map(Body::from);
+        let (head, body) = self.client.send(request).await.map_err(failed)?.into_parts();
         // Read to its end, or the connection is not used again.
-        let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
+        let body = body.collect().await.map_err(|error| broken(&error))?.to_bytes();
         if head.status.is_success() {
             return Ok(());
         }
         let wait = head.headers.get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()).and_then(|wait| wait.parse().ok());
-        let problem = match serde_json::from_slice::<kube::core::Status>(&body) {
+        let detail = match serde_json::from_slice::<kube::core::Status>(&body) {
             Ok(status) => format!("{} ({})", status.message, head.status),
             Err(_) => head.status.to_string(),
         };
-        Err((judge(head.status, wait), format!("{} {}", resource.kind, head.status), problem))
+        let reason = Reason::of_code(head.status.as_u16());
+        Err((judge(head.status, wait), Some(head.status), Trouble::told(what, reason, &detail, &rule)))
     }
 }
 

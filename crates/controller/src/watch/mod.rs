@@ -5,10 +5,9 @@
 //! wrong empties anything: the index holds the last complete list until the next one is.
 
 mod single;
-mod trouble;
+mod words;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::UpstreamGroup;
 use feed::Backoff;
@@ -27,16 +26,12 @@ use translate::kind::Kind;
 
 use crate::index::{Index, Kept, Place, Told};
 use crate::metrics::Metrics;
+use crate::trouble::{GRACE, Reason, Teller, Trouble};
 
 pub use single::load_balancer;
-pub use trouble::{Reason, Trouble};
 
 /// What a watch does to the index, done by whoever owns it.
 pub type Step = Box<dyn FnOnce(&mut Index) + Send>;
-
-/// How long a kind may be missing or forbidden at the start before it is gone on without: an API server that has just
-/// started does not serve every kind at once, and a role may be bound a moment after a controller starts.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Which Secrets are looked at.
 pub(crate) const SECRETS: &str = "type=kubernetes.io/tls";
@@ -146,7 +141,8 @@ impl Watches {
         let mut anew = self.secrets.clone();
         loop {
             let events = watcher(api.clone(), config.clone());
-            let mut relay = Relay { watches: self, place: place.clone(), backoff: Backoff::default(), trouble: None };
+            let mut relay =
+                Relay { watches: self, place: place.clone(), backoff: Backoff::default(), teller: Teller::default() };
             tokio::select! {
                 () = relay.run::<K>(events) => return,
                 Ok(()) = anew.changed(), if K::is_private() => {}
@@ -160,8 +156,7 @@ struct Relay<'w> {
     watches: &'w Watches,
     place: Place,
     backoff: Backoff,
-    /// What is wrong, and since when.
-    trouble: Option<(Trouble, Instant)>,
+    teller: Teller,
 }
 
 impl Relay<'_> {
@@ -196,33 +191,25 @@ impl Relay<'_> {
 
     fn recovered<K: Kept>(&mut self) {
         self.backoff.reset();
-        if let Some((trouble, _)) = self.trouble.take()
-            && trouble.reason != Reason::Expired
-        {
+        if self.teller.well().is_some_and(|said| said != Reason::Expired) {
             info!("watching {} {} again", K::KIND, self.place);
         }
     }
 
-    /// Says what is wrong, once per reason. Whether to go on without the kind.
+    /// Says what is wrong. Whether to go on without the kind.
     fn trouble<K: Kept>(&mut self, error: &watcher::Error) -> bool {
-        let trouble = Trouble::of::<K>(error, &self.place);
+        let trouble = Trouble::of_watch::<K>(error, &self.place);
         self.watches.metrics.watch_error(K::KIND, trouble.reason.name());
         let now = Instant::now();
-        let since = match &self.trouble {
-            Some((known, since)) if known.reason == trouble.reason => *since,
-            Some(_) | None => {
-                // A history that was compacted is the API server's housekeeping.
-                if trouble.reason == Reason::Expired {
-                    info!("{trouble}");
-                } else {
-                    warn!("{trouble}");
-                }
-                now
+        if self.teller.trouble(trouble.reason, now) {
+            // A history that was compacted is the API server's housekeeping.
+            if trouble.reason == Reason::Expired {
+                info!("{trouble}");
+            } else {
+                warn!("{trouble}");
             }
-        };
-        let is_excused = self.watches.scope.dispenses(K::KIND, trouble.reason) && now - since >= GRACE;
-        self.trouble = Some((trouble, since));
-        is_excused
+        }
+        self.watches.scope.dispenses(K::KIND, trouble.reason) && self.teller.lasts(now) >= GRACE
     }
 }
 

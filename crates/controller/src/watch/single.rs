@@ -8,33 +8,35 @@ use k8s_openapi::api::networking::v1::{IngressLoadBalancerIngress, IngressPortSt
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
-use tracing::warn;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
-use super::{Reason, Step, Trouble};
+use super::Step;
 use crate::index::Place;
+use crate::trouble::{Teller, Trouble};
 
 /// Follows the Service `namespace/name`. Returns when nobody listens any more.
 pub async fn load_balancer(client: Client, namespace: String, name: String, steps: mpsc::Sender<Step>) {
     let api: Api<Service> = Api::namespaced(client, &namespace);
     let mut backoff = Backoff::default();
-    let mut said: Option<Reason> = None;
+    let mut teller = Teller::default();
     let mut services = std::pin::pin!(watch_object(api, &name));
     while let Some(seen) = services.next().await {
         match seen {
             Ok(service) => {
                 backoff.reset();
-                said = None;
+                if teller.well().is_some() {
+                    info!("--publish-service {namespace}/{name}: watching it again");
+                }
                 let addresses = service.map(|service| addresses(&service)).unwrap_or_default();
                 if steps.send(Box::new(move |index| index.set_load_balancer(Some(addresses)))).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                let trouble = Trouble::of::<Service>(&error, &Place::Namespace(namespace.as_str().into()));
-                if said != Some(trouble.reason) {
+                let trouble = Trouble::of_watch::<Service>(&error, &Place::Namespace(namespace.as_str().into()));
+                if teller.trouble(trouble.reason, Instant::now()) {
                     warn!("--publish-service {namespace}/{name}: {trouble}");
-                    said = Some(trouble.reason);
                 }
                 sleep(backoff.next(rand::random()).as_duration()).await;
             }

@@ -1,5 +1,8 @@
 //! One watch told of errors in virtual time.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use futures_util::stream;
 use kube::core::Status;
 use prometheus::Registry;
@@ -27,7 +30,8 @@ async fn storm<K: Kept>(watches: &Watches, code: u16, errors: usize) -> Vec<Dura
             asked.push(Instant::now());
             Err(error(code))
         });
-        let mut relay = Relay { watches, place: Place::Everywhere, backoff: Backoff::default(), trouble: None };
+        let mut relay =
+            Relay { watches, place: Place::Everywhere, backoff: Backoff::default(), teller: Teller::default() };
         relay.run::<K>(events).await;
     }
     asked.push(Instant::now());
@@ -64,4 +68,43 @@ async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
     // Another reason is another matter.
     storm::<Secret>(&watching, 500, 60).await;
     assert!(steps.try_recv().is_err());
+}
+
+/// A log, line by line.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn said(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_forbidden_says_the_rule_that_is_missing() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let (watching, _steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    // As while an API server starts.
+    storm::<EndpointSlice>(&watching, 403, 3).await;
+    assert_eq!(log.said(""), 0);
+    storm::<EndpointSlice>(&watching, 403, 100).await;
+    let said = "cannot watch EndpointSlice everywhere: forbidden (); give the controller's ServiceAccount a ClusterRole with \
+                the rule apiGroups: [\"discovery.k8s.io\"], resources: [endpointslices], verbs: [list, watch]; what was known \
+                stays in force, and it is tried again";
+    assert_eq!((log.said(said), log.said("")), (1, 1));
+    storm::<EndpointSlice>(&watching, 500, 3).await;
+    assert_eq!((log.said("the API server answers: "), log.said("")), (1, 2));
 }
