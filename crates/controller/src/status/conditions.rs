@@ -49,6 +49,7 @@ fn accepted(known: Known<'_>) -> ConditionFact {
     let reason = if unsupported { Reason::UnsupportedCombination } else { Reason::Invalid };
     let serving = match known.facts.published {
         Some(_) => "the last good version keeps serving",
+        None if holders(known) > 0 => "the version that data planes have from before keeps serving",
         None => "nothing is served for this group",
     };
     let errors: Vec<_> = errors.into_iter().map(sentence).collect();
@@ -86,6 +87,17 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
     let standings = &known.view.standings;
     let count = standings.len();
     let Some(published) = &known.facts.published else {
+        let holders = holders(known);
+        if holders > 0 {
+            let message = format!(
+                "this generation is refused; {} the version from before this controller started; see Accepted",
+                match holders {
+                    1 => format!("1 of {count} data planes has"),
+                    _ => format!("{holders} of {count} data planes have"),
+                }
+            );
+            return programmed(False, Reason::Stale, message);
+        }
         return programmed(False, Reason::Stale, "data planes were told nothing of this group; see Accepted".into());
     };
     if standings.is_empty() {
@@ -126,6 +138,14 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
     programmed(True, Reason::Programmed, format!("every data plane runs this version ({count} of {count})"))
 }
 
+/// Data planes that have something of a group of which nothing is published: they keep it.
+fn holders(known: Known<'_>) -> usize {
+    match known.facts.published {
+        Some(_) => 0,
+        None => known.view.standings.iter().filter(|standing| standing.version.is_some()).count(),
+    }
+}
+
 /// Whether the condition was true of this very generation: endpoints come and go without flapping it.
 fn was_programmed(known: Known<'_>) -> bool {
     let name = ConditionType::Programmed.to_string();
@@ -138,6 +158,10 @@ fn was_programmed(known: Known<'_>) -> bool {
 fn available(known: Known<'_>, status: &UpstreamGroupStatus) -> ConditionFact {
     let available = |status, reason, message: String| fact(ConditionType::Available, status, reason, message);
     let Some(summary) = status.summary.as_ref() else {
+        if holders(known) > 0 {
+            let message = "data planes serve a version that this controller does not know; see Accepted";
+            return available(Unknown, Reason::Pending, message.into());
+        }
         return available(False, Reason::NoEligibleServer, "nothing is served for this group; see Accepted".into());
     };
     if summary.servers == 0 {

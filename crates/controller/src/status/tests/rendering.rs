@@ -87,9 +87,20 @@ fn a_refused_spec_says_what_serves_meanwhile() {
     assert_eq!(condition(&status, "Programmed"), ("False", "Stale"));
     assert_eq!(condition(&status, "Available"), ("True", "Available"));
     let never = GroupFacts { published: None, ..refused(codes::NOT_YET, "spec.protocol", "is not spoken yet") };
-    let never = settled(&never, vec![report("p/1", 1, "v1", &[UP])]);
-    assert_eq!(condition(&never, "Accepted"), ("False", "UnsupportedCombination"));
-    assert_eq!(condition(&never, "Available"), ("False", "NoEligibleServer"));
+    let mut has_nothing = report("p/1", 1, "v1", &[UP]);
+    has_nothing.groups.clear();
+    let nobody = settled(&never, vec![has_nothing.clone()]);
+    assert_eq!(condition(&nobody, "Accepted"), ("False", "UnsupportedCombination"));
+    assert!(message(&nobody, "Accepted").ends_with("nothing is served for this group"));
+    assert_eq!(condition(&nobody, "Available"), ("False", "NoEligibleServer"));
+
+    // A controller that has just started knows nothing of the version before, and data planes keep it.
+    has_nothing.instance = "p/2".into();
+    let held = settled(&never, vec![report("p/1", 1, "v1", &[UP]), has_nothing]);
+    assert!(message(&held, "Accepted").ends_with("; the version that data planes have from before keeps serving"));
+    assert_eq!(condition(&held, "Programmed"), ("False", "Stale"));
+    assert!(message(&held, "Programmed").contains("; 1 of 2 data planes has the version from before this controller"));
+    assert_eq!(condition(&held, "Available"), ("Unknown", "Pending"));
 }
 
 #[test]
