@@ -4,6 +4,7 @@
 
 mod cluster;
 mod difference;
+mod follow;
 mod in_force;
 mod lines;
 mod overlay;

@@ -253,6 +253,16 @@ async fn files_are_put_over_the_cluster() {
     let said = check(&user, &["-"], &app.to_string());
     assert_eq!((said.code, said.stdout.lines().next()), (Some(0), Some("nothing would change")), "{said:?}");
 
+    // What is refused leaves what is in force, and what leads there.
+    let refused = group("app", &json!([{"name": "a", "address": "127.0.0.1:80"}]));
+    let said = check(&user, &["-"], &refused.to_string());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stdout.starts_with("error[FB3104]: UpstreamGroup shop/app: "), "{said:?}");
+    assert!(
+        said.stdout.ends_with("\nnothing would change\n1 error in 1 file over N objects of the cluster\n"),
+        "{said:?}"
+    );
+
     // Somebody was first; and a group that nobody has.
     let late = ingress("late", "shop.example", "/", "app", None);
     let dangling = ingress("dangling", "b.example", "/", "nobody", None);

@@ -15,6 +15,7 @@ use translate::document::Documents;
 use translate::{Located, Objects, Store};
 
 use super::difference::Difference;
+use super::follow;
 use super::in_force::{self, Standing};
 use super::overlay;
 use crate::{documents, watch};
@@ -99,12 +100,15 @@ pub async fn look(question: Question) -> Result<Answer, ClusterError> {
         return Ok(Answer { objects: count, files: 0, diagnostics, outcome: Outcome::Cluster(standings) });
     };
     let theirs = files.objects.references();
-    let then = watch::judge(&overlay::apply(&cluster, files), &question.options);
+    let over = overlay::apply(&cluster, files);
+    let then = watch::judge(&over, &question.options);
+    let (config, said_then) = follow::follow(&cluster, &over.objects, &question.options);
+    let about_files = then.diagnostics.iter().filter(|one| is_of(one, &theirs));
     // What is wrong in the cluster already and has nothing to do with the files is for whoever asks about the cluster.
-    let is_news = |one: &Diagnostic| is_of(one, &theirs) || !now.diagnostics.contains(one);
-    diagnostics.extend(then.diagnostics.iter().filter(|one| is_news(one)).cloned());
+    let besides = said_then.iter().filter(|one| !is_of(one, &theirs) && !now.diagnostics.contains(one));
+    diagnostics.extend(about_files.chain(besides).cloned());
     let files = documents::find(&question.paths).files.len();
-    let difference = Difference::between(&now.config, &then.config);
+    let difference = Difference::between(&now.config, &config);
     Ok(Answer { objects: count, files, diagnostics, outcome: Outcome::Difference(difference) })
 }
 
