@@ -3,24 +3,23 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use config::Millis;
 use controller::ca;
 use controller::clock::Clock;
-use controller::connect::{Access, ConnectError};
+use controller::connect::ConnectError;
 use controller::identity::Account;
 use controller::lease;
 use controller::runtime::{self, FollowOptions, Listeners, Options, RunError};
-use controller::watch::{Classes, Scope};
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::access::AccessArgs;
 use crate::logging;
 use crate::options::{ResolverArgs, duration};
 use crate::signals::{Asked, Signals};
@@ -42,7 +41,7 @@ pub struct ControllerArgs {
     feed: SocketAddr,
 
     /// How data planes reach the feed of this very replica [default: `POD_IP` and the port of --feed]
-    #[arg(long, env = "FOREBAY_ADVERTISE", value_name = "HOST:PORT")]
+    #[arg(long, env = "FOREBAY_ADVERTISE", value_name = "HOST:PORT", value_parser = host_and_port)]
     advertise: Option<String>,
 
     /// Health, readiness, metrics, and what is published as JSON
@@ -115,22 +114,6 @@ pub struct ControllerArgs {
     resolver: ResolverArgs,
 }
 
-/// Which cluster, and what of it.
-#[derive(Clone, Debug, Args)]
-pub struct AccessArgs {
-    /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-
-    /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]
-    #[arg(long, env = "FOREBAY_WATCH_NAMESPACE", value_name = "NS", value_delimiter = ',')]
-    pub watch_namespace: Vec<String>,
-}
-
 /// Why a controller did not run, or no longer.
 #[derive(Debug, thiserror::Error)]
 enum ControllerError {
@@ -171,6 +154,7 @@ const THREADS: usize = 2;
 async fn serve(args: ControllerArgs) -> Result<(), ControllerError> {
     let (client, of_kubeconfig) = args.access.to_access().client().await?;
     let namespace = args.namespace.clone().or_else(|| set("POD_NAMESPACE")).unwrap_or(of_kubeconfig);
+    let given = args.certificate_files().map(|files| Ok::<_, ca::FilesError>((files.read()?, files))).transpose()?;
     let listeners = Listeners { feed: listen("--feed", args.feed).await?, admin: listen("--admin", args.admin).await? };
     let feed_port = listeners.feed.local_addr()?.port();
     info!("listening feed={}", listeners.feed.local_addr()?);
@@ -183,9 +167,9 @@ async fn serve(args: ControllerArgs) -> Result<(), ControllerError> {
     // Until the end: a connection of the last moment is served like any other.
     let keep = CancellationToken::new();
     let _end = keep.clone().drop_guard();
-    match args.certificate_files() {
-        Some(files) => {
-            tls.send_replace(Some(files.read()?));
+    match given {
+        Some((read, files)) => {
+            tls.send_replace(Some(read));
             tokio::spawn(files.keep(tls, keep));
         }
         None => drop(tokio::spawn(args.keeper(client.clone(), &namespace, clock).keep(tls, keep))),
@@ -272,27 +256,21 @@ impl ControllerArgs {
     }
 }
 
-impl AccessArgs {
-    /// How to reach the cluster.
-    pub fn to_access(&self) -> Access {
-        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
-    }
-
-    /// What of it is watched, when only this class of Ingresses is served.
-    pub fn scope(&self, ingress_class: Option<&str>) -> Scope {
-        let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
-        let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
-        let dispensable = ingress_class.is_some() || !namespaces.is_empty();
-        Scope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
-    }
-}
-
 async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ControllerError> {
     TcpListener::bind(address).await.map_err(|error| ControllerError::Listen { flag, address, error })
 }
 
 fn set(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+    match port {
+        Some(1..) => Ok(text.to_owned()),
+        Some(0) | None => Err(format!("\"{text}\" is no HOST:PORT; write, for example, 10.0.0.9:9902")),
+    }
 }
 
 fn namespaced(text: &str) -> Result<(String, String), String> {

@@ -1,5 +1,6 @@
 //! `forebay`: nginx's upstream load balancing as a Kubernetes API, without reloads. One binary, a command per use.
 
+mod access;
 mod backends;
 mod check;
 mod controller;

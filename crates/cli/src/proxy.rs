@@ -86,7 +86,12 @@ pub fn run(args: ProxyArgs) -> ExitCode {
     let options = match args.feed.to_options() {
         Ok(options) => options,
         // As every other wrong argument: said with the usage, exit code 2.
-        Err(problem) => crate::Cli::command().error(ErrorKind::ValueValidation, problem).exit(),
+        Err(problem) => {
+            let mut all = crate::Cli::command();
+            all.build();
+            let mut command = all.find_subcommand("proxy").cloned().unwrap_or(all);
+            command.error(ErrorKind::ValueValidation, problem).exit()
+        }
     };
     let max_stale = Some(args.feed.max_stale).filter(|limit| !limit.is_zero());
     let data_plane = args.feed.sidecar(args.data_plane);

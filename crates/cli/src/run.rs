@@ -10,7 +10,7 @@ use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
 
-use crate::controller::AccessArgs;
+use crate::access::AccessArgs;
 use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
 use crate::run_cluster::{self, ClusterError};

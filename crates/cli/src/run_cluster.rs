@@ -16,7 +16,7 @@ use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
 
-use crate::controller::AccessArgs;
+use crate::access::AccessArgs;
 use crate::data_plane::{DataPlane, DataPlaneError};
 use crate::options::DataPlaneArgs;
 use crate::signals::Asked;

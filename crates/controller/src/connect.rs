@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::config::{InClusterError, InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// How long a connection to the API server may take to open.
@@ -22,18 +22,23 @@ pub struct Access {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file.
-    #[error("--kubeconfig {}: {error}", .path.display())]
+    #[error("the kubeconfig {}: {}", .path, said(.error))]
     File {
         /// Which.
-        path: PathBuf,
+        path: String,
         /// Why.
         error: KubeconfigError,
     },
     /// Neither a pod nor a kubeconfig.
-    #[error("no cluster: {0}; give a --kubeconfig, or run in a pod with a ServiceAccount")]
-    Nowhere(Box<InferConfigError>),
+    #[error("no cluster: this is no pod with a ServiceAccount, and the kubeconfig {}: {}", .path, said(.error))]
+    Nowhere {
+        /// Where one was looked for.
+        path: String,
+        /// Why there is none.
+        error: KubeconfigError,
+    },
     /// In a pod, without what a pod has.
-    #[error("no cluster: {0}")]
+    #[error("no cluster: the pod's ServiceAccount cannot be used: {0}; is automountServiceAccountToken off?")]
     Pod(#[from] InClusterError),
     /// The credentials cannot be used.
     #[error("no client of the API server can be made: {0}")]
@@ -46,20 +51,68 @@ impl Access {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let mut config = match &self.kubeconfig {
             Some(path) => {
-                let fail = |error| ConnectError::File { path: path.clone(), error };
+                let fail = |error| ConnectError::File { path: path.display().to_string(), error };
                 let kubeconfig = Kubeconfig::read_from(path).map_err(fail)?;
                 Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(fail)?
             }
             None if self.context.is_some() => Config::from_kubeconfig(&options)
                 .await
-                .map_err(|error| ConnectError::File { path: "~/.kube/config".into(), error })?,
+                .map_err(|error| ConnectError::File { path: default_path(), error })?,
             None => match Config::incluster() {
                 Ok(config) => config,
-                Err(_) => Config::infer().await.map_err(|error| ConnectError::Nowhere(Box::new(error)))?,
+                // Not in a pod.
+                Err(InClusterError::ReadEnvironmentVariable(_)) => Config::from_kubeconfig(&options)
+                    .await
+                    .map_err(|error| ConnectError::Nowhere { path: default_path(), error })?,
+                Err(error) => return Err(error.into()),
             },
         };
         config.connect_timeout = Some(CONNECT);
         let namespace = config.default_namespace.clone();
         Ok((Client::try_from(config)?, namespace))
+    }
+}
+
+/// Where a kubeconfig is looked for that nobody named.
+fn default_path() -> String {
+    std::env::var("KUBECONFIG").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| "~/.kube/config".to_owned())
+}
+
+/// The library's words where they are words.
+fn said(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => format!("cannot be read: {error}"),
+        KubeconfigError::LoadContext(name) => {
+            format!("it has no context \"{name}\"; kubectl config get-contexts lists them")
+        }
+        KubeconfigError::CurrentContextNotSet => "it has no current context; give a --context".to_owned(),
+        // A parser's excerpt takes lines of its own.
+        other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(kubeconfig: PathBuf, context: Option<&str>) -> String {
+        let access = Access { kubeconfig: Some(kubeconfig), context: context.map(str::to_owned) };
+        access.client().await.err().expect("a file that cannot be used").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_used_says_why_on_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kubeconfig");
+        let at = path.display();
+        assert!(
+            refused(path.clone(), None).await.starts_with(&format!("the kubeconfig {at}: cannot be read: No such"))
+        );
+        std::fs::write(&path, "no: [kubeconfig").unwrap();
+        let said = refused(path.clone(), None).await;
+        assert_eq!(said.lines().count(), 1, "{said}");
+        std::fs::write(&path, "{apiVersion: v1, kind: Config, clusters: [], users: [], contexts: []}").unwrap();
+        let expected = format!("the kubeconfig {at}: it has no context \"a\"; kubectl config get-contexts lists them");
+        assert_eq!(refused(path.clone(), Some("a")).await, expected);
     }
 }

@@ -164,7 +164,7 @@ async fn files_of_ones_own_are_used_and_read_again() {
     let path = |name: &str| folder.path().join(name);
     let files = Files { certificate: path("tls.crt"), key: path("tls.key"), client_ca: None };
     let said = files.read().unwrap_err().to_string();
-    assert!(said.contains("tls.crt: No such file"), "{said}");
+    assert!(said.contains("tls.crt: cannot be read: No such file"), "{said}");
     let write = || {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         std::fs::write(path("tls.crt"), made.cert.pem()).unwrap();

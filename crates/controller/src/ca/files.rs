@@ -37,15 +37,17 @@ struct Contents {
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// Not readable.
-    #[error("{}: {error}", .path.display())]
+    #[error("{flag} {}: cannot be read: {error}", .path.display())]
     Read {
+        /// What it was given by.
+        flag: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
         error: std::io::Error,
     },
     /// Readable, and not what they must be.
-    #[error("{}, {}: {error}", .certificate.display(), .key.display())]
+    #[error("--feed-certificate {} with --feed-key {}: {error}", .certificate.display(), .key.display())]
     Tls {
         /// The certificate's file.
         certificate: PathBuf,
@@ -91,9 +93,9 @@ impl Files {
 
     fn contents(&self) -> Result<Contents, FilesError> {
         Ok(Contents {
-            certificate: read(&self.certificate)?,
-            key: read(&self.key)?,
-            client_ca: self.client_ca.as_deref().map(read).transpose()?,
+            certificate: read("--feed-certificate", &self.certificate)?,
+            key: read("--feed-key", &self.key)?,
+            client_ca: self.client_ca.as_deref().map(client_ca).transpose()?,
         })
     }
 
@@ -105,7 +107,12 @@ impl Files {
     }
 }
 
+/// The CA of client certificates.
+pub(super) fn client_ca(path: &Path) -> Result<Vec<u8>, FilesError> {
+    read("--feed-client-ca", path)
+}
+
 /// A few kilobytes, hence on this thread.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
-    std::fs::read(path).map_err(|error| FilesError::Read { path: path.to_owned(), error })
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, FilesError> {
+    std::fs::read(path).map_err(|error| FilesError::Read { flag, path: path.to_owned(), error })
 }

@@ -97,7 +97,7 @@ enum Trouble {
     Make(#[from] rcgen::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("--feed-client-ca: {0}")]
+    #[error(transparent)]
     ClientCa(#[from] FilesError),
 }
 
@@ -150,12 +150,13 @@ impl Keeper {
             self.held = held;
             return Ok(step);
         }
-        self.tell(step, held.as_ref());
+        let until = held.as_ref().map(|held| held.current.certificate.span.until);
         let next = match held {
             Some(held) => held.take(step, now)?,
             None => Held::make(now)?,
         };
         self.store.write(secret, &next).await?;
+        self.tell(step, until);
         Ok(step)
     }
 
@@ -173,7 +174,7 @@ impl Keeper {
     /// Sends a certificate if the one in use is old, of another CA, or of another trust in clients.
     fn serve(&mut self, tls: &watch::Sender<Option<Arc<Tls>>>) -> Result<(), Trouble> {
         let Some(Held { current, .. }) = &self.held else { return Ok(()) };
-        let client_ca = self.options.client_ca.as_deref().map(files::read).transpose()?;
+        let client_ca = self.options.client_ca.as_deref().map(files::client_ca).transpose()?;
         let now = self.clock.wall();
         let ca = &current.certificate.pem;
         let still_good = |serving: &Serving| {
@@ -187,24 +188,27 @@ impl Keeper {
         }
         let Leaf { chain, key, span } = current.issue(&self.options.names, now)?;
         tls.send_replace(Some(Arc::new(Tls::new(chain, key, client_ca.as_deref())?)));
-        tracing::info!("the feed's certificate is renewed, until {}", span.until);
+        tracing::info!("the feed has a new certificate, until {:.0}", span.until);
         self.serving = Some(Serving { leaf: span, ca: ca.clone(), client_ca });
         Ok(())
     }
 
-    fn tell(&self, step: Step, held: Option<&Held>) {
+    /// Says what was done; the CA that signed before ends at `until`.
+    fn tell(&self, step: Step, until: Option<Timestamp>) {
         let secret = &self.options.secret;
-        let until = held.map_or(Timestamp::MIN, |held| held.current.certificate.span.until);
-        match (step, held) {
+        match (step, until) {
             (Step::Make, None) if self.held.is_some() => {
                 tracing::warn!(
-                    "Secret {secret} was deleted: a new CA is made; proxies trust it when they read the bundle again"
+                    "Secret {secret} was deleted: a new CA was made; proxies trust it when they read the bundle again"
                 );
             }
-            (Step::Make, None) => tracing::info!("there is no Secret {secret}: a CA is made"),
-            (Step::Make, Some(_)) => tracing::warn!("the CA in Secret {secret} expired at {until}: a new one is made"),
-            (Step::Announce, _) => {
-                tracing::info!("the CA in Secret {secret} ends at {until}: the next one is announced");
+            (Step::Make, None) => tracing::info!("there was no Secret {secret}: a CA was made"),
+            (Step::Make, Some(until)) => {
+                tracing::warn!("the CA in Secret {secret} expired at {until:.0}: a new one was made");
+            }
+            (Step::Announce, until) => {
+                let until = until.unwrap_or_default();
+                tracing::info!("the CA in Secret {secret} ends at {until:.0}: the next one is announced");
             }
             (Step::Promote, _) => tracing::info!("the CA that was announced in Secret {secret} signs from now on"),
             (Step::Rest, _) => {}

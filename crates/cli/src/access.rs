@@ -1,0 +1,39 @@
+//! Which cluster is meant: the flags of every command that follows one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use controller::connect::Access;
+use controller::watch::{Classes, Scope};
+
+/// Which cluster, and what of it.
+#[derive(Clone, Debug, Args)]
+pub struct AccessArgs {
+    /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Use this context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]
+    #[arg(long, env = "FOREBAY_WATCH_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
+}
+
+impl AccessArgs {
+    /// How to reach the cluster.
+    pub fn to_access(&self) -> Access {
+        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+
+    /// What of it is watched, when only this class of Ingresses is served.
+    pub fn scope(&self, ingress_class: Option<&str>) -> Scope {
+        let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
+        let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
+        let dispensable = ingress_class.is_some() || !namespaces.is_empty();
+        Scope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
+    }
+}
