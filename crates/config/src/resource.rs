@@ -120,9 +120,9 @@ impl Config {
     pub fn resources(&self) -> impl Iterator<Item = Resource> + '_ {
         let certificates = self.certificates.iter().map(|(id, one)| Resource::Certificate(id.clone(), one.clone()));
         let groups = self.groups.iter().map(|(id, group)| Resource::Group(id.clone(), group.clone()));
-        let mut hosts: Vec<&HostRoutes> = self.routes.hosts.iter().collect();
+        let mut hosts: Vec<&Arc<HostRoutes>> = self.routes.hosts.iter().collect();
         hosts.sort_by(|a, b| a.host.cmp(&b.host));
-        certificates.chain(groups).chain(hosts.into_iter().map(|host| Resource::Route(Arc::new(host.clone()))))
+        certificates.chain(groups).chain(hosts.into_iter().map(|host| Resource::Route(host.clone())))
     }
 }
 
@@ -144,7 +144,7 @@ impl FromIterator<Resource> for Config {
                 }
             }
         }
-        let hosts = hosts.into_values().map(Arc::unwrap_or_clone).collect();
+        let hosts = hosts.into_values().collect();
         config.routes = Arc::new(Routes { hosts });
         config
     }
@@ -196,10 +196,12 @@ mod tests {
 
     fn sample() -> Config {
         let group = Group::with_defaults(vec![Server::new("a", "10.0.0.1:80".parse().unwrap())]);
-        let route = |host: &str| HostRoutes {
-            host: host.parse().unwrap(),
-            paths: Vec::new(),
-            default: Some(Target::Group(GroupId::new("shop", "app"))),
+        let route = |host: &str| {
+            Arc::new(HostRoutes {
+                host: host.parse().unwrap(),
+                paths: Vec::new(),
+                default: Some(Target::Group(GroupId::new("shop", "app"))),
+            })
         };
         let certificate =
             Certificate { chain: "chain".into(), key: PrivateKey::new("key"), hosts: vec![HostPattern::Any] };

@@ -1,6 +1,6 @@
 //! Content versions: equal content has an equal version, whoever computed it and wherever.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -23,17 +23,37 @@ impl Revision {
         Self::truncate(&Sha256::digest(content))
     }
 
-    /// The version of a set of named parts, given in the order of their names.
+    /// The version of a set of named parts: the sum of those of its parts, so that whoever holds ten thousand of them and is
+    /// sent one need not look at the others.
     pub fn of_parts<K: fmt::Display>(parts: impl IntoIterator<Item = (K, Self)>) -> Self {
-        let (mut digest, mut name) = (Sha256::new(), String::new());
-        for (key, version) in parts {
-            name.clear();
-            // A name has no newline and a version one length, so no two lists give the same bytes.
-            writeln!(name, "{key}").expect("a String takes everything");
-            digest.update(&name);
-            digest.update(version.0);
-        }
+        parts.into_iter().fold(Self::NOTHING, |sum, (key, version)| sum.with(key, version))
+    }
+
+    /// The version of no parts.
+    pub const NOTHING: Self = Self([0; 16]);
+
+    /// The version of a set to which this part was added.
+    #[must_use]
+    pub fn with(self, key: impl fmt::Display, version: Self) -> Self {
+        Self(self.number().wrapping_add(Self::of_part(key, version).number()).to_be_bytes())
+    }
+
+    /// The version of a set from which this part was taken.
+    #[must_use]
+    pub fn without(self, key: impl fmt::Display, version: Self) -> Self {
+        Self(self.number().wrapping_sub(Self::of_part(key, version).number()).to_be_bytes())
+    }
+
+    fn of_part(key: impl fmt::Display, version: Self) -> Self {
+        // A name has no newline, so no two parts give the same bytes.
+        let mut digest = Sha256::new();
+        digest.update(format!("{key}\n"));
+        digest.update(version.0);
         Self::truncate(&digest.finalize())
+    }
+
+    fn number(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 
     fn truncate(digest: &[u8]) -> Self {
@@ -88,6 +108,20 @@ impl From<Revision> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_has_the_version_of_its_parts_however_it_came_about() {
+        let part = |name: &'static str| (name, Revision::of(name.as_bytes()));
+        let set = Revision::of_parts(["a", "b", "c"].map(part));
+        assert_eq!(set, Revision::of_parts(["c", "a", "b"].map(part)));
+        let (name, version) = part("b");
+        let rest = set.without(name, version);
+        assert_eq!(rest, Revision::of_parts(["a", "c"].map(part)));
+        assert_eq!(rest.with(name, version), set);
+        // What is under which name is part of it.
+        assert_ne!(rest.with("d", version), set);
+        assert_eq!(Revision::of_parts::<&str>([]), Revision::NOTHING);
+    }
 
     #[test]
     fn reads_what_it_prints_and_nothing_else() {

@@ -11,8 +11,8 @@ use crate::GroupId;
 /// Every route of a data plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routes {
-    /// One entry per distinct host pattern.
-    pub hosts: Vec<HostRoutes>,
+    /// One entry per distinct host pattern. Shared, because one changes and thousands do not.
+    pub hosts: Vec<Arc<HostRoutes>>,
 }
 
 /// The paths of one host pattern.

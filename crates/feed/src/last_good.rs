@@ -199,7 +199,7 @@ mod tests {
         let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("SECRET"), hosts: vec![] };
         Config {
             groups: [(GroupId::new("shop", "app"), Arc::new(Group::with_defaults(Vec::new())))].into(),
-            routes: Arc::new(Routes { hosts: vec![routes] }),
+            routes: Arc::new(Routes { hosts: vec![routes.into()] }),
             certificates: [(CertificateId::new("shop", "tls"), Arc::new(certificate))].into(),
         }
     }

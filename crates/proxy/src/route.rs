@@ -123,7 +123,7 @@ mod tests {
                 .collect(),
             default: default.map(target),
         });
-        RouteTable::new(&Routes { hosts: hosts.collect() })
+        RouteTable::new(&Routes { hosts: hosts.map(Arc::new).collect() })
     }
 
     fn found(table: &RouteTable, host: &str, path: &str) -> Option<String> {

@@ -81,7 +81,7 @@ impl Table {
                 .collect(),
             default: default.or_else(|| fallback.clone()).map(|claim| claim.target),
         });
-        Routes { hosts: hosts.collect() }
+        Routes { hosts: hosts.map(Arc::new).collect() }
     }
 }
 

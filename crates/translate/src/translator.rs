@@ -221,7 +221,7 @@ impl Translator {
     pub fn translation(&self) -> Translation {
         let read = self.groups.iter().filter_map(|(id, verdict)| Some((id, verdict.group.as_ref()?)));
         let groups = read.chain(&self.implicit).map(|(id, group)| (id.clone(), group.clone())).collect();
-        let hosts = self.routing.hosts.values().map(|host| HostRoutes::clone(host)).collect();
+        let hosts = self.routing.hosts.values().cloned().collect();
         let groups_said = self.groups.values().flat_map(|verdict| &verdict.diagnostics);
         let routes_said = self.routing.said.values().flatten();
         let notes = self.notes.values().flat_map(BTreeMap::values);
@@ -281,7 +281,7 @@ impl Translator {
         let mut certificates = Certificates::new(objects, self.options.now);
         let Routed { routes, served, good, unknown } =
             ingress::routes(objects, &classes, &self.routing.good, &mut backends, &mut certificates, &mut report);
-        let hosts = routes.hosts.into_iter().map(|host| (host.host.clone(), Arc::new(host))).collect();
+        let hosts = routes.hosts.into_iter().map(|host| (host.host.clone(), host)).collect();
         let mut said = BTreeMap::<_, Vec<_>>::new();
         for diagnostic in report.finish() {
             said.entry(diagnostic.object.clone()).or_default().push(diagnostic);

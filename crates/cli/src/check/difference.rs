@@ -171,7 +171,7 @@ fn settings(before: &Group, after: &Group) -> Vec<Differing> {
 }
 
 fn by_host(config: &Config) -> BTreeMap<&HostPattern, &HostRoutes> {
-    config.routes.hosts.iter().map(|routes| (&routes.host, routes)).collect()
+    config.routes.hosts.iter().map(|routes| (&routes.host, &**routes)).collect()
 }
 
 fn by_path<'h>(host: Option<&&'h HostRoutes>) -> BTreeMap<&'h config::PathMatch, &'h PathRoute> {

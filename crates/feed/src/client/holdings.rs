@@ -17,10 +17,23 @@ pub(super) struct Held {
     pub version: Option<Revision>,
 }
 
-#[derive(Debug, Default)]
+impl Held {
+    fn version(&self) -> Revision {
+        self.version.unwrap_or_else(|| self.resource.revision())
+    }
+}
+
+#[derive(Debug)]
 pub(super) struct Holdings {
     held: BTreeMap<ResourceKey, Held>,
     routes: Arc<Routes>,
+    revision: Revision,
+}
+
+impl Default for Holdings {
+    fn default() -> Self {
+        Self { held: BTreeMap::new(), routes: Arc::default(), revision: Revision::NOTHING }
+    }
 }
 
 /// A batch that is not in force yet.
@@ -56,7 +69,14 @@ impl Holdings {
         let (mut changed, mut rerouted) = (false, false);
         for (key, next) in staged.0 {
             let is_route = matches!(key, ResourceKey::Route(_));
-            let same = self.held.get(&key).map(|held| &held.resource) == next.as_ref().map(|held| &held.resource);
+            let last = self.held.get(&key);
+            let same = last.map(|held| &held.resource) == next.as_ref().map(|held| &held.resource);
+            if let Some(last) = last {
+                self.revision = self.revision.without(&key, last.version());
+            }
+            if let Some(next) = &next {
+                self.revision = self.revision.with(&key, next.version());
+            }
             match next {
                 Some(held) => self.held.insert(key, held),
                 None => self.held.remove(&key),
@@ -65,8 +85,11 @@ impl Holdings {
             rerouted |= !same && is_route;
         }
         if rerouted {
-            let routes: Config = self.resources().filter(|one| matches!(one, Resource::Route(_))).cloned().collect();
-            self.routes = routes.routes;
+            let routes = self.resources().filter_map(|one| match one {
+                Resource::Route(host) => Some(host.clone()),
+                Resource::Certificate(..) | Resource::Group(..) => None,
+            });
+            self.routes = Arc::new(Routes { hosts: routes.collect() });
         }
         changed
     }
@@ -93,8 +116,7 @@ impl Holdings {
     /// The version of the whole, from those of its parts as the controller gave them: equal to [`Config::revision`] where
     /// both ends are of one release.
     pub fn revision(&self) -> Revision {
-        let version = |held: &Held| held.version.unwrap_or_else(|| held.resource.revision());
-        Revision::of_parts(self.held.iter().map(|(key, held)| (key, version(held))))
+        self.revision
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&ResourceKey, &Held)> {

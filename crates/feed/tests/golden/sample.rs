@@ -108,7 +108,7 @@ fn group(method: Method, sticky: Option<Sticky>) -> Group {
     Group { method, sticky, ..Group::with_defaults(Vec::new()) }
 }
 
-fn routes() -> Vec<HostRoutes> {
+fn routes() -> Vec<Arc<HostRoutes>> {
     let app = || Target::Group(GroupId::new("shop", "app"));
     let web = || Target::Group(GroupId::for_service("shop", "web", "http"));
     let path = |path, target| PathRoute { path, target, origin: "ingress shop/web".into() };
@@ -118,7 +118,7 @@ fn routes() -> Vec<HostRoutes> {
         path(PathMatch::Prefix("/api".into()), web()),
         path(PathMatch::Prefix("/gone".into()), gone),
     ];
-    let host = |host: &str, paths, default| HostRoutes { host: host.parse().unwrap(), paths, default };
+    let host = |host: &str, paths, default| HostRoutes { host: host.parse().unwrap(), paths, default }.into();
     vec![
         host("shop.example", paths, Some(app())),
         host("*.example", Vec::new(), None),

@@ -76,7 +76,7 @@ fn put_route(config: &mut Config, random: &mut Random) {
     let host = random.pick(&HOSTS).unwrap().parse().unwrap();
     let Routes { hosts } = Arc::make_mut(&mut config.routes);
     hosts.retain(|one| one.host != host);
-    hosts.push(HostRoutes { host, paths: Vec::new(), default: Some(Target::Group(id.clone())) });
+    hosts.push(HostRoutes { host, paths: Vec::new(), default: Some(Target::Group(id.clone())) }.into());
     hosts.sort_by(|a, b| a.host.cmp(&b.host));
 }
 

@@ -17,8 +17,8 @@ fn route(path: &str, group: &str) -> PathRoute {
     PathRoute { path: PathMatch::Prefix(path.into()), target, origin: "ingress shop/web".into() }
 }
 
-fn host(host: &str, paths: Vec<PathRoute>) -> HostRoutes {
-    HostRoutes { host: host.parse().unwrap(), paths, default: None }
+fn host(host: &str, paths: Vec<PathRoute>) -> Arc<HostRoutes> {
+    Arc::new(HostRoutes { host: host.parse().unwrap(), paths, default: None })
 }
 
 fn certificate(name: &str, key: &str, hosts: &[&str]) -> (CertificateId, Arc<Certificate>) {
@@ -27,7 +27,7 @@ fn certificate(name: &str, key: &str, hosts: &[&str]) -> (CertificateId, Arc<Cer
     (CertificateId::new("shop", name), Arc::new(certificate))
 }
 
-fn config(groups: Vec<(GroupId, Arc<Group>)>, hosts: Vec<HostRoutes>) -> Config {
+fn config(groups: Vec<(GroupId, Arc<Group>)>, hosts: Vec<Arc<HostRoutes>>) -> Config {
     Config { groups: groups.into_iter().collect(), routes: Arc::new(Routes { hosts }), ..Config::default() }
 }
 
