@@ -4,19 +4,25 @@
 //! life (`seq`). A report that is lost is made good by the next, one that arrives twice or late changes nothing, and a new
 //! leader is complete as soon as it has heard everybody once.
 
+mod delivered;
 mod history;
+mod schedule;
+mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Address, GroupId, Millis, Revision, Tier};
+use config::{GroupId, Millis, Revision, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::scope::{Grant, Scope};
 use crate::violation::Violation;
 
+pub use delivered::{Delivered, Groups};
 pub use history::{Absorbed, History};
+pub use schedule::{Part, Schedule};
+pub use server::{Counters, LastFailure, ServerReport, ServerState};
 
 /// One report of one instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,81 +80,6 @@ pub struct GroupReport {
     pub servers: Vec<ServerReport>,
 }
 
-/// One server on one instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerReport {
-    /// The name of its line; with the address it names the server within the group.
-    pub name: Arc<str>,
-    /// Where it listens.
-    pub address: Address,
-    /// How it stands now.
-    pub state: ServerState,
-    /// Its effective weight now.
-    #[serde(default)]
-    pub effective_weight: u32,
-    /// Requests running now.
-    #[serde(default)]
-    pub active: u64,
-    /// Since this life began.
-    #[serde(flatten)]
-    pub counters: Counters,
-    /// The last failure charged to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_failure: Option<LastFailure>,
-}
-
-/// How a server stands with one instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerState {
-    /// It is picked.
-    Up,
-    /// It is picked, with less than its weight: it recovers or is new.
-    Recovering,
-    /// It has as many requests as `max_conns` allows.
-    Busy,
-    /// It takes only the sessions it has.
-    Draining,
-    /// Its configuration says `down`.
-    Down,
-    /// Out after `max_fails` failures.
-    Ejected,
-    /// A newer data plane's.
-    #[serde(other)]
-    Unknown,
-}
-
-/// Sums since a life began. A missing one is zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counters {
-    /// Times it was picked.
-    pub requests: u64,
-    /// Attempts charged to it, by reason (`connect`, `read_timeout`, `http_502`, ...); a newer data plane may know more.
-    pub failures: BTreeMap<Arc<str>, u64>,
-    /// Requests passed on to another server after it.
-    pub retried: u64,
-    /// Times it reached `max_fails`.
-    pub ejections: u64,
-    /// Bytes received from it.
-    pub bytes_received: u64,
-    /// Bytes sent to it.
-    pub bytes_sent: u64,
-    /// Sum of its response times, microseconds.
-    pub response_micros: u64,
-    /// Response times that make up that sum.
-    pub responses: u64,
-}
-
-/// When a server last failed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastFailure {
-    /// As in [`Counters::failures`].
-    pub reason: Arc<str>,
-    /// Milliseconds since 1970, by the instance's clock.
-    pub at: u64,
-}
-
 impl Report {
     /// The report as it is sent.
     pub fn to_json(&self) -> Vec<u8> {
@@ -199,34 +130,6 @@ impl Report {
         } else {
             Err(place("names and reasons of failures are few and short"))
         }
-    }
-}
-
-impl Counters {
-    /// Adds the sums of another instance.
-    pub fn add(&mut self, other: &Self) {
-        let Self { requests, failures, retried, ejections, bytes_received, bytes_sent, response_micros, responses } =
-            other;
-        for (mine, theirs) in [
-            (&mut self.requests, requests),
-            (&mut self.retried, retried),
-            (&mut self.ejections, ejections),
-            (&mut self.bytes_received, bytes_received),
-            (&mut self.bytes_sent, bytes_sent),
-            (&mut self.response_micros, response_micros),
-            (&mut self.responses, responses),
-        ] {
-            *mine = mine.saturating_add(*theirs);
-        }
-        for (reason, count) in failures {
-            let mine = self.failures.entry(reason.clone()).or_default();
-            *mine = mine.saturating_add(*count);
-        }
-    }
-
-    /// All failures, whatever the reason.
-    pub fn failed(&self) -> u64 {
-        self.failures.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 

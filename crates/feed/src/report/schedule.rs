@@ -1,68 +1,89 @@
-//! When reports are due, without a clock: told what happened and what time it is.
+//! When reports are due, and how much of the picture each has, without a clock: told what happened and what time it is.
 //!
-//! One every ten seconds, give or take a fifth, so that a fleet does not report in step; every sixth is full. What a person
-//! waits for is not waited for: soon after a configuration was put in force or refused, or another leader was named, one is
-//! sent, and what happens meanwhile goes with it.
+//! What a person waits for is told soon and alone; what only counts goes at its own pace; and everything is told so seldom,
+//! by time and not by how often there was something to tell, that a fleet whose configuration changes all the time costs its
+//! leader no more full reports than one that rests. Chance keeps a fleet from reporting in step.
 
 use config::Millis;
-use feed::report::Extent;
 
-/// Between two reports, about.
-pub(super) const INTERVAL: Millis = Millis(10_000);
+/// Between two reports of everything that changed, about.
+pub const INTERVAL: Millis = Millis(10_000);
 /// How much of it chance adds or takes.
 const JITTER: Millis = Millis(2000);
-/// A change is reported within this time...
-pub(super) const SOON: Millis = Millis(300);
+/// Between two full reports, about. Nothing is lost without them (what was not delivered is still a change), so they only
+/// end what is gone.
+pub const FULL: Millis = Millis(60_000);
+/// How much of it chance adds or takes.
+const FULL_JITTER: Millis = Millis(12_000);
+/// News are told within this time...
+pub const SOON: Millis = Millis(300);
 /// ...but reports are never closer than this, however fast things change.
-pub(super) const CLOSEST: Millis = Millis(1000);
-/// Every so many reports one is full.
-const FULL_EVERY: u32 = 6;
+pub const CLOSEST: Millis = Millis(1000);
 
-/// When the next report is due, and of what extent.
+/// How much of the picture a report has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it, for a leader that knows nothing, or no longer knows what is gone.
+    Everything,
+    /// What differs from what the leader knows.
+    Changes,
+    /// Of that, what a person waits for: versions, tiers, servers and their state, but no counters.
+    News,
+}
+
+/// When the next report is due, and of what.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
-    /// `None`: there is nobody to report to.
-    due: Option<Millis>,
+pub struct Schedule {
+    /// When news are; `None`: there are none, or nobody to tell.
+    news: Option<Millis>,
+    /// When changes are; `None`: there is nobody to tell.
+    changes: Option<Millis>,
+    /// From when on the next of these is full; `None`: at once.
+    full: Option<Millis>,
     last: Option<Millis>,
-    /// Reports since the last full one; `None` before the first.
-    since_full: Option<u32>,
 }
 
 impl Schedule {
     /// Reports go to another controller, which knows nothing, or to nobody.
     pub fn leader(&mut self, is_known: bool, now: Millis, chance: u64) {
-        self.since_full = None;
-        self.due = None;
-        if is_known {
-            self.due = Some(self.soon(now, chance));
-        }
+        let soon = self.soon(now, chance);
+        (self.news, self.changes, self.full) = (None, is_known.then_some(soon), None);
     }
 
     /// A configuration was put in force, or a resource refused.
     pub fn changed(&mut self, now: Millis, chance: u64) {
-        let soon = self.soon(now, chance);
-        self.due = self.due.map(|due| due.min(soon));
+        if self.changes.is_some() && self.news.is_none() {
+            self.news = Some(self.soon(now, chance));
+        }
     }
 
     /// When to [`take`](Self::take) the next.
     pub fn due(&self) -> Option<Millis> {
-        self.due
+        self.changes.map(|changes| self.news.map_or(changes, |news| news.min(changes)))
     }
 
-    /// The report that is due now, if one is; the next is due an interval later.
-    pub fn take(&mut self, now: Millis, chance: u64) -> Option<Extent> {
-        self.due.filter(|due| *due <= now)?;
+    /// The report that is due now, if one is.
+    pub fn take(&mut self, now: Millis, chance: u64) -> Option<Part> {
+        self.due().filter(|due| *due <= now)?;
+        self.news = None;
         self.last = Some(now);
-        self.due = Some(Millis(now.0 + INTERVAL.0 - JITTER.0 + below(2 * JITTER.0, chance)));
-        let full = self.since_full.is_none_or(|since| since + 1 >= FULL_EVERY);
-        self.since_full = Some(if full { 0 } else { self.since_full.unwrap_or(0) + 1 });
-        Some(if full { Extent::Full } else { Extent::Changes })
+        if self.changes.is_some_and(|changes| changes > now) {
+            return Some(Part::News);
+        }
+        self.changes = Some(about(now, INTERVAL, JITTER, chance));
+        if self.full.is_some_and(|full| full > now) {
+            return Some(Part::Changes);
+        }
+        // Other bits of it: who reports late must not be the one who tells everything late.
+        self.full = Some(about(now, FULL, FULL_JITTER, chance.rotate_left(32)));
+        Some(Part::Everything)
     }
 
-    /// The report taken last was not delivered: a full one is still due if it was one.
-    pub fn failed(&mut self, extent: Extent) {
-        if extent == Extent::Full {
-            self.since_full = None;
+    /// The report taken last was not delivered: everything is still due if it was that, and news are not news any more once
+    /// the next changes go.
+    pub fn failed(&mut self, part: Part) {
+        if part == Part::Everything {
+            self.full = None;
         }
     }
 
@@ -70,6 +91,11 @@ impl Schedule {
         let earliest = self.last.map_or(0, |last| last.0 + CLOSEST.0);
         Millis((now.0 + below(SOON.0, chance)).max(earliest))
     }
+}
+
+/// A moment `time` after `now`, give or take `jitter`.
+fn about(now: Millis, time: Millis, jitter: Millis, chance: u64) -> Millis {
+    Millis(now.0 + time.0 - jitter.0 + below(2 * jitter.0, chance))
 }
 
 /// Uniform in `0..=bound`.
@@ -84,16 +110,23 @@ mod tests {
     use super::*;
 
     const MOST: u64 = u64::MAX;
+    /// Half of everything, whichever bits of it are taken.
+    const HALF: u64 = 0x7fff_ffff_7fff_ffff;
 
-    /// Reports taken in `period`, with the times between them.
-    fn run(schedule: &mut Schedule, from: u64, period: u64, chance: u64) -> Vec<(u64, Extent)> {
+    /// Reports taken until `end`, while something changes every `every` milliseconds, if it does.
+    fn run(schedule: &mut Schedule, end: u64, every: Option<u64>, chance: u64) -> Vec<(u64, Part)> {
         let mut taken = Vec::new();
-        while let Some(due) = schedule.due().filter(|due| due.0 <= from + period) {
-            if let Some(extent) = schedule.take(due, chance) {
-                taken.push((due.0 - from, extent));
+        for now in 0..=end {
+            if every.is_some_and(|every| now % every == 0) {
+                schedule.changed(Millis(now), chance);
             }
+            taken.extend(schedule.take(Millis(now), chance).map(|part| (now, part)));
         }
         taken
+    }
+
+    fn times(taken: &[(u64, Part)], part: Part) -> Vec<u64> {
+        taken.iter().filter(|(_, of)| *of == part).map(|(at, _)| *at).collect()
     }
 
     #[test]
@@ -108,47 +141,54 @@ mod tests {
     }
 
     #[test]
-    fn every_ten_seconds_give_or_take_a_fifth_and_every_sixth_is_full() {
-        for (chance, interval) in [(0, 8000), (MOST / 2, 10_000), (MOST, 12_000)] {
+    fn changes_go_every_ten_seconds_and_everything_every_minute_give_or_take_a_fifth() {
+        for (chance, interval, full) in [(0, 8000, 48_000), (HALF, 10_000, 60_000), (MOST, 12_000, 72_000)] {
             let mut schedule = Schedule::default();
             schedule.leader(true, Millis(0), 0);
-            let taken = run(&mut schedule, 0, 13 * 12_000, chance);
+            let taken = run(&mut schedule, 200_000, None, chance);
             assert!(taken.windows(2).all(|two| two[1].0 - two[0].0 == interval), "{taken:?}");
-            let full: Vec<_> =
-                taken.iter().enumerate().filter(|(_, (_, extent))| *extent == Extent::Full).map(|(n, _)| n).collect();
-            assert_eq!(full[..3], [0, 6, 12]);
+            assert_eq!(times(&taken, Part::Everything)[..3], [0, full, 2 * full]);
+            assert_eq!(times(&taken, Part::News), [0; 0]);
         }
     }
 
     #[test]
-    fn a_change_is_reported_soon_and_a_storm_of_them_once_a_second() {
+    fn news_are_told_soon_and_leave_the_pace_of_the_rest() {
         let mut schedule = Schedule::default();
         schedule.leader(true, Millis(0), 0);
-        schedule.take(Millis(0), 0);
+        assert_eq!(schedule.take(Millis(0), MOST), Some(Part::Everything));
         schedule.changed(Millis(5000), MOST);
         schedule.changed(Millis(5200), MOST);
         assert_eq!(schedule.due(), Some(Millis(5300)), "the first change decides");
         assert_eq!(schedule.take(Millis(5299), 0), None);
-        assert_eq!(schedule.take(Millis(5300), 0), Some(Extent::Changes));
-        let mut taken = Vec::new();
-        for now in (5300..15_300).step_by(10) {
-            schedule.changed(Millis(now), MOST);
-            if schedule.take(Millis(now), MOST).is_some() {
-                taken.push(now);
-            }
-        }
-        assert_eq!(taken.len(), 9, "{taken:?}");
+        assert_eq!(schedule.take(Millis(5300), 0), Some(Part::News));
+        assert_eq!(schedule.due(), Some(Millis(12_000)));
+        assert_eq!(schedule.take(Millis(12_000), 0), Some(Part::Changes));
     }
 
     #[test]
-    fn a_full_report_that_was_lost_is_still_due() {
+    fn a_storm_costs_one_report_a_second_and_no_more_full_ones_than_rest() {
+        let (mut storm, mut rest) = (Schedule::default(), Schedule::default());
+        storm.leader(true, Millis(0), 0);
+        rest.leader(true, Millis(0), 0);
+        let taken = run(&mut storm, 300_000, Some(10), HALF);
+        assert!(taken.windows(2).all(|two| two[1].0 - two[0].0 >= CLOSEST.0), "{taken:?}");
+        assert!(taken.windows(2).all(|two| two[1].0 - two[0].0 <= CLOSEST.0 + SOON.0), "{taken:?}");
+        let rest = run(&mut rest, 300_000, None, HALF);
+        for part in [Part::Everything, Part::Changes] {
+            assert_eq!(times(&taken, part).len(), times(&rest, part).len(), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn everything_that_was_lost_is_still_due() {
         let mut schedule = Schedule::default();
         schedule.leader(true, Millis(0), 0);
-        assert_eq!(schedule.take(Millis(0), 0), Some(Extent::Full));
-        schedule.failed(Extent::Full);
-        assert_eq!(schedule.take(Millis(8000), 0), Some(Extent::Full));
-        assert_eq!(schedule.take(Millis(16_000), 0), Some(Extent::Changes));
-        schedule.failed(Extent::Changes);
-        assert_eq!(schedule.take(Millis(24_000), 0), Some(Extent::Changes));
+        assert_eq!(schedule.take(Millis(0), 0), Some(Part::Everything));
+        schedule.failed(Part::Everything);
+        assert_eq!(schedule.take(Millis(8000), 0), Some(Part::Everything));
+        assert_eq!(schedule.take(Millis(16_000), 0), Some(Part::Changes));
+        schedule.failed(Part::Changes);
+        assert_eq!(schedule.take(Millis(24_000), 0), Some(Part::Changes));
     }
 }

@@ -16,7 +16,6 @@ mod put_in_force;
 mod report;
 mod reporter;
 mod rounds;
-mod schedule;
 mod status;
 mod task;
 mod teller;

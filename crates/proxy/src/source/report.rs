@@ -1,10 +1,10 @@
-//! What a report says: the live picture in the terms of the feed, and what of it the leader does not know yet.
+//! What a report says: the live picture in the terms of the feed.
 
 use std::collections::BTreeMap;
 
 use config::{GroupId, Resource, ResourceKey, Revision, Tier};
 use feed::limits;
-use feed::report::{Counters, GroupReport, LastFailure, Rejected, ServerReport, ServerState};
+use feed::report::{Counters, GroupReport, Groups, LastFailure, Rejected, ServerReport, ServerState};
 
 use super::in_force::{Held, InForce};
 use crate::clock::Moment;
@@ -13,36 +13,10 @@ use crate::record::FailureReason;
 use crate::snapshot::Snapshot;
 use crate::stats::ServerStats;
 
-/// Every group as it stands.
-pub(super) type Groups = BTreeMap<GroupId, GroupReport>;
-
 /// The whole picture of what is in force.
 pub(super) fn groups(in_force: &InForce, at: Moment) -> Groups {
     let versions: BTreeMap<&GroupId, Option<Revision>> = in_force.resources.iter().filter_map(version_of).collect();
     picture(&in_force.snapshot, |id| versions.get(id).copied().flatten(), at)
-}
-
-/// What of `now` differs from what was `delivered`; `None`: something is gone, which only a full report says.
-pub(super) fn changes(delivered: &Groups, now: &Groups) -> Option<Groups> {
-    let mut changes = Groups::new();
-    for (id, group) in now {
-        let Some(last) = delivered.get(id) else {
-            changes.insert(id.clone(), group.clone());
-            continue;
-        };
-        let known: BTreeMap<_, _> = last.servers.iter().map(|server| (key(server), server)).collect();
-        let there: BTreeMap<_, _> = group.servers.iter().map(|server| (key(server), server)).collect();
-        if known.keys().any(|key| !there.contains_key(key)) {
-            return None;
-        }
-        let differs = |server: &&ServerReport| known.get(&key(server)) != Some(server);
-        let servers: Vec<_> = group.servers.iter().filter(differs).cloned().collect();
-        let same = servers.is_empty() && (last.version, last.active_tier) == (group.version, group.active_tier);
-        if !same {
-            changes.insert(id.clone(), GroupReport { servers, ..group.clone() });
-        }
-    }
-    delivered.keys().all(|id| now.contains_key(id)).then_some(changes)
 }
 
 /// The refused resources a report has room for.
@@ -122,13 +96,11 @@ fn counters(stats: &ServerStats) -> Counters {
     }
 }
 
-fn key(server: &ServerReport) -> (&str, &config::Address) {
-    (&server.name, &server.address)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use feed::report::{Delivered, Part};
 
     use super::*;
     use crate::record::{Attempt, AttemptEnd};
@@ -154,8 +126,10 @@ mod tests {
         let group = record.group.clone().unwrap();
         let views = [group.clone(), testing::group("shop/other", &["127.0.0.1:9"])];
         let before = taken(&views);
-        assert_eq!(changes(&Groups::new(), &before).unwrap(), before);
-        assert_eq!(changes(&before, &before).unwrap(), Groups::new());
+        let mut delivered = Delivered::default();
+        assert_eq!(delivered.report(Part::Changes, &before).1, before);
+        delivered.note(Part::Changes, before.clone(), before.clone());
+        assert_eq!(delivered.report(Part::Changes, &before).1, Groups::new());
 
         let end = AttemptEnd::Failed(FailureReason::Status(502));
         let failed = Attempt {
@@ -172,7 +146,7 @@ mod tests {
             .push(Attempt { end: relayed, ..Attempt::begin(testing::server_of(&record, 1), record.started) });
         stats::account(&record, &stats::ProcessStats::default());
         let after = taken(&views);
-        let changed = changes(&before, &after).unwrap();
+        let (_, changed) = delivered.report(Part::Changes, &after);
         assert_eq!(changed.keys().collect::<Vec<_>>(), [&group.id]);
         let [first, second] = &changed[&group.id].servers[..] else { panic!("{changed:?}") };
         assert_eq!((first.state, first.effective_weight), (ServerState::Up, 1));
@@ -181,15 +155,5 @@ mod tests {
         assert_eq!(first.counters.failures, [("status".into(), 1)].into());
         assert_eq!(&*first.last_failure.as_ref().unwrap().reason, "http_502");
         assert_eq!((second.counters.requests, second.counters.retried), (1, 0));
-    }
-
-    #[test]
-    fn what_is_gone_asks_for_a_full_report() {
-        let two = testing::group("shop/app", &["127.0.0.1:1", "127.0.0.1:2"]);
-        let one = testing::group("shop/app", &["127.0.0.1:1"]);
-        let (two, one) = (taken(&[two]), taken(&[one]));
-        assert_eq!(changes(&two, &one), None);
-        assert_eq!(changes(&two, &Groups::new()), None);
-        assert_eq!(changes(&one, &two).unwrap().values().next().unwrap().servers.len(), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use config::Millis;
 use feed::frames::Leader;
-use feed::report::{Extent, Report};
+use feed::report::{Delivered, Extent, Groups, Part, Report, Schedule};
 use http::StatusCode;
 use http_body_util::Full;
 use tokio::sync::watch;
@@ -19,8 +19,7 @@ use super::dial::{self, Connection};
 use super::fault::Fault;
 use super::in_force::InForce;
 use super::options::FeedOptions;
-use super::report::{self, Groups};
-use super::schedule::Schedule;
+use super::report;
 use super::status::{FeedStatus, millis};
 use super::teller::Teller;
 use crate::clock::Clock;
@@ -48,7 +47,7 @@ pub(super) struct Reporter {
 struct Sent {
     seq: u64,
     /// What the present leader knows.
-    delivered: Groups,
+    delivered: Delivered,
     connection: Option<Connection<Full<Bytes>>>,
 }
 
@@ -65,7 +64,7 @@ impl Reporter {
                     }
                     let known = self.leader.borrow_and_update().as_ref().is_some_and(LeaderAt::takes_reports);
                     schedule.leader(known, self.now(), rand::random());
-                    sent.delivered.clear();
+                    sent.delivered = Delivered::default();
                     sent.connection = None;
                 }
                 changed = self.in_force.changed() => {
@@ -76,10 +75,10 @@ impl Reporter {
                     schedule.changed(self.now(), rand::random());
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if let Some(extent) = schedule.take(self.now(), rand::random())
-                        && self.report(extent, &mut sent, &mut teller).await.is_err()
+                    if let Some(part) = schedule.take(self.now(), rand::random())
+                        && self.report(part, &mut sent, &mut teller).await.is_err()
                     {
-                        schedule.failed(extent);
+                        schedule.failed(part);
                     }
                 }
             }
@@ -87,7 +86,7 @@ impl Reporter {
     }
 
     /// Sends one. `Err`: it was not delivered, which was said.
-    async fn report(&self, extent: Extent, sent: &mut Sent, teller: &mut Teller) -> Result<(), ()> {
+    async fn report(&self, part: Part, sent: &mut Sent, teller: &mut Teller) -> Result<(), ()> {
         let (Some(in_force), Some(leader)) = (self.in_force.borrow().clone(), self.leader.borrow().clone()) else {
             return Ok(());
         };
@@ -98,7 +97,7 @@ impl Reporter {
             instance: self.options.instance.clone(),
             epoch: self.epoch,
             seq: sent.seq,
-            extent,
+            extent: Extent::Changes,
             revision: in_force.snapshot.revision,
             age: Millis(self.status.age(at).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))),
             scope: self.options.scope.clone(),
@@ -108,15 +107,18 @@ impl Reporter {
         // Ten thousand servers are some megabytes of JSON, and health is asked on this thread.
         let made = tokio::task::spawn_blocking(move || {
             let now = report::groups(&in_force, at);
-            let changes = if extent == Extent::Changes { report::changes(&delivered, &now) } else { None };
-            let extent = if changes.is_some() { Extent::Changes } else { Extent::Full };
-            let report = Report { extent, groups: changes.unwrap_or_else(|| now.clone()), ..head };
-            (report.to_json(), now, delivered)
+            let (extent, groups) = delivered.report(part, &now);
+            let mut report = Report { extent, groups, ..head };
+            let json = report.to_json();
+            (json, std::mem::take(&mut report.groups), now, delivered)
         });
         let outcome = match made.await {
-            Ok((json, now, before)) => {
+            Ok((json, told, now, before)) => {
+                sent.delivered = before;
                 let outcome = self.deliver(json, &leader, sent).await;
-                sent.delivered = if outcome.is_ok() { now } else { before };
+                if outcome.is_ok() {
+                    sent.delivered.note(part, now, told);
+                }
                 outcome
             }
             Err(panicked) => Err(Fault::Http(panicked.to_string())),
