@@ -15,6 +15,7 @@ pub struct Metrics {
     synchronised: IntGauge,
     reconciles: IntCounterVec,
     reconcile_seconds: Histogram,
+    publish_delay: Histogram,
     publications: IntCounter,
     published: IntCounter,
     resources: IntGauge,
@@ -24,9 +25,9 @@ impl Metrics {
     /// Registers them; fails only if they are registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let name = |name: &str, help: &str| Opts::new(format!("forebay_controller_{name}"), help);
-        let reconcile =
-            HistogramOpts::from(name("reconcile_seconds", "Time from noticed changes to what is published"))
-                .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        let reconcile = times(name("reconcile_seconds", "Time to translate and publish"));
+        let delay =
+            times(name("publish_delay_seconds", "Time from the first change of a batch noticed to what is published"));
         let metrics = Self {
             watch_events: IntCounterVec::new(name("watch_events_total", "Events of watches"), &["kind"])?,
             watch_errors: IntCounterVec::new(
@@ -41,6 +42,7 @@ impl Metrics {
                 &["result"],
             )?,
             reconcile_seconds: Histogram::with_opts(reconcile)?,
+            publish_delay: Histogram::with_opts(delay)?,
             publications: IntCounter::with_opts(name(
                 "publications_total",
                 "Times data planes were told of something",
@@ -55,6 +57,7 @@ impl Metrics {
         registry.register(Box::new(metrics.synchronised.clone()))?;
         registry.register(Box::new(metrics.reconciles.clone()))?;
         registry.register(Box::new(metrics.reconcile_seconds.clone()))?;
+        registry.register(Box::new(metrics.publish_delay.clone()))?;
         registry.register(Box::new(metrics.publications.clone()))?;
         registry.register(Box::new(metrics.published.clone()))?;
         registry.register(Box::new(metrics.resources.clone()))?;
@@ -86,6 +89,11 @@ impl Metrics {
         self.unreadable.set(signed(unreadable));
     }
 
+    /// What was noticed so many seconds ago is published.
+    pub fn published(&self, seconds: f64) {
+        self.publish_delay.observe(seconds);
+    }
+
     /// A translation took `seconds` and `changed` resources came out different, of which there are `resources` now.
     pub fn reconciled(&self, seconds: f64, changed: usize, resources: usize) {
         self.synchronised.set(1);
@@ -95,6 +103,18 @@ impl Metrics {
         self.published.inc_by(changed as u64);
         self.resources.set(signed(resources));
     }
+}
+
+/// From what is published to what each subscriber's connection was handed.
+pub fn delivery() -> Histogram {
+    let about = "Time from what is published to what the connection of each subscriber was handed";
+    let options = times(Opts::new("forebay_controller_feed_delivery_seconds", about));
+    Histogram::with_opts(options).expect("a name and buckets that are right")
+}
+
+fn times(about: Opts) -> HistogramOpts {
+    let bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5];
+    HistogramOpts::from(about).buckets(bounds.into())
 }
 
 fn signed(count: usize) -> i64 {
@@ -128,6 +148,7 @@ pub fn of_feed(server: &Server) -> prometheus::Result<Vec<MetricFamily>> {
         denied.with_label_values(&[reason]).inc_by(*value);
     }
     registry.register(Box::new(denied))?;
+    registry.register(Box::new(server.delivery().clone()))?;
     let data_planes = IntGauge::new("forebay_controller_dataplanes", "Data planes subscribed to this replica")?;
     data_planes.set(signed(server.roster().len()));
     registry.register(Box::new(data_planes))?;

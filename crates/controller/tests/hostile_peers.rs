@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::Millis;
+use config::{Millis, Revision};
 use controller::identity::{Lifetimes, Terms};
 use controller::serve::Bounds;
 use feed::{Event, Scope, limits};
@@ -197,6 +197,32 @@ async fn reports_are_bounded() {
     let (_sender, endless) = Channel::new(1);
     let (status, _, said) = hasty.trust().ask(report(endless.boxed())).await;
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{said}");
+}
+
+#[tokio::test]
+async fn a_fleet_that_tells_everything_at_once_is_heard() {
+    // Room for two reports of sixteen.
+    let feed = Feed::with(Bounds { reports_bytes: 512 << 10, ..Bounds::default() }, Terms::default()).await;
+    let tell = |pod: usize| {
+        let report = serde_json::json!({
+            "instance": format!("forebay/proxy-{pod}"), "epoch": 1, "seq": 1, "extent": "full",
+            "revision": Revision::of(b""), "age": 0, "groups": {}, "novel": " ".repeat(200 << 10),
+        });
+        let token = token(&format!("proxy-{pod}"));
+        let request = post("/report/v1", "application/json", Some(&token), text(report.to_string()));
+        let trust = feed.trust();
+        async move { trust.ask(request).await.0 }
+    };
+    // A sidecar that declares all the room there is, and sends nothing, is in nobody's way but its like's.
+    let (_sender, endless) = Channel::new(1);
+    let sidecar = tokens::of_pod("shop", "web", "web-1");
+    let declared = post("/report/v1", "application/json", Some(&sidecar), endless.boxed());
+    let trust = feed.trust();
+    let slow = tokio::spawn(async move { trust.ask(declared).await.0 });
+    let told = futures_util::future::join_all((0..16).map(tell)).await;
+    assert!(told.iter().all(|status| *status == StatusCode::NO_CONTENT), "{told:?}");
+    assert_eq!(feed.reports.with(|fleet| fleet.len()), 16);
+    slow.abort();
 }
 
 /// The frames of RFC 9113 section 4.1: length, type, flags, stream.

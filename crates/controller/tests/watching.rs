@@ -58,7 +58,7 @@ impl World {
     async fn until(&mut self, is_so: impl Fn(&Index) -> bool) {
         let wait = async {
             while !is_so(&self.index) {
-                self.steps.recv().await.expect("watches go on")(&mut self.index);
+                self.steps.recv().await.expect("watches go on").apply(&mut self.index);
             }
         };
         let waited = tokio::time::timeout(PATIENCE, wait).await;
@@ -73,7 +73,7 @@ impl World {
     async fn asked(&mut self, nth: usize) -> String {
         let asked = tokio::time::timeout(PATIENCE, self.api.asked(nth)).await.expect("another request");
         while let Ok(step) = self.steps.try_recv() {
-            step(&mut self.index);
+            step.apply(&mut self.index);
         }
         asked
     }

@@ -25,7 +25,7 @@ pub use backoff::Backoff;
 pub use client::{Check, Client, ClientOptions, Event, Receipt, Rejection, Update};
 pub use last_good::{LastGood, LastGoodError, Remembered, Skipped};
 pub use lines::LineDecoder;
-pub use published::{Change, Changes, Encoded, Publication, Published, Unpublishable};
+pub use published::{Change, Changes, Encoded, Prepared, Publication, Published, Unpublishable};
 pub use scope::{Forbidden, Grant, Namespaces, PrivateKeys, Scope, View};
 pub use server::{Received, ServerOptions, Standing, Subscriber};
 pub use versions::Versions;

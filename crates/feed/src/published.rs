@@ -52,6 +52,19 @@ pub enum Change {
     Hold(ResourceKey),
 }
 
+/// Changes that are encoded already: what takes time is done, and what is left is to put them in force.
+#[derive(Debug)]
+pub struct Prepared(Vec<Step>);
+
+/// One of them.
+#[derive(Debug)]
+enum Step {
+    /// `None`: it was no change when that was looked at.
+    Put(ResourceKey, Resource, Option<Encoded>),
+    Delete(ResourceKey),
+    Hold(ResourceKey),
+}
+
 /// What a publication did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Publication {
@@ -119,19 +132,39 @@ impl Published {
 
     /// Puts changes in force together. The first call says that the cluster is known, even if it is empty.
     pub fn publish(&mut self, changes: impl IntoIterator<Item = Change>) -> Publication {
+        let prepared = self.prepare(changes);
+        self.put_in_force(prepared)
+    }
+
+    /// Encodes what changed, while others look at what is in force.
+    pub fn prepare(&self, changes: impl IntoIterator<Item = Change>) -> Prepared {
+        let step = |change| match change {
+            Change::Put(resource) => {
+                let key = resource.key();
+                let encoded = (!self.is(&key, &resource)).then(|| Encoded::new(&key, resource.clone()));
+                Step::Put(key, resource, encoded)
+            }
+            Change::Delete(key) => Step::Delete(key),
+            Change::Hold(key) => Step::Hold(key),
+        };
+        Prepared(changes.into_iter().map(step).collect())
+    }
+
+    /// The rest of [`Self::publish`].
+    pub fn put_in_force(&mut self, prepared: Prepared) -> Publication {
         let mut publication = Publication::default();
         let sequence = self.sequence + 1;
-        for change in changes {
-            let changed = match change {
-                Change::Put(resource) => self.put(resource).unwrap_or_else(|refused| {
+        for step in prepared.0 {
+            let changed = match step {
+                Step::Put(key, resource, encoded) => self.put(key, resource, encoded).unwrap_or_else(|refused| {
                     publication.refused.push(refused);
                     None
                 }),
-                Change::Delete(key) => {
+                Step::Delete(key) => {
                     let held = self.held.take(&key).map(Arc::new);
                     self.resources.remove_entry(&key).map(|(key, _)| key).or(held)
                 }
-                Change::Hold(key) => {
+                Step::Hold(key) => {
                     self.resources.remove(&key);
                     self.held.insert(key);
                     None
@@ -218,17 +251,25 @@ impl Published {
         (&self.beat, self.leaders)
     }
 
+    /// Whether this is what is published under that name.
+    fn is(&self, key: &ResourceKey, resource: &Resource) -> bool {
+        self.resources.get(key).is_some_and(|last| last.resource == *resource)
+    }
+
     /// The name, if the content is another than before.
-    fn put(&mut self, resource: Resource) -> Result<Option<Arc<ResourceKey>>, Unpublishable> {
-        let key = resource.key();
-        match self.resources.get(&key) {
-            Some(last) if last.resource == resource => return Ok(None),
-            None if self.resources.len() == limits::RESOURCES => {
-                return Err(Unpublishable::TooMany { key, max: limits::RESOURCES });
-            }
-            Some(_) | None => {}
+    fn put(
+        &mut self,
+        key: ResourceKey,
+        resource: Resource,
+        encoded: Option<Encoded>,
+    ) -> Result<Option<Arc<ResourceKey>>, Unpublishable> {
+        if self.is(&key, &resource) {
+            return Ok(None);
         }
-        let encoded = Encoded::new(&key, resource);
+        if self.resources.len() == limits::RESOURCES && !self.resources.contains_key(&key) {
+            return Err(Unpublishable::TooMany { key, max: limits::RESOURCES });
+        }
+        let encoded = encoded.unwrap_or_else(|| Encoded::new(&key, resource));
         let bytes = encoded.line.len() - 1;
         if bytes > self.line_max {
             return Err(Unpublishable::TooLarge { key, bytes, max: self.line_max });

@@ -9,7 +9,7 @@ use support::{NOW, client, converse, group, hello, published, route, subscriber}
 
 /// Introduces a subscriber and takes every line it is due; how many steps that took.
 fn synchronise(subscriber: &mut Subscriber, published: &Published) -> usize {
-    subscriber.receive(&hello([]), published, NOW).unwrap();
+    subscriber.receive(&hello([]), NOW).unwrap();
     drain(subscriber, published)
 }
 
@@ -29,7 +29,7 @@ fn fleet(size: usize, published: &Published) -> Vec<Subscriber> {
 fn a_subscriber_that_does_not_read_delays_nobody() {
     let mut published = published((0..200).map(|n| group(&format!("g{n}"), 2)));
     let mut silent = subscriber();
-    silent.receive(&hello([]), &published, NOW).unwrap();
+    silent.receive(&hello([]), NOW).unwrap();
     let mut fleet = fleet(50, &published);
     for round in 1..=40 {
         let changes = (0..5).map(|n| Change::Put(group(&format!("g{n}"), round + 2)));
@@ -59,7 +59,7 @@ fn a_subscriber_costs_its_resources_and_no_history() {
     let mut reading = subscriber();
     synchronise(&mut reading, &published);
     let mut silent = subscriber();
-    silent.receive(&hello([]), &published, NOW).unwrap();
+    silent.receive(&hello([]), NOW).unwrap();
     for round in 0..500 {
         // Names come and go, so that a history would grow.
         published.publish([
@@ -68,7 +68,7 @@ fn a_subscriber_costs_its_resources_and_no_history() {
         ]);
         // It reads one line in each round, and is due two.
         reading.poll(&published, NOW);
-        silent.receive(b"", &published, NOW).unwrap();
+        silent.receive(b"", NOW).unwrap();
         assert!(reading.entries() <= 3 * 101, "{} entries", reading.entries());
         assert!(silent.entries() <= 3 * 101);
         assert!(published.logged() <= 1024);
@@ -98,7 +98,7 @@ fn who_reads_slower_than_things_change_still_gets_on() {
 fn a_newcomer_is_synchronised_while_everything_changes() {
     let mut published = published((0..20).map(|n| group(&format!("g{n}"), 1)));
     let mut slow = subscriber();
-    slow.receive(&hello([]), &published, NOW).unwrap();
+    slow.receive(&hello([]), NOW).unwrap();
     let lines = (0..200).map(|round| {
         published.publish((0..20).map(|n| Change::Put(group(&format!("g{n}"), 2 + round % 2))));
         slow.poll(&published, NOW).expect("there is always something due")
@@ -168,7 +168,7 @@ fn signs_of_life_come_in_time_and_tell_the_leader_at_once() {
 fn nothing_is_said_before_the_cluster_is_known() {
     let published = Published::default();
     let mut subscriber = subscriber();
-    subscriber.receive(&hello([("group/shop/app".into(), config::Revision::of(b"x"))]), &published, NOW).unwrap();
+    subscriber.receive(&hello([("group/shop/app".into(), config::Revision::of(b"x"))]), NOW).unwrap();
     let lines: Vec<_> = std::iter::from_fn(|| subscriber.poll(&published, NOW)).collect();
     assert_eq!(lines.len(), 2, "welcome and beat, but no del of what it has");
 }

@@ -21,11 +21,11 @@ fn said(subscriber: &mut Subscriber, published: &Published) -> Vec<String> {
     said.collect()
 }
 
-fn greeted(have: &[&str], published: &Published) -> Subscriber {
+fn greeted(have: &[&str]) -> Subscriber {
     let mut subscriber = subscriber();
     let have = have.iter().map(|name| ((*name).to_owned(), Revision::of(b"before")));
     let hello = hello(have.collect::<BTreeMap<_, _>>());
-    subscriber.receive(&hello, published, NOW).unwrap();
+    subscriber.receive(&hello, NOW).unwrap();
     subscriber
 }
 
@@ -33,9 +33,9 @@ fn greeted(have: &[&str], published: &Published) -> Subscriber {
 fn who_has_it_keeps_it_and_who_has_not_gets_nothing() {
     let mut published = Published::default();
     published.publish([Change::Put(group("a", 1)), Change::Hold(group("b", 1).key())]);
-    let mut old = greeted(&["group/shop/b", "group/shop/c"], &published);
+    let mut old = greeted(&["group/shop/b", "group/shop/c"]);
     assert_eq!(said(&mut old, &published), ["put group/shop/a", "del group/shop/c"]);
-    let mut new = greeted(&[], &published);
+    let mut new = greeted(&[]);
     assert_eq!(said(&mut new, &published), ["put group/shop/a"]);
 
     // It is mended.
@@ -48,7 +48,7 @@ fn who_has_it_keeps_it_and_who_has_not_gets_nothing() {
 fn deleted_is_deleted() {
     let mut published = Published::default();
     published.publish([Change::Hold(group("b", 1).key())]);
-    let mut old = greeted(&["group/shop/b"], &published);
+    let mut old = greeted(&["group/shop/b"]);
     assert!(said(&mut old, &published).is_empty());
     assert_eq!(published.publish([Change::Delete(group("b", 1).key())]).changed, 1);
     assert_eq!(said(&mut old, &published), ["del group/shop/b"]);
@@ -59,7 +59,7 @@ fn deleted_is_deleted() {
 fn a_deletion_under_way_is_thought_better_of() {
     let mut published = Published::default();
     published.publish([Change::Put(group("a", 1)), Change::Put(group("b", 1))]);
-    let mut subscriber = greeted(&[], &published);
+    let mut subscriber = greeted(&[]);
     assert_eq!(said(&mut subscriber, &published).len(), 2);
     published.publish([Change::Put(group("a", 2)), Change::Delete(group("b", 1).key())]);
     let line = subscriber.poll(&published, NOW).unwrap();

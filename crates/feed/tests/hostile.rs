@@ -15,13 +15,13 @@ fn farewell(subscriber: &mut Subscriber, published: &Published) -> String {
     let line = subscriber.poll(published, NOW).expect("a bye");
     let ServerFrame::Bye(bye) = ServerFrame::from_line(&line).unwrap() else { panic!("not a bye") };
     assert!(subscriber.is_gone() && subscriber.poll(published, NOW).is_none() && subscriber.deadline().is_none());
-    assert_eq!(subscriber.receive(b"more\n", published, NOW), Ok(vec![]), "nobody listens any more");
+    assert_eq!(subscriber.receive(b"more\n", NOW), Ok(vec![]), "nobody listens any more");
     bye.reason
 }
 
 fn introduced(published: &Published) -> Subscriber {
     let mut subscriber = subscriber();
-    subscriber.receive(&hello([]), published, NOW).unwrap();
+    subscriber.receive(&hello([]), NOW).unwrap();
     while subscriber.poll(published, NOW).is_some() {}
     subscriber
 }
@@ -33,7 +33,7 @@ fn an_endless_first_line_is_dropped_at_its_bound() {
     let piece = vec![b' '; 1 << 20];
     let mut result = Ok(vec![]);
     for _ in 0..64 {
-        result = subscriber.receive(&piece, &published, NOW);
+        result = subscriber.receive(&piece, NOW);
         assert!(subscriber.pending() <= limits::HELLO_LINE);
         if result.is_err() {
             break;
@@ -48,7 +48,7 @@ fn an_endless_first_line_is_dropped_at_its_bound() {
 fn after_hello_lines_are_short() {
     let published = published([]);
     let mut subscriber = introduced(&published);
-    let result = subscriber.receive(&vec![b'x'; limits::CLIENT_LINE + 1], &published, NOW);
+    let result = subscriber.receive(&vec![b'x'; limits::CLIENT_LINE + 1], NOW);
     assert_eq!(result, Err(Violation::LineTooLong { max: limits::CLIENT_LINE }));
     // The longest answer an honest one gives is well below it.
     let key = format!("group/{}/{}", "\u{1}".repeat(250), "\u{1}".repeat(250));
@@ -58,14 +58,13 @@ fn after_hello_lines_are_short() {
 
 #[test]
 fn too_many_and_too_long_names_are_not_read() {
-    let published = published([]);
     let names = |count: usize| (0..count).map(|n| (format!("route/{n}"), Revision::of(b"")));
-    let result = subscriber().receive(&hello(names(limits::RESOURCES)), &published, NOW);
+    let result = subscriber().receive(&hello(names(limits::RESOURCES)), NOW);
     assert_eq!(result.unwrap().len(), 1);
-    let result = subscriber().receive(&hello(names(limits::RESOURCES + 1)), &published, NOW);
+    let result = subscriber().receive(&hello(names(limits::RESOURCES + 1)), NOW);
     assert!(matches!(result, Err(Violation::Malformed { .. })));
     let long = format!("route/{}", "x".repeat(limits::KEY));
-    let result = subscriber().receive(&hello([(long, Revision::of(b""))]), &published, NOW);
+    let result = subscriber().receive(&hello([(long, Revision::of(b""))]), NOW);
     assert!(matches!(result, Err(Violation::Malformed { .. })));
 }
 
@@ -74,7 +73,7 @@ fn what_it_claims_to_have_is_taken_from_it_and_forgotten() {
     let published = published([group("app", 1)]);
     let mut subscriber = subscriber();
     let claims = (0..5000).map(|n| (format!("{}/ns/n{n}", ["group", "listener", "cert"][n % 3]), Revision::of(b"")));
-    subscriber.receive(&hello(claims), &published, NOW).unwrap();
+    subscriber.receive(&hello(claims), NOW).unwrap();
     let lines: Vec<_> = std::iter::from_fn(|| subscriber.poll(&published, NOW)).collect();
     assert_eq!(lines.iter().filter(|line| line.starts_with(b"{\"del\"")).count(), 5000);
     assert_eq!(subscriber.entries(), 1);
@@ -84,7 +83,7 @@ fn what_it_claims_to_have_is_taken_from_it_and_forgotten() {
 fn who_says_nothing_has_to_go() {
     let published = published([]);
     let mut subscriber = subscriber();
-    subscriber.receive(b"{\"hello\":", &published, NOW).unwrap();
+    subscriber.receive(b"{\"hello\":", NOW).unwrap();
     assert_eq!(subscriber.poll(&published, Millis(NOW.0 + 9_999)), None);
     assert_eq!(subscriber.deadline(), Some(Millis(NOW.0 + 10_000)));
     let line = subscriber.poll(&published, Millis(NOW.0 + 10_000)).unwrap();
@@ -96,18 +95,18 @@ fn who_says_nothing_has_to_go() {
 fn frames_out_of_place_end_the_stream() {
     let published = published([]);
     let ack = |commit| ClientFrame::Ack(Ack { commit }).to_line();
-    let first = subscriber().receive(&ack(0), &published, NOW);
+    let first = subscriber().receive(&ack(0), NOW);
     assert!(matches!(first, Err(Violation::OutOfPlace { .. })), "{first:?}");
-    let second = introduced(&published).receive(&hello([]), &published, NOW);
+    let second = introduced(&published).receive(&hello([]), NOW);
     assert!(matches!(second, Err(Violation::OutOfPlace { frame: "hello", .. })), "{second:?}");
-    let future = introduced(&published).receive(&ack(2), &published, NOW);
+    let future = introduced(&published).receive(&ack(2), NOW);
     assert_eq!(future, Err(Violation::AckOfNothing { acked: 2, sent: 1 }));
-    let garbage = introduced(&published).receive(b"GET / HTTP/1.1\r\n", &published, NOW);
+    let garbage = introduced(&published).receive(b"GET / HTTP/1.1\r\n", NOW);
     assert!(matches!(garbage, Err(Violation::Malformed { .. })));
     let mut noisy = introduced(&published);
     let noise = b"{\"mood\":1}\n".repeat(limits::UNKNOWN_FRAMES as usize);
-    assert_eq!(noisy.receive(&noise, &published, NOW), Ok(vec![]));
-    let one_more = noisy.receive(b"{\"mood\":1}\n", &published, NOW);
+    assert_eq!(noisy.receive(&noise, NOW), Ok(vec![]));
+    let one_more = noisy.receive(b"{\"mood\":1}\n", NOW);
     assert_eq!(one_more, Err(Violation::TooManyUnknown { max: limits::UNKNOWN_FRAMES }));
 }
 
@@ -123,12 +122,12 @@ fn a_stolen_scope_is_refused_and_shows_nothing() {
         let mut thief = client("proxy-1", scope);
         thief.connect(NOW);
         let mut subscriber = Subscriber::new(options(), own.clone(), NOW);
-        let result = subscriber.receive(&thief.poll().unwrap(), &published, NOW);
+        let result = subscriber.receive(&thief.poll().unwrap(), NOW);
         assert_eq!(result, Err(Violation::Forbidden(refused.clone())));
         assert_eq!(farewell(&mut subscriber, &published), refused.to_string());
     }
     let named = Grant { instance: Some("proxy-2".into()), ..anyone() };
-    let result = Subscriber::new(options(), named, NOW).receive(&hello([]), &published, NOW);
+    let result = Subscriber::new(options(), named, NOW).receive(&hello([]), NOW);
     assert_eq!(result, Err(Violation::Forbidden(Forbidden::Instance("proxy-2".into()))));
 }
 
@@ -145,7 +144,7 @@ fn a_sidecar_learns_nothing_of_others_by_claiming() {
         ("route/a.example".into(), Revision::of(b"wrong")),
     ]));
     let line = line.unwrap().replace("\"all\"", "{\"namespaces\":[\"own\"]}");
-    subscriber.receive(line.as_bytes(), &published, NOW).unwrap();
+    subscriber.receive(line.as_bytes(), NOW).unwrap();
     let lines: Vec<_> = std::iter::from_fn(|| subscriber.poll(&published, NOW)).collect();
     assert_eq!(lines.iter().filter(|line| line.starts_with(b"{\"del\"")).count(), 3);
     assert_eq!(lines.iter().filter(|line| line.starts_with(b"{\"put\"")).count(), 0);
@@ -175,12 +174,12 @@ fn refusals_are_bounded_and_cannot_be_invented() {
     for (key, version) in
         [("group/shop/none", Revision::of(b"")), ("group/shop/g1", Revision::of(b"")), ("x", Revision::of(b""))]
     {
-        assert_eq!(subscriber.receive(&nack(key, version, "no"), &published, NOW), Ok(vec![]), "{key}");
+        assert_eq!(subscriber.receive(&nack(key, version, "no"), NOW), Ok(vec![]), "{key}");
     }
     let problem = format!("\u{1b}[31m{}", "x".repeat(3000));
     for (key, encoded) in published.resources() {
         let line = nack(&key.to_string(), encoded.version(), &problem);
-        assert_eq!(subscriber.receive(&line, &published, NOW).unwrap().len(), 1);
+        assert_eq!(subscriber.receive(&line, NOW).unwrap().len(), 1);
         assert_eq!(subscriber.standing(key), Standing::Refused { version: encoded.version() });
     }
     let problems: Vec<_> =
@@ -192,10 +191,9 @@ fn refusals_are_bounded_and_cannot_be_invented() {
 
 #[test]
 fn an_instance_cannot_forge_log_lines() {
-    let published = published([]);
     for name in ["", "a\\nb", "a b", "\\u001b[31m", "é", &"x".repeat(limits::NAME + 1)] {
         let line = String::from_utf8(hello([])).unwrap().replace("proxy-1", name);
-        let result = subscriber().receive(line.as_bytes(), &published, NOW);
+        let result = subscriber().receive(line.as_bytes(), NOW);
         assert!(matches!(result, Err(Violation::OutOfPlace { frame: "hello", .. })), "{name}: {result:?}");
     }
 }
@@ -205,7 +203,7 @@ fn releases_too_far_apart_say_so() {
     let published = published([]);
     let mut subscriber = subscriber();
     let line = String::from_utf8(hello([])).unwrap().replace("[1,1]", "[7,9]");
-    assert!(subscriber.receive(line.as_bytes(), &published, NOW).is_err());
+    assert!(subscriber.receive(line.as_bytes(), NOW).is_err());
     let reason = farewell(&mut subscriber, &published);
     assert_eq!(reason, "no common protocol: the peer speaks 7 to 9, this end 1 to 1; upgrade the older of the two");
 }

@@ -88,7 +88,7 @@ proptest! {
         let mut published = Published::default();
         let mut subscriber = subscriber();
         let mut shadow = Shadow::default();
-        subscriber.receive(&hello([]), &published, NOW).unwrap();
+        subscriber.receive(&hello([]), NOW).unwrap();
         for (state, lines) in &steps {
             published.replace(&config(state));
             for _ in 0..*lines {
@@ -108,7 +108,7 @@ fn a_group_that_came_again_while_the_log_was_overrun_is_not_broken() {
     let mut shadow = Shadow::default();
     let first: Config = [group("a", 1), group("d", 1), route("1.example", "d")].into_iter().collect();
     published.replace(&first);
-    subscriber.receive(&hello([]), &published, NOW).unwrap();
+    subscriber.receive(&hello([]), NOW).unwrap();
     while take_one(&mut subscriber, &published, &mut shadow) {}
     // A round begins in which "d" is to go; then it is there again, and more changes than the log holds.
     published.replace(&[group("a", 2)].into_iter().collect());

@@ -53,7 +53,7 @@ pub struct ServerSum {
     pub failures: u64,
     /// Times it reached `maxFails`.
     pub ejections: u64,
-    /// The latest failure anywhere, and when, milliseconds since 1970.
+    /// The latest failure anywhere, and when, milliseconds since 1970, to the second.
     pub last_failure: Option<(FailureReason, u64)>,
 }
 
@@ -85,19 +85,24 @@ struct Member {
     rate: f64,
 }
 
-/// A server at one instance. There may be a million.
+/// A server at one instance. There may be millions, so nothing is wider than what a status shows of it.
 #[derive(Debug)]
 struct Entry {
-    seq: u64,
     requests: u64,
-    failures: u64,
-    failed_at: u64,
+    /// The number of the report: one a second for a hundred years.
+    seq: u32,
+    failures: u32,
+    /// Seconds since 1970.
+    failed_at: u32,
     id: u32,
-    active: u32,
     ejections: u32,
+    active: u16,
     state: ServerState,
     reason: Option<FailureReason>,
 }
+
+/// What [`super::ENTRIES`] says of it.
+const _: () = assert!(size_of::<Entry>() == 32, "an entry of a server");
 
 impl GroupView<'_> {
     /// The sums of a server; none if no data plane reports it.
@@ -132,9 +137,9 @@ impl ServerSum {
         }
         self.active = self.active.saturating_add(entry.active.into());
         self.requests = self.requests.saturating_add(entry.requests);
-        self.failures = self.failures.saturating_add(entry.failures);
+        self.failures = self.failures.saturating_add(entry.failures.into());
         self.ejections = self.ejections.saturating_add(entry.ejections.into());
-        let failure = entry.reason.map(|reason| (reason, entry.failed_at));
+        let failure = entry.reason.map(|reason| (reason, u64::from(entry.failed_at) * 1000));
         // Of two at one moment always the same, in whatever order they are added.
         self.last_failure = max_by_key(self.last_failure, failure, |failure| failure.map(|(reason, at)| (at, reason)));
         self
@@ -168,7 +173,7 @@ impl Group {
             }
             let entries = self.servers.entry(key).or_default();
             match entries.binary_search_by_key(&id, |entry| entry.id) {
-                Ok(at) if entries[at].seq < seq => {
+                Ok(at) if u64::from(entries[at].seq) < seq => {
                     let entry = Entry::new(id, seq, &server);
                     member.count(entry.requests.saturating_sub(entries[at].requests));
                     result.changed |= entry.state != entries[at].state;
@@ -197,7 +202,7 @@ impl Group {
         let mut forgotten = 0;
         self.servers.retain(|_, entries| {
             if let Ok(at) = entries.binary_search_by_key(&id, |entry| entry.id)
-                && entries[at].seq < full
+                && u64::from(entries[at].seq) < full
             {
                 entries.remove(at);
                 forgotten += 1;
@@ -276,14 +281,15 @@ impl Member {
 impl Entry {
     fn new(id: u32, seq: u64, server: &ServerReport) -> Self {
         let last = server.last_failure.as_ref();
+        let narrow = |wide: u64| u32::try_from(wide).unwrap_or(u32::MAX);
         Self {
-            seq,
             requests: server.counters.requests,
-            failures: server.counters.failed(),
-            failed_at: last.map_or(0, |failure| failure.at),
+            seq: narrow(seq),
+            failures: narrow(server.counters.failed()),
+            failed_at: last.map_or(0, |failure| narrow(failure.at / 1000)),
             id,
-            active: u32::try_from(server.active).unwrap_or(u32::MAX),
-            ejections: u32::try_from(server.counters.ejections).unwrap_or(u32::MAX),
+            ejections: narrow(server.counters.ejections),
+            active: u16::try_from(server.active).unwrap_or(u16::MAX),
             state: server.state,
             reason: last.map(|failure| reason_of(&failure.reason)),
         }

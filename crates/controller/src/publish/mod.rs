@@ -70,6 +70,8 @@ impl Publisher {
     /// Applies steps and publishes until no watch is left.
     pub async fn run(mut self, mut steps: mpsc::Receiver<Step>, mut resolver: Resolver, clock: Clock) {
         let (mut pace, mut batch) = (Pace::default(), Vec::new());
+        // When the first of the changes that are not published was noticed.
+        let mut noticed = None;
         loop {
             let due = pace.due().map(|due| clock.instant(due));
             let rest = self.parts.translator.until().map(|until| look_again_in(until, clock.wall()));
@@ -84,19 +86,22 @@ impl Publisher {
                         self.names = Some(resolver.known());
                     }
                     let began = clock.now();
-                    self.publish(clock.wall());
+                    let told = self.publish(clock.wall()) > 0;
                     resolver.want(self.parts.translator.names());
-                    pace.published(began, clock.now());
+                    pace.published(began, clock.now(), told);
+                    if let Some(noticed) = noticed.take().filter(|_| told) {
+                        self.parts.metrics.published(Instant::elapsed(&noticed).as_secs_f64());
+                    }
                 }
                 count = steps.recv_many(&mut batch, AT_ONCE) => {
                     if count == 0 {
                         return;
                     }
-                    for step in batch.drain(..) {
-                        step(&mut self.parts.index);
-                    }
+                    let first = batch.iter().map(Step::noticed).min();
+                    batch.drain(..).for_each(|step| step.apply(&mut self.parts.index));
                     self.tell_readiness();
                     if self.is_due(clock.wall()) {
+                        noticed = noticed.or(first);
                         pace.changed(clock.now());
                     }
                 }
@@ -146,10 +151,11 @@ impl Publisher {
         index.awaited().is_empty() && (!self.is_published() || is_news())
     }
 
-    /// Publishes what changed, if every kind is known. `now` is for the validity of certificates.
-    pub fn publish(&mut self, now: Timestamp) {
+    /// Publishes what changed, if every kind is known, and says how many resources that were. `now` is for the validity of
+    /// certificates.
+    pub fn publish(&mut self, now: Timestamp) -> usize {
         if !self.is_due(now) {
-            return;
+            return 0;
         }
         let Parts { index, translator, hub, facts, metrics, secrets } = &mut self.parts;
         let start = std::time::Instant::now();
@@ -159,7 +165,7 @@ impl Publisher {
                 // To publish without those certificates would take them from data planes that have them.
                 index.await_secrets();
                 self.tell_readiness();
-                return;
+                return 0;
             }
         }
         let news = index.take_news();
@@ -193,6 +199,7 @@ impl Publisher {
         if !self.readiness.send_replace(Readiness::Published).is_published() {
             info!("the cluster is known: {resources} resource(s) published");
         }
+        changed
     }
 }
 

@@ -42,7 +42,7 @@ fn group(address: &str, generation: i64) -> Value {
 
 fn apply<K: Kept>(value: Value) -> Step {
     let told = serde_json::from_value(value).unwrap();
-    Box::new(move |index| index.take::<K>(&ALL, Event::Apply(told)))
+    Step::new(move |index| index.take::<K>(&ALL, Event::Apply(told)))
 }
 
 fn facts_of(facts: &Facts) -> GroupFacts {
@@ -54,7 +54,7 @@ fn nothing_is_published_before_every_kind_is_known() {
     let parts = parts(Index::awaiting([(UpstreamGroup::KIND, ALL), (Ingress::KIND, ALL)]));
     let hub = parts.hub.clone();
     let (mut publisher, ready) = Publisher::new(parts);
-    apply::<UpstreamGroup>(group("10.0.0.1:80", 1))(publisher.index());
+    apply::<UpstreamGroup>(group("10.0.0.1:80", 1)).apply(publisher.index());
     publisher.index().take::<UpstreamGroup>(&ALL, Event::InitDone);
     publisher.publish(Timestamp::UNIX_EPOCH);
     assert!(hub.read(|published| matches!(published.changes_since(None), Changes::NotReady)));
@@ -69,13 +69,13 @@ fn a_refused_generation_leaves_the_last_good_one_published() {
     let parts = parts(Index::default());
     let (hub, facts) = (parts.hub.clone(), parts.facts.clone());
     let (mut publisher, _ready) = Publisher::new(parts);
-    apply::<UpstreamGroup>(group("10.0.0.1:80", 1))(publisher.index());
+    apply::<UpstreamGroup>(group("10.0.0.1:80", 1)).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     let good = facts_of(&facts);
     assert_eq!((good.generation, good.diagnostics.len()), (1, 0));
     let version = good.published.unwrap().version;
 
-    apply::<UpstreamGroup>(group("127.0.0.1:80", 2))(publisher.index());
+    apply::<UpstreamGroup>(group("127.0.0.1:80", 2)).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     let refused = facts_of(&facts);
     assert_eq!((refused.generation, refused.diagnostics.len()), (2, 1));
@@ -138,12 +138,12 @@ fn equal_content_and_our_own_status_are_not_published() {
     let parts = parts(Index::default());
     let (hub, facts) = (parts.hub.clone(), parts.facts.clone());
     let (mut publisher, _ready) = Publisher::new(parts);
-    apply::<UpstreamGroup>(group("10.0.0.1:80", 1))(publisher.index());
+    apply::<UpstreamGroup>(group("10.0.0.1:80", 1)).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     facts.take_dirty();
     let mut written = group("10.0.0.1:80", 1);
     written["status"] = json!({"observedGeneration": 1});
-    apply::<UpstreamGroup>(written)(publisher.index());
+    apply::<UpstreamGroup>(written).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     assert_eq!(hub.read(feed::Published::sequence), 1);
     assert_eq!(facts_of(&facts).status.unwrap().observed_generation, Some(1));
@@ -160,7 +160,8 @@ fn a_certificate_that_expires_is_said_against_its_ingress() {
     let bytes = |text: String| ByteString(text.into_bytes());
     apply::<IngressClass>(json!({
         "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
-    }))(publisher.index());
+    }))
+    .apply(publisher.index());
     apply::<Ingress>(json!({
         "metadata": {"namespace": "shop", "name": "web", "uid": "i"},
         "spec": {
@@ -168,7 +169,8 @@ fn a_certificate_that_expires_is_said_against_its_ingress() {
             "tls": [{"hosts": ["a.example"], "secretName": "tls"}],
             "rules": [{"host": "a.example"}],
         },
-    }))(publisher.index());
+    }))
+    .apply(publisher.index());
     let now = "2026-11-22T10:00:00Z".parse().unwrap();
     // Content of a Secret that nothing names is not kept.
     publisher.publish(now);
@@ -176,7 +178,8 @@ fn a_certificate_that_expires_is_said_against_its_ingress() {
         "metadata": {"namespace": "shop", "name": "tls"},
         "type": "kubernetes.io/tls",
         "data": {"tls.crt": bytes(cert.pem()), "tls.key": bytes(signing_key.serialize_pem())},
-    }))(publisher.index());
+    }))
+    .apply(publisher.index());
     publisher.publish(now);
     let said = || {
         let is_said = |one: &Arc<IngressFacts>| one.diagnostics.iter().any(|said| said.code == "FB4012");

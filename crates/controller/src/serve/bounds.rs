@@ -40,9 +40,9 @@ pub struct Bounds {
     pub recheck: Millis,
     /// Bytes a second a subscriber may send once it introduced itself; more is read later.
     pub incoming: u64,
-    /// Time for the whole of a report.
+    /// Time for the whole of a report, the wait for room included.
     pub report: Duration,
-    /// Bytes of all reports that are being read.
+    /// Bytes of all reports of ingresses that are being read, and of all reports of sidecars: one of the longest each.
     pub reports_bytes: u32,
     /// Time the subscribers have to take their `bye` when the controller leaves.
     pub farewell: Duration,
@@ -70,7 +70,7 @@ impl Default for Bounds {
             recheck: Millis::from_secs(600),
             incoming: 1 << 20,
             report: Duration::from_secs(30),
-            reports_bytes: 64 << 20,
+            reports_bytes: 16 << 20,
             farewell: Duration::from_secs(5),
             spread: Millis(20),
         }

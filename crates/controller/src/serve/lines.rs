@@ -1,5 +1,6 @@
-//! The lines to one subscriber as a response's body. hyper asks for the next line when it has sent the last, so what is waiting
-//! is at most a line or two, and those are the bytes that everybody is sent.
+//! The lines to one subscriber as a response's body. hyper asks for the next when it has sent the last, so what is waiting is
+//! at most a line or two, and a long one is the very bytes that everybody is sent. Short ones are copied into one piece as long
+//! as a frame of HTTP/2: a frame, a record of TLS and a system call for each of a thousand lines would cost more than the lines.
 //!
 //! [`Stream`] is what the body and the task beside it share: the machine of the feed, and whether the body waits.
 
@@ -14,6 +15,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
+
+/// What one piece has at most, unless a single line is longer: a frame of HTTP/2, which is a record of TLS.
+const PIECE: usize = 16 << 10;
+
+/// A longer line is a piece of its own, not copied.
+const LONG: usize = PIECE / 2;
 
 /// Refused resources that are named in the list of subscribers.
 const NAMED: usize = feed::limits::PROBLEMS_KEPT;
@@ -38,6 +45,10 @@ struct State {
     subscriber: Subscriber,
     asking: Asking,
     sent: Sent,
+    /// The number of the last publication that was handed over whole; `None` before the first.
+    told: Option<u64>,
+    /// A line that did not fit into the last piece.
+    kept: Option<Bytes>,
     refused: Vec<ResourceKey>,
 }
 
@@ -60,7 +71,7 @@ pub(super) struct Sent {
 impl Stream {
     pub fn new(server: Arc<Server>, subscriber: Subscriber) -> Arc<Self> {
         let asking = Asking::No(server.clock.now());
-        let state = State { subscriber, asking, sent: Sent::default(), refused: Vec::new() };
+        let state = State { subscriber, asking, sent: Sent::default(), told: None, kept: None, refused: Vec::new() };
         Arc::new(Self { server, state: Mutex::new(state), closed: CancellationToken::new(), waits: Notify::new() })
     }
 
@@ -74,7 +85,7 @@ impl Stream {
     pub fn receive(&self, bytes: &[u8]) -> Result<Vec<Received>, Violation> {
         let mut state = self.state.lock();
         let State { subscriber, refused, .. } = &mut *state;
-        let received = self.server.hub.read(|published| subscriber.receive(bytes, published, self.server.clock.now()));
+        let received = subscriber.receive(bytes, self.server.clock.now());
         for one in received.iter().flatten() {
             match one {
                 Received::Introduced => {}
@@ -130,21 +141,61 @@ impl Stream {
     }
 }
 
+impl State {
+    /// The next lines, as many as make a piece.
+    fn piece(&mut self, server: &Server, now: Millis) -> Option<Bytes> {
+        server.hub.read(|published| {
+            let first = self.kept.take().or_else(|| self.subscriber.poll(published, now))?;
+            self.sent.count(server, &first);
+            if first.len() > LONG {
+                return Some(first);
+            }
+            let Some(next) = self.subscriber.poll(published, now) else { return Some(first) };
+            let mut piece = Vec::with_capacity(PIECE);
+            piece.extend_from_slice(&first);
+            let mut next = Some(next);
+            while let Some(line) = next {
+                if piece.len() + line.len() > PIECE {
+                    self.kept = Some(line);
+                    break;
+                }
+                self.sent.count(server, &line);
+                piece.extend_from_slice(&line);
+                next = self.subscriber.poll(published, now);
+            }
+            Some(piece.into())
+        })
+    }
+}
+
+impl Sent {
+    fn count(&mut self, server: &Server, line: &Bytes) {
+        self.lines += 1;
+        self.bytes += line.len() as u64;
+        server.counters.sent(line.len());
+    }
+}
+
 impl Lines {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Stream { server, state, .. } = &*self.0;
         let now = server.clock.now();
         let state = &mut *state.lock();
-        match server.hub.read(|published| state.subscriber.poll(published, now)) {
-            Some(line) => {
+        let latest = server.hub.latest();
+        match state.piece(server, now) {
+            Some(piece) => {
                 state.asking = Asking::No(now);
-                state.sent.lines += 1;
-                state.sent.bytes += line.len() as u64;
-                server.counters.sent(line.len());
-                Poll::Ready(Some(line))
+                Poll::Ready(Some(piece))
             }
             None if state.subscriber.is_gone() => Poll::Ready(None),
             None => {
+                // It took everything up to there at least. What was published before it came is nobody's delay.
+                if state.subscriber.instance().is_some() {
+                    let before = state.told.replace(latest.0);
+                    if before.is_some_and(|before| before < latest.0) {
+                        server.delivery.observe(latest.1.elapsed().as_secs_f64());
+                    }
+                }
                 state.asking = Asking::Yes(cx.waker().clone());
                 self.0.waits.notify_one();
                 Poll::Pending
@@ -154,7 +205,8 @@ impl Lines {
 
     /// Whether the last line was taken.
     pub fn is_over(&self) -> bool {
-        self.0.state.lock().subscriber.is_gone()
+        let state = self.0.state.lock();
+        state.subscriber.is_gone() && state.kept.is_none()
     }
 }
 

@@ -29,8 +29,9 @@ use std::time::Duration;
 
 use config::Millis;
 use feed::ServerOptions;
+use prometheus::Histogram;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +41,7 @@ use crate::fleet::Reports;
 use crate::hub::Hub;
 use crate::identity::Tokens;
 use crate::lease::Leadership;
+use crate::metrics;
 use counters::Happening;
 use proof::Holder;
 use seats::Seats;
@@ -78,12 +80,13 @@ pub struct Server {
     bounds: Bounds,
     roster: Arc<Roster>,
     counters: Counters,
+    /// From what is published to what each subscriber's connection was handed, seconds.
+    delivery: Histogram,
     unproven: Arc<Seats<IpAddr>>,
     connections: Arc<Seats<Holder>>,
     subscribers: Arc<Seats<Holder>>,
     reporters: Arc<Seats<Holder>>,
-    /// Of the bytes of reports that are being read, in KiB.
-    report_room: Arc<Semaphore>,
+    desk: report::Desk,
 }
 
 impl fmt::Debug for Server {
@@ -105,11 +108,12 @@ impl Server {
             options: Arc::new(options),
             roster: Arc::default(),
             counters: Counters::default(),
+            delivery: metrics::delivery(),
             unproven: Seats::new(bounds.unproven),
             connections: Seats::new(bounds.connections),
             subscribers: Seats::new(bounds.subscribers),
             reporters: Seats::new(bounds.subscribers),
-            report_room: Arc::new(Semaphore::new(bounds.reports_bytes as usize / report::UNIT)),
+            desk: report::Desk::new(bounds.reports_bytes),
             bounds,
         })
     }
@@ -122,6 +126,11 @@ impl Server {
     /// What happened.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// How long publications take to every subscriber's connection.
+    pub fn delivery(&self) -> &Histogram {
+        &self.delivery
     }
 
     /// Connections open now: of those who proved who they are, and others.

@@ -1,10 +1,16 @@
 //! `POST /report/v1`: one report, checked against the identity of who sends it, to whoever aggregates them.
+//!
+//! A hundred data planes may have megabytes to tell at one moment: when a leader is new, they all tell everything. So room is
+//! given in the order of arrival and for a whole report, whoever has none waits with its bytes on its own side, and one
+//! report is parsed at a time, beside the tasks that serve the feed. What a fleet says costs the leader time, and memory for
+//! a few reports.
 
 use std::sync::Arc;
 
+use config::Millis;
 use feed::limits;
 use feed::report::Report;
-use feed::{Grant, Violation};
+use feed::{Namespaces, Violation};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -16,16 +22,54 @@ use super::Server;
 use super::answer::{Outgoing, Refusal};
 use super::proof::Holder;
 use super::route::{Proven, count_report};
+use crate::identity::Identity;
 use crate::serve::counters::Happening;
 
-/// The room of reports is given out in pieces of so many bytes.
-pub(super) const UNIT: usize = 1024;
-
-/// A longer report is parsed beside the tasks of the streams, which it would delay.
-const LONG: usize = 64 << 10;
+/// Room is given out in pieces of so many bytes.
+const UNIT: usize = 1024;
 
 /// Reports of one pod that are read at once, and of one account without pods.
 const AT_ONCE: (usize, usize) = (2, 1024);
+
+/// Once it has room, a report may take this time, and more by its length: who trickles keeps others waiting.
+const READING: Millis = Millis::from_secs(2);
+const BYTES_A_MILLISECOND: usize = 1 << 10;
+
+/// Where reports are read and parsed.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// For data planes that see everything.
+    ingress: Arc<Semaphore>,
+    /// For the others, of which anybody may run one: an ingress does not wait for them.
+    sidecars: Arc<Semaphore>,
+    units: usize,
+    /// Who has this parses.
+    turn: Semaphore,
+}
+
+impl Desk {
+    /// With room for so many bytes of either sort.
+    pub fn new(bytes: u32) -> Self {
+        let units = bytes as usize / UNIT;
+        let room = || Arc::new(Semaphore::new(units));
+        Self { ingress: room(), sidecars: room(), units, turn: Semaphore::new(1) }
+    }
+
+    /// Room for the body, when it has its turn. Who does not say how long it is takes as much as there may be.
+    async fn room(&self, identity: &Identity, body: &Incoming) -> Result<OwnedSemaphorePermit, Refusal> {
+        let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+        if declared.is_some_and(|bytes| bytes > limits::REPORT) {
+            return Err(too_long());
+        }
+        let units = declared.map_or(self.units, |bytes| bytes.div_ceil(UNIT));
+        let full = || Refusal::TooMany("bytes of reports");
+        if units > self.units {
+            return Err(full());
+        }
+        let room = if identity.grant.namespaces == Namespaces::All { &self.ingress } else { &self.sidecars };
+        room.clone().acquire_many_owned(u32::try_from(units).map_err(|_| full())?).await.map_err(|_| full())
+    }
+}
 
 /// Takes a report.
 pub(super) async fn take(server: &Arc<Server>, proven: &Proven, body: Incoming) -> Result<Response<Outgoing>, Refusal> {
@@ -46,18 +90,29 @@ pub(super) async fn take(server: &Arc<Server>, proven: &Proven, body: Incoming) 
 
 async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) -> Result<(), Refusal> {
     leads(server)?;
-    let holder = Holder::of(&proven.identity);
+    let identity = proven.identity.clone();
+    let holder = Holder::of(&identity);
     let each = holder.bound(AT_ONCE.0, AT_ONCE.1);
     let _seat = server.reporters.take(holder, each).ok_or(Refusal::TooMany("reports of this identity"))?;
-    let reading = timeout(server.bounds.report, read(&server.report_room, body));
-    let (text, room) = reading.await.map_err(|_| Refusal::TooSlow)??;
-    let report = parse(text, proven.identity.grant.clone()).await.map_err(Refusal::Report)?;
-    drop(room);
-    proven.identity.speaks_for(&report.instance).map_err(Refusal::Forbidden)?;
-    // It may have changed while the report was read.
-    leads(server)?;
-    server.reports.absorb(report);
-    Ok(())
+    let reading = async {
+        let room = server.desk.room(&identity, &body).await?;
+        let text = read(body, room.num_permits() * UNIT).await?;
+        Ok((text, room))
+    };
+    let (text, room) = timeout(server.bounds.report, reading).await.map_err(|_| Refusal::TooSlow)??;
+    let _turn = server.desk.turn.acquire().await;
+    let server = server.clone();
+    let absorbed = spawn_blocking(move || {
+        let report = Report::from_json(&text, &identity.grant).map_err(Refusal::Report)?;
+        drop((text, room));
+        identity.speaks_for(&report.instance).map_err(Refusal::Forbidden)?;
+        // It may have changed while the report was read.
+        leads(&server)?;
+        server.reports.absorb(report);
+        Ok(())
+    });
+    let unreadable = Violation::OutOfPlace { frame: "report", rule: "it must be readable" };
+    absorbed.await.unwrap_or(Err(Refusal::Report(unreadable)))
 }
 
 fn leads(server: &Server) -> Result<(), Refusal> {
@@ -65,36 +120,26 @@ fn leads(server: &Server) -> Result<(), Refusal> {
     if leadership.leads(server.clock.now()) { Ok(()) } else { Err(Refusal::NotLeader(leadership.leader.clone())) }
 }
 
-/// The whole body, and the room it takes.
-async fn read(room: &Arc<Semaphore>, mut body: Incoming) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refusal> {
-    let too_long = || Refusal::Report(Violation::LineTooLong { max: limits::REPORT });
-    if body.size_hint().lower() > limits::REPORT as u64 {
-        return Err(too_long());
-    }
-    let (mut text, mut held): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::Incomplete)?;
-        let Ok(data) = frame.into_data() else { continue };
-        let length = text.len() + data.len();
-        if length > limits::REPORT {
-            return Err(too_long());
+/// The whole body, of at most so many bytes.
+async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, Refusal> {
+    let declared = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let patience = Millis(READING.0 + (most / BYTES_A_MILLISECOND) as u64);
+    let mut text = Vec::with_capacity(declared.min(most));
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::Incomplete)?;
+            let Ok(data) = frame.into_data() else { continue };
+            if text.len() + data.len() > most {
+                return Err(too_long());
+            }
+            text.extend_from_slice(&data);
         }
-        let missing = length.div_ceil(UNIT) - text.len().div_ceil(UNIT);
-        let missing = u32::try_from(missing).map_err(|_| too_long())?;
-        let more = room.clone().try_acquire_many_owned(missing).map_err(|_| Refusal::TooMany("bytes of reports"))?;
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
-        }
-        text.extend_from_slice(&data);
-    }
-    Ok((text, held))
+        Ok(())
+    };
+    timeout(patience.as_duration(), reading).await.map_err(|_| Refusal::TooSlow)??;
+    Ok(text)
 }
 
-async fn parse(text: Vec<u8>, grant: Grant) -> Result<Report, Violation> {
-    if text.len() <= LONG {
-        return Report::from_json(&text, &grant);
-    }
-    let parsed = spawn_blocking(move || Report::from_json(&text, &grant)).await;
-    parsed.unwrap_or(Err(Violation::OutOfPlace { frame: "report", rule: "it must be readable" }))
+fn too_long() -> Refusal {
+    Refusal::Report(Violation::LineTooLong { max: limits::REPORT })
 }

@@ -31,7 +31,10 @@ use crate::trouble::{GRACE, Reason, Teller, Trouble};
 pub use single::load_balancer;
 
 /// What a watch does to the index, done by whoever owns it.
-pub type Step = Box<dyn FnOnce(&mut Index) + Send>;
+pub struct Step {
+    noticed: Instant,
+    work: Box<dyn FnOnce(&mut Index) + Send>,
+}
 
 /// Which Secrets are looked at.
 pub(crate) const SECRETS: &str = "type=kubernetes.io/tls";
@@ -62,6 +65,23 @@ pub struct Watches {
     metrics: Metrics,
     /// Asks for Secrets to be listed anew.
     secrets: watch::Receiver<()>,
+}
+
+impl Step {
+    /// Something was noticed just now.
+    pub fn new(work: impl FnOnce(&mut Index) + Send + 'static) -> Self {
+        Self { noticed: Instant::now(), work: Box::new(work) }
+    }
+
+    /// When it was noticed.
+    pub fn noticed(&self) -> Instant {
+        self.noticed
+    }
+
+    /// Does it.
+    pub fn apply(self, index: &mut Index) {
+        (self.work)(index);
+    }
 }
 
 impl Scope {
@@ -163,7 +183,7 @@ impl Relay<'_> {
     async fn run<K: Kept>(&mut self, events: impl Stream<Item = watcher::Result<Event<Told<K>>>>) {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
-            let step: Step = match event {
+            let step = match event {
                 Ok(event) => {
                     // That a list begins proves nothing.
                     if !matches!(event, Event::Init) {
@@ -171,7 +191,7 @@ impl Relay<'_> {
                     }
                     self.watches.metrics.event(K::KIND);
                     let place = self.place.clone();
-                    Box::new(move |index| index.take(&place, event))
+                    Step::new(move |index| index.take(&place, event))
                 }
                 Err(error) => {
                     let is_excused = self.trouble::<K>(&error);
@@ -180,7 +200,7 @@ impl Relay<'_> {
                         continue;
                     }
                     let place = self.place.clone();
-                    Box::new(move |index| index.excuse(K::KIND, &place))
+                    Step::new(move |index| index.excuse(K::KIND, &place))
                 }
             };
             if self.watches.steps.send(step).await.is_err() {

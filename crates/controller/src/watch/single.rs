@@ -29,7 +29,7 @@ pub async fn load_balancer(client: Client, namespace: String, name: String, step
                     info!("--publish-service {namespace}/{name}: watching it again");
                 }
                 let addresses = service.map(|service| addresses(&service)).unwrap_or_default();
-                if steps.send(Box::new(move |index| index.set_load_balancer(Some(addresses)))).await.is_err() {
+                if steps.send(Step::new(move |index| index.set_load_balancer(Some(addresses)))).await.is_err() {
                     return;
                 }
             }

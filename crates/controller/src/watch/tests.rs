@@ -59,7 +59,7 @@ async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
     let waits = storm::<Secret>(&watching, 403, 60).await;
     assert!(waits.iter().sum::<Duration>() > GRACE);
     while let Ok(step) = steps.try_recv() {
-        step(&mut index);
+        step.apply(&mut index);
     }
     assert!(!index.awaited().contains(&secrets));
     // To publish that there are none would be an outage.

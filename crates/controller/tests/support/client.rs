@@ -1,5 +1,6 @@
 //! HTTP/2 clients over TLS 1.3.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct DataPlane {
     pub machine: Client,
     pub sender: Sender<Bytes>,
     pub incoming: Incoming,
+    /// What arrived with the last bytes and was not asked for yet.
+    waiting: VecDeque<Event>,
 }
 
 impl Trust {
@@ -133,7 +136,7 @@ impl Subscribe for SendRequest<Body> {
             let (status, _, text) = read(response).await;
             return Err((status, text));
         }
-        let mut plane = DataPlane { machine, sender, incoming: response.into_body() };
+        let mut plane = DataPlane { machine, sender, incoming: response.into_body(), waiting: VecDeque::new() };
         plane.say().await;
         Ok(plane)
     }
@@ -148,17 +151,18 @@ impl DataPlane {
         }
     }
 
-    /// What the next bytes bring; `None` when the stream is over.
+    /// The next event, or none of it if the next bytes bring none; `None` when the stream is over.
     pub async fn events(&mut self) -> Option<Vec<Event>> {
-        let frame = self.incoming.frame().await?.ok()?;
-        let mut events = self.machine.receive(&frame.into_data().unwrap(), Millis(0));
-        for event in &mut events {
-            if let Event::Commit(update) = event {
-                self.machine.applied(update.receipt);
-            }
+        if self.waiting.is_empty() {
+            let frame = self.incoming.frame().await?.ok()?;
+            self.waiting.extend(self.machine.receive(&frame.into_data().unwrap(), Millis(0)));
+        }
+        let event = self.waiting.pop_front();
+        if let Some(Event::Commit(update)) = &event {
+            self.machine.applied(update.receipt);
         }
         self.say().await;
-        Some(events)
+        Some(event.into_iter().collect())
     }
 
     /// Goes on until `event`; panics if the stream ends before.

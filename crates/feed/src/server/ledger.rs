@@ -52,14 +52,11 @@ struct Round {
 
 impl Ledger {
     /// For a subscriber that says it has `have`.
-    pub fn new(view: View, have: BTreeMap<String, Revision>, published: &Published) -> Self {
+    pub fn new(view: View, have: BTreeMap<String, Revision>) -> Self {
         let (mut sent, mut foreign) = (BTreeMap::new(), Vec::new());
         for (name, version) in have {
             match name.parse::<ResourceKey>() {
-                Ok(key) => {
-                    let key = published.interned(&key).unwrap_or_else(|| Arc::new(key));
-                    sent.insert(key, Sent { version, commit: 0, refused: false });
-                }
+                Ok(key) => drop(sent.insert(Arc::new(key), Sent { version, commit: 0, refused: false })),
                 Err(_) => foreign.push(name),
             }
         }
@@ -178,11 +175,29 @@ impl Ledger {
         }
     }
 
+    /// Compares what the subscriber has with what there is, in one walk through both, since both are sorted. What it has of
+    /// what there is goes by the store's name from then on: names are kept once, not once for each subscriber.
     fn look_at_everything(&mut self, published: &Published) {
-        let visible = published.resources().filter(|(key, _)| self.view.sees(key));
-        let changed = visible.filter(|(key, encoded)| self.differs(key, encoded)).map(|(key, _)| key);
-        let gone = self.sent.keys().filter(|key| self.is_gone(key, published));
-        self.due = changed.chain(gone).cloned().collect();
+        let mut there = published.resources().filter(|(key, _)| self.view.sees(key)).peekable();
+        let (mut due, mut kept) = (Vec::new(), Vec::with_capacity(self.sent.len()));
+        for (key, sent) in std::mem::take(&mut self.sent) {
+            while let Some((new, _)) = there.next_if(|(next, _)| **next < key) {
+                due.push(new.clone());
+            }
+            if let Some((name, encoded)) = there.next_if(|(next, _)| **next == key) {
+                if sent.version != encoded.version() {
+                    due.push(name.clone());
+                }
+                kept.push((name.clone(), sent));
+            } else {
+                if !self.view.sees(&key) || !published.is_held(&key) {
+                    due.push(key.clone());
+                }
+                kept.push((key, sent));
+            }
+        }
+        due.extend(there.map(|(new, _)| new.clone()));
+        (self.sent, self.due) = (kept.into_iter().collect(), due.into_iter().collect());
         self.round.breaks.clear();
     }
 

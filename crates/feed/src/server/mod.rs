@@ -81,9 +81,10 @@ impl Subscriber {
         Self { options, grant, decoder: LineDecoder::new(limits::HELLO_LINE), state: State::Greeting { until } }
     }
 
-    /// Takes what arrived, in whatever pieces. After a [`Violation`] the last line is a `bye` that names it.
-    pub fn receive(&mut self, bytes: &[u8], published: &Published, now: Millis) -> Result<Vec<Received>, Violation> {
-        let received = self.take(bytes, published, now);
+    /// Takes what arrived, in whatever pieces. After a [`Violation`] the last line is a `bye` that names it. What is published
+    /// is not looked at: a `hello` may be long, and nobody is to wait while it is read.
+    pub fn receive(&mut self, bytes: &[u8], now: Millis) -> Result<Vec<Received>, Violation> {
+        let received = self.take(bytes, now);
         if let Err(violation) = &received {
             self.leave(&violation.to_string(), self.options.penalty);
         }
@@ -183,7 +184,7 @@ impl Subscriber {
         }
     }
 
-    fn take(&mut self, mut bytes: &[u8], published: &Published, now: Millis) -> Result<Vec<Received>, Violation> {
+    fn take(&mut self, mut bytes: &[u8], now: Millis) -> Result<Vec<Received>, Violation> {
         let mut received = Vec::new();
         while !matches!(self.state, State::Leaving(_) | State::Gone)
             && let Some(line) = self.decoder.next(&mut bytes)?
@@ -194,7 +195,7 @@ impl Subscriber {
                     let ClientFrame::Hello(hello) = frame else {
                         return Err(Violation::OutOfPlace { frame: "this frame", rule: "a stream opens with hello" });
                     };
-                    self.state = State::Live(Box::new(self.introduced(hello, published, now)?));
+                    self.state = State::Live(Box::new(self.introduced(hello, now)?));
                     self.decoder = LineDecoder::new(limits::CLIENT_LINE);
                     received.push(Received::Introduced);
                 }
@@ -205,7 +206,7 @@ impl Subscriber {
         Ok(received)
     }
 
-    fn introduced(&self, hello: Hello, published: &Published, now: Millis) -> Result<Live, Violation> {
+    fn introduced(&self, hello: Hello, now: Millis) -> Result<Live, Violation> {
         let ours = self.options.protocol;
         let protocol =
             ours.common(hello.protocol).ok_or(Violation::NoCommonProtocol { theirs: hello.protocol, ours })?;
@@ -216,7 +217,7 @@ impl Subscriber {
         self.grant.speaks_for(&hello.instance)?;
         let view = self.grant.view(hello.scope)?;
         let welcome = ServerFrame::Welcome(Welcome { protocol, server: self.options.server.clone() }).to_line();
-        let ledger = Ledger::new(view, hello.have, published);
+        let ledger = Ledger::new(view, hello.have);
         Ok(Live::new(hello.instance, protocol, welcome, ledger, now))
     }
 }

@@ -13,7 +13,7 @@ pub fn at_controller(bytes: &[u8], cut: usize) {
     let mut subscriber = Subscriber::new(options(), anyone(), NOW);
     let (first, second) = bytes.split_at(cut % (bytes.len() + 1));
     for piece in [first, second] {
-        let _ = subscriber.receive(piece, &published, NOW);
+        let _ = subscriber.receive(piece, NOW);
         published.publish([Change::Put(group("app", piece.len() % 7))]);
         let names = bytes.len() / 20 + 3;
         assert!(subscriber.entries() <= 4 * names && subscriber.pending() <= limits::HELLO_LINE);

@@ -32,7 +32,7 @@ fn written_by_server() -> String {
     published.lead(Some(Leader { identity: "controller-0_7f".into(), address: Some("10.0.0.9:9902".into()) }));
     published.replace(&sample::config());
     let mut subscriber = Subscriber::new(options(), all(), NOW);
-    subscriber.receive(&support::hello([]), &published, NOW).unwrap();
+    subscriber.receive(&support::hello([]), NOW).unwrap();
     let mut text = String::new();
     let drain = |subscriber: &mut Subscriber, published: &Published, text: &mut String| {
         while let Some(line) = subscriber.poll(published, NOW) {
@@ -105,7 +105,7 @@ fn today_reads_what_a_data_plane_wrote_then() {
     for hello in &lines[..3] {
         let mut subscriber = Subscriber::new(options(), all(), NOW);
         let line = format!("{hello}\n");
-        assert_eq!(subscriber.receive(line.as_bytes(), &published, NOW), Ok(vec![Received::Introduced]), "{hello}");
+        assert_eq!(subscriber.receive(line.as_bytes(), NOW), Ok(vec![Received::Introduced]), "{hello}");
     }
     let frames: Vec<_> = lines[3..].iter().map(|line| ClientFrame::from_line(line.as_bytes()).unwrap()).collect();
     assert!(matches!(&frames[..], [ClientFrame::Nack(nack), ClientFrame::Ack(ack)]

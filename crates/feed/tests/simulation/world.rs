@@ -272,7 +272,7 @@ impl World {
         let up = link.up.read(link.speed, &mut self.random);
         let down = link.down.read(link.speed, &mut self.random);
         let over = subscriber.is_gone() && link.down.len() == 0;
-        subscriber.receive(&up, &controller.published, now).expect("these data planes keep the rules");
+        subscriber.receive(&up, now).expect("these data planes keep the rules");
         let applied = node.read(&down, now.0, &mut self.random);
         if self.random.per_mille(700) {
             // Putting a configuration in force takes its time.

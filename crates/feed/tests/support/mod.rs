@@ -66,7 +66,7 @@ pub fn converse(client: &mut Client, subscriber: &mut Subscriber, published: &Pu
     loop {
         if let Some(line) = client.poll() {
             lines.push(format!("> {}", String::from_utf8_lossy(&line).trim_end()));
-            subscriber.receive(&line, published, NOW).unwrap();
+            subscriber.receive(&line, NOW).unwrap();
         } else if let Some(line) = subscriber.poll(published, NOW) {
             lines.push(format!("< {}", String::from_utf8_lossy(&line).trim_end()));
             for event in client.receive(&line, NOW) {

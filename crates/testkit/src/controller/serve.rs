@@ -130,7 +130,7 @@ async fn feed(shared: &Shared, mut incoming: Incoming, sender: &mpsc::Sender<Byt
                     partial = rest.to_owned();
                 }
                 // A violation is told by the last line.
-                let _ = subscriber.receive(&data, &shared.published.lock(), shared.now());
+                let _ = subscriber.receive(&data, shared.now());
             }
             _ = bell.changed() => {}
             _ = bye.changed() => {
