@@ -26,7 +26,7 @@ enum How<'a> {
     Curl(&'a str),
     /// The demo, with free ports and an end.
     Demo,
-    /// Against a cluster: `tests/cluster/tests/readme.rs` runs those, on one.
+    /// Against a cluster: `tests/cluster/tests/on_the_node/readme.rs` runs those, on a node.
     Cluster,
     /// The binary, to its end.
     Forebay(Vec<&'a str>),

@@ -1,10 +1,9 @@
 //! A cluster: its processes, its users, its clients.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
@@ -12,7 +11,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::namespaces::Form;
-use crate::{Kubectl, Namespaces, PATIENCE, Process, Tools, certificates, image, node, until};
+use crate::{Kubectl, Namespaces, PATIENCE, Process, Tools, certificates, node, until};
 
 /// Where the API server listens: the node's address, in namespaces of its own.
 pub const ADDRESS: &str = "10.99.0.1";
@@ -89,26 +88,6 @@ impl Cluster {
         })
         .await;
         Ok(cluster)
-    }
-
-    /// Gives the node an image `name` that runs `program`, a static binary, as `path`.
-    ///
-    /// # Errors
-    /// It cannot be packed, or containerd refuses it.
-    pub async fn load(&self, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
-        let archive = tempfile::NamedTempFile::new_in(self.namespaces.folder())?;
-        image::write(archive.path(), name, program, path)?;
-        let ctr = |arguments: &[&OsStr]| -> anyhow::Result<bool> {
-            let root = self.tools.root().context("a node has packages")?;
-            let mut command = Command::new(root.join("usr/bin/ctr"));
-            command.args(["--address", node::CONTAINERD, "--namespace", "k8s.io"]).args(arguments);
-            command.stdout(Stdio::null()).stderr(Stdio::null()).env("LD_LIBRARY_PATH", libraries(root));
-            Ok(self.namespaces.spawn(command)?.wait()?.success())
-        };
-        until("containerd", async || ctr(&["version".as_ref()]).ok().filter(|up| *up)).await;
-        let imported = ctr(&["images".as_ref(), "import".as_ref(), archive.path().as_os_str()])?;
-        anyhow::ensure!(imported, "containerd does not import {name}\n{}", self.log(Part::Containerd));
-        Ok(())
     }
 
     fn prepare(tools: Tools, form: Form) -> anyhow::Result<Self> {
@@ -264,6 +243,11 @@ impl Cluster {
         Ok(command)
     }
 
+    /// The programs.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
     /// The `PATH` of the cluster's processes.
     pub fn path(&self) -> String {
         let inherited = std::env::var("PATH").unwrap_or_default();
@@ -343,7 +327,7 @@ impl Part {
 }
 
 /// Where the unpacked packages have their libraries.
-fn libraries(root: &Path) -> String {
+pub(crate) fn libraries(root: &Path) -> String {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     format!("{0}/usr/lib/{triple}:{0}/lib/{triple}", root.display())
 }

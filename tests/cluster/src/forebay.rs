@@ -35,11 +35,39 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| std::env::var_os("FOREBAY_BIN").map_or_else(build, PathBuf::from))
 }
 
+/// The static binary, which runs in an image without anything else: `FOREBAY_STATIC`, else what cargo builds as the Dockerfile
+/// does, but without the optimisation at link time that takes minutes and that no test sees.
+///
+/// # Panics
+/// When it does not build.
+pub fn static_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        std::env::var_os("FOREBAY_STATIC").map_or_else(
+            || {
+                let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+                let mut cargo = Command::new(env!("CARGO"));
+                cargo.args(["build", "--quiet", "--release", "--package", "forebay", "--target", &target]);
+                cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+                cargo.envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")]);
+                built(cargo)
+            },
+            PathBuf::from,
+        )
+    })
+}
+
 fn build() -> PathBuf {
     // With a test, because dependencies have other features where none is built: all of them would be compiled again.
-    let arguments = ["build", "--quiet", "--workspace", "--bin", "forebay", "--test", "kit", "--message-format=json"];
     let mut cargo = Command::new(env!("CARGO"));
-    let built = cargo.args(arguments).current_dir(crate::tools::folder()).output().expect("cargo starts");
+    cargo.args(["build", "--quiet", "--workspace", "--bin", "forebay", "--test", "kit"]);
+    built(cargo)
+}
+
+/// Runs a build, and says where it put the binary.
+fn built(mut cargo: Command) -> PathBuf {
+    cargo.arg("--message-format=json").current_dir(crate::tools::folder());
+    let built = cargo.output().expect("cargo starts");
     assert!(built.status.success(), "forebay does not build: {}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8_lossy(&built.stdout);
     let mut executables = messages.lines().filter_map(|line| {
@@ -61,10 +89,25 @@ impl Forebay {
         address: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
+        Self::start_with(cluster, (namespace, name), address, arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_with<A: AsRef<OsStr>>(
+        cluster: &Cluster,
+        (namespace, name): (&str, &str),
+        address: &str,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
         cluster.address(address).expect("an address for a pod");
         let mut command = Command::new(binary());
         command.args(arguments).env_clear().env("RUST_BACKTRACE", "1");
         command.envs([("POD_NAMESPACE", namespace), ("POD_NAME", name), ("POD_IP", address)]);
+        command.envs(environment.iter().copied());
         let process = Process::start(cluster.namespaces(), name, command).expect("forebay can be started");
         Self { process, address: address.to_owned() }
     }

@@ -1,6 +1,7 @@
 //! Images without a builder: an OCI archive of one layer with one program.
 //!
-//! The form is that of the OCI image layout: blobs by digest, a manifest that names them, an index that names the manifest.
+//! It is what the last stage of the Dockerfile makes of a static program: `FROM scratch`, nothing but the program, a user without
+//! a name. The form is that of the OCI image layout: blobs by digest, a manifest that names them, an index that names the manifest.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,10 +15,6 @@ use serde_json::{Value, json};
 /// The program cannot be read or the archive not written.
 pub fn write(archive: &Path, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
     let mut layer = tar::Builder::new(Vec::new());
-    for (folder, mode) in [("etc/", 0o755), ("tmp/", 0o1777)] {
-        add(&mut layer, folder, &[], mode)?;
-    }
-    add(&mut layer, "etc/passwd", b"root:x:0:0::/:/\nnonroot:x:65532:65532::/:/\n", 0o644)?;
     add(&mut layer, path.trim_start_matches('/'), &std::fs::read(program)?, 0o755)?;
     let layer = layer.into_inner()?;
 

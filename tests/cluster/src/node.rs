@@ -22,7 +22,7 @@ pub(crate) fn configure(run: &Path, root: &Path) -> anyhow::Result<()> {
 pub(crate) const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// The image of a pod's sandbox, and of the applications of the tests: `pod/main.go`.
-pub(crate) const POD_IMAGE: &str = "forebay.test/pod:1";
+pub const POD_IMAGE: &str = "forebay.test/pod:1";
 
 /// The image of the cluster's DNS server.
 pub(crate) const DNS_IMAGE: &str = "forebay.test/coredns:1";
@@ -53,8 +53,9 @@ oom_score = 0
 }
 
 fn network(run: &Path) -> Value {
+    // A link for each pod: on a bridge, whoever spoke with the last pod of an address would look for it at its old place.
     json!({"cniVersion": "0.4.0", "name": "pods", "plugins": [
-        {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false, "ipam": {
+        {"type": "ptp", "ipMasq": false, "ipam": {
             "type": "host-local", "dataDir": run.join("ipam"),
             "ranges": [[{"subnet": "10.97.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}],
         }},

@@ -1,0 +1,12 @@
+//! The product on a node, as it is installed: `manifests/` by kubectl, pods from an image of the static binary, applications
+//! behind Services, requests from outside of the cluster. Only a kubelet rolls out, probes, restarts and gives addresses a
+//! second time.
+//!
+//! A node costs seconds and a gigabyte, so there are few tests, each with a node of its own and many scenarios on it, in
+//! namespaces of their own. What needs no pods is in `end_to_end`.
+
+mod backends;
+mod objects;
+mod ourselves;
+mod readme;
+mod rig;
