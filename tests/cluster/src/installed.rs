@@ -1,6 +1,7 @@
 //! A cluster with `manifests/` applied, in which controllers and data planes are started as the manifests start them: under the
 //! ServiceAccounts and rules of `rbac.yaml`, with tokens that are bound to pods, believing the authority of `forebay-ca`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,8 +74,29 @@ impl Installed {
         self.controller_as(n, &kubeconfig, &["--publish-service=forebay/forebay"])
     }
 
+    /// The `n`th controller, whose clock is wrong by so much (`+1h`); it still goes as fast as any.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn controller_at(&self, n: u8, clock: &str) -> Forebay {
+        let kubeconfig = self.cluster.service_account(NAMESPACE, "forebay-controller").expect("a kubeconfig");
+        let library = self.cluster.tools().faketime().expect("the packages of tests/cluster/build");
+        let environment = [
+            ("LD_PRELOAD", library.as_os_str()),
+            ("FAKETIME", clock.as_ref()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+            // Nothing is left in /dev/shm.
+            ("FAKETIME_DISABLE_SHM", "1".as_ref()),
+        ];
+        self.start_controller(n, &kubeconfig, &[], &environment)
+    }
+
     /// The `n`th controller as another user, with more arguments.
     pub fn controller_as(&self, n: u8, kubeconfig: &Path, more: &[&str]) -> Forebay {
+        self.start_controller(n, kubeconfig, more, &[])
+    }
+
+    fn start_controller(&self, n: u8, kubeconfig: &Path, more: &[&str], environment: &[(&str, &OsStr)]) -> Forebay {
         let address = Self::controller_address(n);
         let mut arguments = vec![
             "controller".to_owned(),
@@ -83,7 +105,8 @@ impl Installed {
             format!("--admin={address}:{ADMIN}"),
         ];
         arguments.extend(more.iter().map(|&one| one.to_owned()));
-        Forebay::start(&self.cluster, (NAMESPACE, &format!("controller-{n}")), &address, arguments)
+        let pod = (NAMESPACE, &*format!("controller-{n}"));
+        Forebay::start_with(&self.cluster, pod, &address, arguments, environment)
     }
 
     /// The `n`th data plane of the cluster's Ingresses, fed by the controllers 1 and 2. Started again, it has the state of the one

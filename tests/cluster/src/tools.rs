@@ -76,6 +76,12 @@ impl Tools {
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
+
+    /// The library that gives a program another clock; none with `KUBEBUILDER_ASSETS`.
+    pub(crate) fn faketime(&self) -> Option<PathBuf> {
+        let triple = format!("{}-linux-gnu", env::consts::ARCH);
+        Some(self.root()?.join("usr/lib").join(triple).join("faketime/libfaketimeMT.so.1"))
+    }
 }
 
 /// What was found, or `None` after a loud word about the test that is skipped.

@@ -30,7 +30,7 @@ pub struct Identity {
     pub account: Account,
     /// What it may see, and for whom it speaks.
     pub grant: Grant,
-    /// When the proof ends by its own word, by the controller's clock.
+    /// When the proof ends by its own word, by the controller's clock. Where that is unknown, the next look finds out.
     pub ends: Option<Millis>,
 }
 

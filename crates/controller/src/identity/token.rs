@@ -1,6 +1,7 @@
-//! A bearer token: what can be seen of it without asking anybody. A token that is not a JWT, is for somebody else or has
-//! ended is refused here, so that noise never reaches the API server. What is read here proves nothing: the signature is the
-//! API server's to check (RFC 7519, RFC 6750).
+//! A bearer token: what can be seen of it without asking anybody. A token that is not a JWT, is for somebody else or ended
+//! long ago is refused here, so that noise never reaches the API server. What is read here proves nothing: the signature is the
+//! API server's to check, and so is whether it ends today, because our clock may differ from the one that made it (RFC 7519,
+//! RFC 6750).
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +16,15 @@ use sha2::{Digest, Sha256};
 /// Bytes of a token; those of ServiceAccounts have about 1,200.
 const MAX: usize = 16 << 10;
 
+/// Clocks differ by less, in seconds.
+const SKEW: u64 = 24 * 3600;
+
 /// A token, not printed by anything.
 #[derive(Clone)]
 pub struct Token {
     text: Arc<str>,
-    /// When it ends, seconds since 1970.
+    /// When it was made and when it ends, seconds since 1970 by the clock of who made it.
+    issued: Option<u64>,
     expires: Option<u64>,
 }
 
@@ -47,6 +52,7 @@ pub enum TokenError {
 struct Claims {
     #[serde(default)]
     aud: Audiences,
+    iat: Option<f64>,
     exp: Option<f64>,
 }
 
@@ -79,7 +85,7 @@ impl Token {
         }
     }
 
-    /// Reads a token that must be for `audience` and not have ended `now`, seconds since 1970.
+    /// Reads a token that must be for `audience` and not have ended long before `now`, seconds since 1970.
     pub fn read(text: &str, audience: &Arc<str>, now: u64) -> Result<Self, TokenError> {
         if text.len() > MAX {
             return Err(TokenError::Malformed("it is longer than 16 KiB"));
@@ -99,19 +105,21 @@ impl Token {
         }
         // Whole seconds are exact far beyond any date; a negative one is long past.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
-        let expires = claims.exp.map(|exp| exp as u64);
-        let token = Self { text: text.into(), expires };
+        let seconds = |claim: f64| claim as u64;
+        let token = Self { text: text.into(), issued: claims.iat.map(seconds), expires: claims.exp.map(seconds) };
         if token.has_expired(now) { Err(TokenError::Expired) } else { Ok(token) }
     }
 
-    /// Whether it ended before `now`, seconds since 1970.
+    /// Whether it ended before `now`, seconds since 1970, whatever the clocks.
     pub fn has_expired(&self, now: u64) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
+        self.expires.is_some_and(|expires| expires.saturating_add(SKEW) <= now)
     }
 
-    /// When it ends, seconds since 1970.
-    pub fn expires(&self) -> Option<u64> {
-        self.expires
+    /// How many seconds a token that the API server accepts is still good for. `None` when that cannot be told: it has no
+    /// end, or it should not be accepted yet or any more, so our clock is another one than that of who made it.
+    pub fn left(&self, now: u64) -> Option<u64> {
+        let is_made = self.issued.is_none_or(|issued| issued <= now);
+        self.expires.and_then(|expires| expires.checked_sub(now)).filter(|&left| is_made && left > 0)
     }
 
     /// What stands for it where something is remembered about it.
@@ -143,10 +151,10 @@ mod tests {
 
     #[test]
     fn audience_and_end_are_seen() {
-        assert_eq!(read(r#"{"aud":"forebay.dev","exp":10}"#, 9).unwrap().expires(), Some(10));
+        assert_eq!(read(r#"{"aud":"forebay.dev","exp":10}"#, 9).unwrap().left(9), Some(1));
         assert!(read(r#"{"aud":["a","forebay.dev"],"novel":{}}"#, u64::MAX).is_ok());
-        assert_eq!(read(r#"{"aud":"forebay.dev","exp":10}"#, 10).unwrap_err(), TokenError::Expired);
-        assert_eq!(read(r#"{"aud":"forebay.dev","exp":-1}"#, 10).unwrap_err(), TokenError::Expired);
+        assert_eq!(read(r#"{"aud":"forebay.dev","exp":10}"#, 10 + SKEW).unwrap_err(), TokenError::Expired);
+        assert_eq!(read(r#"{"aud":"forebay.dev","exp":-1}"#, 10 + SKEW).unwrap_err(), TokenError::Expired);
         for claims in ["{}", r#"{"aud":"forebay.dev.evil"}"#, r#"{"aud":[]}"#] {
             assert!(matches!(read(claims, 0), Err(TokenError::Audience { .. })), "{claims}");
         }
@@ -156,6 +164,18 @@ mod tests {
         for text in ["", "abc", "a.b", "a.b.c.d", "..", "a.!!.c", &"x".repeat(MAX + 1)] {
             assert!(matches!(Token::read(text, &"forebay.dev".into(), 0), Err(TokenError::Malformed(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_the_token_contradicts_says_nothing_about_its_end() {
+        let token = read(r#"{"aud":"forebay.dev","iat":5000,"exp":8600}"#, 5000).unwrap();
+        let left =
+            [(1400, None), (4999, None), (5000, Some(3600)), (8599, Some(1)), (8600, None), (8600 + SKEW - 1, None)];
+        for (now, left) in left {
+            assert!(!token.has_expired(now));
+            assert_eq!(token.left(now), left, "{now}");
+        }
+        assert_eq!(read(r#"{"aud":"forebay.dev"}"#, 0).unwrap().left(0), None);
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Tokens {
         if !status.audiences.unwrap_or_default().iter().any(|audience| **audience == *self.terms.audience) {
             return Err(Denied::Rejected("it did not check the audience".to_owned()));
         }
-        let left = token.expires().map(|at| at.saturating_sub(self.epoch_seconds()).saturating_mul(1000));
+        let left = token.left(self.epoch_seconds()).map(|seconds| seconds.saturating_mul(1000));
         let ends = left.map(|left| Millis(self.clock.now().0.saturating_add(left)));
         Ok(self.policy.user(&status.user.unwrap_or_default(), ends)?)
     }
