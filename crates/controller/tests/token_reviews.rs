@@ -77,6 +77,10 @@ async fn while_the_api_server_is_away_those_it_accepted_are_believed() {
     assert!(identify(&tokens, &known).await.is_ok());
     let refused = identify(&tokens, &new).await.unwrap_err();
     assert!(matches!(refused, Denied::Unavailable { .. }), "{refused}");
+    assert_eq!(
+        refused.to_string(),
+        "the API server cannot be asked about this token at this moment (it refuses); come again in 5 s"
+    );
     // An outage is nobody's fault: the address may come again.
     api.state.lock().fault = None;
     assert!(identify(&tokens, &new).await.is_ok());

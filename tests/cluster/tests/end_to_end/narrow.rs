@@ -4,7 +4,7 @@ use cluster::{Kubectl, NAMESPACE};
 use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::objects::{app, ingress, slice};
-use crate::rig::{Rig, answers, get, has, serve};
+use crate::rig::{Rig, admin, answers, get, has, serve};
 
 const RBAC: &str = include_str!("../../../../manifests/namespaced/rbac.yaml");
 
@@ -47,6 +47,21 @@ async fn some_namespaces_need_roles_there_alone() {
         balancer.is_some_and(|said| said.len() == 1 && said[0].ip.as_deref() == Some("192.0.2.7"))
     })
     .await;
+    let metrics = admin(&controller, "/metrics").await.unwrap().body;
+    for name in [
+        "reconcile_total{result=\"changed\"}",
+        "reconcile_seconds_count",
+        "status_writes_total{result=\"written\"}",
+        "status_writes_skipped_total",
+        "events_total{result=\"created\"}",
+        "leader 1",
+        "queue_depth",
+        "synchronised 1",
+        "objects{kind=\"UpstreamGroup\"} 2",
+    ] {
+        assert!(metrics.contains(&format!("forebay_controller_{name}")), "{name}: {metrics}");
+    }
+    assert!(!metrics.contains("watch_errors_total{"), "{metrics}");
     let log = controller.log();
     assert!(!log.contains("forbidden") && !log.contains("cannot "), "{log}");
 }
