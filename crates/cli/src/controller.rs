@@ -69,8 +69,8 @@ pub struct ControllerArgs {
     #[arg(long, env = "FOREBAY_AUDIENCE", value_name = "AUDIENCE", default_value = "forebay.dev")]
     audience: String,
 
-    /// A name in the certificate of the feed; repeatable [default: those of the Service forebay-controller]
-    #[arg(long, env = "FOREBAY_FEED_NAME", value_name = "DNS", value_delimiter = ',')]
+    /// A name or address in the certificate of the feed; repeatable [default: the names of the Service forebay-controller]
+    #[arg(long, env = "FOREBAY_FEED_NAME", value_name = "HOST", value_delimiter = ',')]
     feed_name: Vec<String>,
 
     /// The Secret that holds the self-made CA, for controllers alone
@@ -176,6 +176,12 @@ async fn serve(args: ControllerArgs) -> Result<(), ControllerError> {
     }
     let resolver = args.resolver.start();
     let options = args.into_options(namespace, feed_port);
+    if options.advertise.is_none() {
+        warn!(
+            "neither --advertise nor POD_IP says how data planes reach this very replica: while it leads they report to nobody, \
+             and the status of groups stays unknown"
+        );
+    }
     let running = runtime::run(client, options, resolver, listeners, certificate, stop.clone());
     let mut running = std::pin::pin!(running);
     loop {
@@ -201,28 +207,34 @@ impl ControllerArgs {
         Some(ca::Files { certificate, key, client_ca: self.feed_client_ca.clone() })
     }
 
-    /// The self-made CA. Certificates are for the Service's names, and for the pod's address, which is what a headless Service
-    /// and `beat` lead to.
+    /// The self-made CA.
     fn keeper(&self, client: Client, namespace: &str, clock: Clock) -> ca::Keeper {
-        let service = |suffix: &str| format!("forebay-controller.{namespace}{suffix}");
-        let dns = if self.feed_name.is_empty() {
-            [".svc", ".svc.cluster.local", ""]
-                .map(service)
-                .into_iter()
-                .chain(["forebay-controller".to_owned()])
-                .collect()
-        } else {
-            self.feed_name.clone()
-        };
-        let addresses = set("POD_IP").and_then(|ip| ip.parse().ok()).into_iter().collect();
         let options = ca::Options {
             namespace: namespace.to_owned(),
             secret: self.ca_secret.clone(),
             config_map: self.ca_config_map.clone(),
-            names: ca::Names { dns, addresses },
+            names: self.names(namespace, set("POD_IP").as_deref()),
             client_ca: self.feed_client_ca.clone(),
         };
         ca::Keeper::new(client, options, clock)
+    }
+
+    /// Certificates are for the Service's names, or for what was given in their place, and for the pod's address, which is what a
+    /// headless Service and `beat` lead to.
+    fn names(&self, namespace: &str, pod_ip: Option<&str>) -> ca::Names {
+        let service = |suffix: &str| format!("forebay-controller.{namespace}{suffix}");
+        let mut names = ca::Names::default();
+        if self.feed_name.is_empty() {
+            names.dns =
+                vec![service(".svc"), service(".svc.cluster.local"), service(""), "forebay-controller".to_owned()];
+        }
+        for host in self.feed_name.iter().map(String::as_str).chain(pod_ip) {
+            match host.parse() {
+                Ok(address) => names.addresses.push(address),
+                Err(_) => names.dns.push(host.to_owned()),
+            }
+        }
+        names
     }
 
     fn into_options(self, namespace: String, feed_port: u16) -> Options {
@@ -281,3 +293,6 @@ fn namespaced(text: &str) -> Result<(String, String), String> {
         _ => Err(format!("\"{text}\" names no Service; write NAMESPACE/NAME, for example forebay/forebay")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,5 +178,6 @@ fn nonsense_is_refused_with_the_usage() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
         assert!(error.contains(said), "{args:?}: {error}");
+        assert!(!error.contains("Usage: forebay <COMMAND>"), "{args:?}: {error}");
     }
 }
