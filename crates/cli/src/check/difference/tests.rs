@@ -105,7 +105,7 @@ fn two_servers_of_one_name_and_address_are_two() {
 fn paths_come_go_and_change() {
     let before = config(vec![], vec![host("a.example", vec![route("/", "app"), route("/old", "app")])]);
     let mut changed = host("a.example", vec![route("/", "new"), route("/new", "app")]);
-    changed.default = Some(Target::Unavailable { reason: "no Service".into() });
+    Arc::make_mut(&mut changed).default = Some(Target::Unavailable { reason: "no Service".into() });
     let after = config(vec![], vec![changed, host("b.example", vec![])]);
     assert_eq!(
         lines(&before, &after),
