@@ -91,7 +91,7 @@ fn told(hub: &Hub, have: &[&str]) -> Vec<String> {
     let grant = Grant { namespaces: Namespaces::All, private_keys: PrivateKeys::Allowed, instance: None };
     let mut subscriber = Subscriber::new(Arc::new(ServerOptions::default()), grant, Millis(0));
     hub.read(|published| {
-        subscriber.receive((hello.to_string() + "\n").as_bytes(), published, Millis(0)).unwrap();
+        subscriber.receive((hello.to_string() + "\n").as_bytes(), Millis(0)).unwrap();
         let lines = std::iter::from_fn(|| subscriber.poll(published, Millis(0)));
         let lines = lines.map(|line| serde_json::from_slice::<Value>(&line).unwrap());
         let named = lines.filter_map(|line| {
@@ -117,18 +117,20 @@ fn what_an_earlier_controller_told_of_a_refused_ingress_is_left_to_data_planes()
     };
     apply::<IngressClass>(json!({
         "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
-    }))(publisher.index());
+    }))
+    .apply(publisher.index());
     apply::<Service>(json!({
         "metadata": {"namespace": "shop", "name": "app"}, "spec": {"ports": [{"port": 80}]},
-    }))(publisher.index());
-    ingress("no-slash")(publisher.index());
+    }))
+    .apply(publisher.index());
+    ingress("no-slash").apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     let have = ["group/shop/app:80", "route/a.example", "route/b.example"];
     // The group behind it goes on following its endpoints.
     assert_eq!(told(&hub, &have), ["put group/shop/app:80", "del route/b.example"]);
     assert_eq!(told(&hub, &[]), ["put group/shop/app:80"]);
 
-    ingress("/")(publisher.index());
+    ingress("/").apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     assert_eq!(told(&hub, &have), ["put group/shop/app:80", "put route/a.example", "del route/b.example"]);
 }
