@@ -3,6 +3,7 @@
 //! A Service is asked for one thing only, to turn the number of a port into its name or the other way round; what listens
 //! where is in the slices. `targetPort` is never computed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use config::{Code, Diagnostic, Severity};
@@ -124,7 +125,9 @@ impl<'a> Services<'a> {
         };
         match (found.and_then(|found| Some((found, u16::try_from(found.port).ok()?))), asked) {
             (Some((found, number)), _) => {
-                let name = Some(found.name.as_deref().unwrap_or_default());
+                let names = tcp.by_ref().map(|port| port.name.as_deref().unwrap_or_default());
+                let own = found.name.as_deref().unwrap_or_default();
+                let name = Some(self.name_in_slices((namespace, name), &names.collect(), own));
                 Ok(ResolvedPort { number, wanted: WantedPort { name, number: asked }, prefer })
             }
             (None, Some(number)) if declared.is_empty() => {
@@ -139,6 +142,23 @@ impl<'a> Services<'a> {
                 let has = tcp.by_ref().map(describe).collect::<Vec<_>>().join(", ");
                 Err(Unresolved::NoPort { namespace, name, port: port.to_string(), has })
             }
+        }
+    }
+
+    /// What slices call a port of the Service. One that was renamed has its old name there until they follow, or, where the
+    /// Service's new version is yet to arrive, its new name already. So where just one of their names is none of the Service's,
+    /// and just one of the Service's is none of theirs, these two are one port.
+    fn name_in_slices<'n>(
+        &'n self,
+        (namespace, service): (&str, &str),
+        declared: &BTreeSet<&'n str>,
+        name: &'n str,
+    ) -> &'n str {
+        let theirs = self.slices.port_names(namespace, service);
+        let (mut strange, mut missing) = (theirs.difference(declared), declared.difference(&theirs));
+        match (strange.next(), strange.next(), missing.next(), missing.next()) {
+            (Some(strange), None, Some(&missing), None) if missing == name => strange,
+            _ => name,
         }
     }
 

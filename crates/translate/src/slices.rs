@@ -4,7 +4,7 @@
 //! Source: the API reference of `discovery.k8s.io/v1` and the API server's validation of endpoint addresses
 //! (`ValidateNonSpecialIP`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -101,6 +101,12 @@ impl Slices {
     /// What was said against slices.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         self.read.values().flat_map(|read| &read.diagnostics)
+    }
+
+    /// What the ports of a Service are called in its slices.
+    pub fn port_names(&self, namespace: &str, service: &str) -> BTreeSet<&str> {
+        let slices = self.by_service.find(namespace, service).into_iter().flat_map(BTreeMap::values);
+        slices.flat_map(|slice| &slice.ports).map(|port| port.name.as_str()).collect()
     }
 
     /// What all slices of a Service state for one of its ports.

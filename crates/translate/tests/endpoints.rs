@@ -151,6 +151,24 @@ fn rule_7_ports_match_by_name_over_tcp() {
     assert_eq!(addresses(&files(&with(GROUP, &[many])).config, "default/g"), ["10.0.0.1:8081"]);
 }
 
+/// The Service and its slices arrive by different ways, each with the new name before the other.
+#[test]
+fn rule_7_a_port_keeps_its_servers_while_it_is_renamed() {
+    let slice = |name: &str| slice("a", "endpoints: [{addresses: [10.0.0.1]}]").replace("http", name);
+    let both = |name| slice(name).replace("ports: [", "ports: [{name: admin, port: 9000}, ");
+    let by_number = GROUP.replace("port: http", "port: 80");
+    for (group, slices, servers) in [
+        (&by_number, both("before"), 1),
+        (&GROUP.to_owned(), both("after"), 1),
+        // Which of two it is nobody knows.
+        (&by_number, slice("before"), 0),
+        (&by_number, both("before").replace("ports: [", "ports: [{name: more, port: 1}, "), 0),
+    ] {
+        let translation = files(&with(group, std::slice::from_ref(&slices)));
+        assert_eq!(addresses(&translation.config, "default/g").len(), servers, "{slices}");
+    }
+}
+
 #[test]
 fn rule_7_a_slice_without_ports_serves_only_a_port_given_by_number() {
     let bare = slice("a", "endpoints: [{addresses: [10.0.0.1]}]").replace("ports: [{name: http, port: 8080}]\n", "");
