@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::trouble::{Rule, Teller, Trouble};
+use crate::trouble::{Reason, Rule, Teller, Trouble};
 
 pub use elector::{Act, Answer, Elector, FEED_ADDRESS, Timing};
 
@@ -63,8 +63,9 @@ pub struct Election {
     hub: Arc<Hub>,
     clock: Clock,
     leadership: watch::Sender<Leadership>,
-    /// By verb: who may read may still not write.
+    /// By verb: who may read may still not write. Whether the API server is there is one matter for all.
     tellers: BTreeMap<&'static str, Teller>,
+    absence: Teller,
 }
 
 /// `name` and a random suffix: a replica that comes again under its name is another.
@@ -87,7 +88,10 @@ impl Election {
         let elector = Elector::new(timing, identity, address, &namespace, &name);
         let leases = Api::namespaced(client, &namespace);
         let tellers = BTreeMap::new();
-        (Self { leases, namespace, name, elector, hub, clock, leadership, tellers }, receiver)
+        (
+            Self { leases, namespace, name, elector, hub, clock, leadership, tellers, absence: Teller::default() },
+            receiver,
+        )
     }
 
     /// Stands for election until `stop`; then gives the Lease back, so that another replica leads within seconds.
@@ -135,7 +139,7 @@ impl Election {
         let teller = self.tellers.entry(verb).or_default();
         let trouble = match answer {
             Ok(Ok(answer)) => {
-                if teller.well().is_some() {
+                if teller.well().or(self.absence.well()).is_some() {
                     tracing::info!("can {verb} the lease {}/{} again", self.namespace, self.name);
                 }
                 return answer;
@@ -149,6 +153,7 @@ impl Election {
             }
             Err(_) => Trouble::silence(&what, limit),
         };
+        let teller = if trouble.reason == Reason::Unreachable { &mut self.absence } else { teller };
         if teller.trouble(trouble.reason, Instant::now()) {
             tracing::warn!(
                 "{}",

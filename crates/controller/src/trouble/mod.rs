@@ -3,8 +3,8 @@
 
 mod teller;
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use kube::Error;
 
@@ -87,11 +87,15 @@ impl Reason {
             }
             other => {
                 // The outer error only says that there is one.
-                let mut cause: &dyn std::error::Error = other;
+                let mut cause: &(dyn std::error::Error + 'static) = other;
                 while let Some(inner) = cause.source() {
                     cause = inner;
                 }
-                (Self::Unreachable, cause.to_string())
+                let is_end = |io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof;
+                let is_end = cause.downcast_ref().is_some_and(is_end);
+                // The library explains close_notify at length.
+                let detail = if is_end { "it closed the connection".to_owned() } else { cause.to_string() };
+                (Self::Unreachable, detail)
             }
         }
     }
@@ -191,10 +195,14 @@ mod tests {
              apiGroups: [\"coordination.k8s.io\"], resources: [leases], resourceNames: [forebay-controller], verbs: [get, \
              update]; nobody leads"
         );
-        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        assert_eq!(
-            said(&Error::Service(Box::new(io))),
-            "the lease cannot be read: the API server cannot be reached: connection refused; nobody leads"
-        );
+        for (kind, words) in [
+            (io::ErrorKind::ConnectionRefused, "connection refused"),
+            (io::ErrorKind::UnexpectedEof, "it closed the connection"),
+        ] {
+            assert_eq!(
+                said(&Error::Service(Box::new(io::Error::new(kind, "connection refused")))),
+                format!("the lease cannot be read: the API server cannot be reached: {words}; nobody leads")
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod single;
 mod words;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::UpstreamGroup;
@@ -18,6 +19,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -65,6 +67,8 @@ pub struct Watches {
     metrics: Metrics,
     /// Asks for Secrets to be listed anew.
     secrets: watch::Receiver<()>,
+    /// The watches that do not reach the API server: it is said of the first, and that it is over of the last.
+    cut_off: Mutex<BTreeSet<(&'static str, Place)>>,
 }
 
 impl Step {
@@ -123,7 +127,7 @@ impl Watches {
         metrics: Metrics,
         secrets: watch::Receiver<()>,
     ) -> Self {
-        Self { client, scope, steps, metrics, secrets }
+        Self { client, scope, steps, metrics, secrets, cut_off: Mutex::default() }
     }
 
     /// Starts them all; they run until the set is dropped.
@@ -211,8 +215,14 @@ impl Relay<'_> {
 
     fn recovered<K: Kept>(&mut self) {
         self.backoff.reset();
-        if self.teller.well().is_some_and(|said| said != Reason::Expired) {
-            info!("watching {} {} again", K::KIND, self.place);
+        let was_last = {
+            let mut cut_off = self.watches.cut_off.lock();
+            cut_off.remove(&(K::KIND, self.place.clone())) && cut_off.is_empty()
+        };
+        match self.teller.well() {
+            Some(Reason::Unreachable) if was_last => info!("the API server can be reached again"),
+            Some(Reason::Unreachable | Reason::Expired) | None => {}
+            Some(_) => info!("watching {} {} again", K::KIND, self.place),
         }
     }
 
@@ -221,7 +231,13 @@ impl Relay<'_> {
         let trouble = Trouble::of_watch::<K>(error, &self.place);
         self.watches.metrics.watch_error(K::KIND, trouble.reason.name());
         let now = Instant::now();
-        if self.teller.trouble(trouble.reason, now) {
+        let is_known = trouble.reason == Reason::Unreachable && {
+            let mut cut_off = self.watches.cut_off.lock();
+            let is_known = !cut_off.is_empty();
+            cut_off.insert((K::KIND, self.place.clone()));
+            is_known
+        };
+        if self.teller.trouble(trouble.reason, now) && !is_known {
             // A history that was compacted is the API server's housekeeping.
             if trouble.reason == Reason::Expired {
                 info!("{trouble}");

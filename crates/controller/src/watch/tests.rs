@@ -1,6 +1,5 @@
 //! One watch told of errors in virtual time.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -72,7 +71,7 @@ async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
 
 /// A log, line by line.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -107,4 +106,34 @@ async fn what_stays_forbidden_says_the_rule_that_is_missing() {
     assert_eq!((log.said(said), log.said("")), (1, 1));
     storm::<EndpointSlice>(&watching, 500, 3).await;
     assert_eq!((log.said("the API server answers: "), log.said("")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_is_one_line_and_so_is_that_it_is_back() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let (watching, _steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    let relay = || Relay {
+        watches: &watching,
+        place: Place::Everywhere,
+        backoff: Backoff::default(),
+        teller: Teller::default(),
+    };
+    let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+    let error = || watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(refused())));
+    let (mut services, mut secrets) = (relay(), relay());
+    for _ in 0..3 {
+        services.trouble::<Service>(&error());
+        secrets.trouble::<Secret>(&error());
+    }
+    assert_eq!(
+        (log.said("the API server cannot be reached: connection refused; what was known"), log.said("")),
+        (1, 1)
+    );
+    services.recovered::<Service>();
+    assert_eq!(log.said(""), 1);
+    secrets.recovered::<Secret>();
+    assert_eq!((log.said("the API server can be reached again"), log.said("")), (1, 2));
 }

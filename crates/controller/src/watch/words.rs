@@ -24,6 +24,8 @@ impl Trouble {
                 let words = format!("the API server forgot where the watch of {} {place} stood; listing anew", K::KIND);
                 Self::new(reason, words)
             }
+            // Which is no matter of one kind.
+            Reason::Unreachable => Self::new(reason, format!("the API server cannot be reached: {detail}")).and(hold),
             _ => with_rule::<K, _>(place, WATCH, |rule| Self::told(&what, reason, &detail, rule)).and(hold),
         }
     }
