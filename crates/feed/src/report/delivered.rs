@@ -80,8 +80,11 @@ mod tests {
     use super::*;
     use crate::report::{Counters, ServerState};
 
-    fn picture(groups: &[(&str, &[(u8, ServerState, u64)])]) -> Groups {
-        let server = |(number, state, requests): &(u8, ServerState, u64)| ServerReport {
+    /// The last number of its address, how it stands, its requests.
+    type Line = (u8, ServerState, u64);
+
+    fn picture(groups: &[(&str, &[Line])]) -> Groups {
+        let server = |(number, state, requests): &Line| ServerReport {
             name: "line".into(),
             address: format!("10.0.0.{number}:80").parse().unwrap(),
             state: *state,
@@ -127,7 +130,9 @@ mod tests {
         let mut now = picture(&[("a", &[(1, Up, 1)])]);
         let mut delivered = Delivered::default();
         tell(&mut delivered, Part::Everything, &now);
-        now.values_mut().for_each(|group| group.version = Some(Revision::of(b"other")));
+        for group in now.values_mut() {
+            group.version = Some(Revision::of(b"other"));
+        }
         let (_, told) = delivered.report(Part::News, &now);
         assert!(told.len() == 1 && told.values().all(|group| group.servers.is_empty()));
         delivered.note(Part::News, now.clone(), told);
