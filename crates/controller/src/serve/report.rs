@@ -32,7 +32,7 @@ const UNIT: usize = 1024;
 const AT_ONCE: (usize, usize) = (2, 1024);
 
 /// Once it has room, a report may take this time, and more by its length: who trickles keeps others waiting.
-const READING: Millis = Millis::from_secs(2);
+const READING: Millis = Millis::from_secs(5);
 const BYTES_A_MILLISECOND: usize = 1 << 10;
 
 /// Where reports are read and parsed.

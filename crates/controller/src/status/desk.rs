@@ -27,7 +27,7 @@ const SETTLING: Millis = Millis::from_secs(5);
 /// A new leader hears within this time of everybody who lives: one interval between reports, and what it is spread by.
 const FIRST_REPORTS: Millis = Millis::from_secs(15);
 
-/// And within this time of everything they have: every sixth report is full.
+/// And within this time of everything they have: a full report that was lost is sent again with the next.
 const FULL_REPORTS: Millis = Millis::from_secs(75);
 
 /// How long the cluster may take to tell of a write.

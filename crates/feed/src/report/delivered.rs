@@ -42,6 +42,9 @@ impl Delivered {
                 changes.insert(id.clone(), group.clone());
                 continue;
             };
+            if last == group {
+                continue;
+            }
             let known: BTreeMap<_, _> = last.servers.iter().map(|server| (key(server), server)).collect();
             let is_told = |server: &&ServerReport| known.get(&key(server)).is_none_or(|known| differs(known, server));
             let servers: Vec<_> = group.servers.iter().filter(is_told).cloned().collect();
@@ -78,13 +81,14 @@ mod tests {
     use config::{Revision, Tier};
 
     use super::*;
-    use crate::report::{Counters, ServerState};
+    use crate::report::Counters;
+    use crate::report::ServerState::{self, Ejected, Up};
 
-    /// The last number of its address, how it stands, its requests.
-    type Line = (u8, ServerState, u64);
+    /// A server: the end of its address, its state, its requests.
+    type Brief = (u8, ServerState, u64);
 
-    fn picture(groups: &[(&str, &[Line])]) -> Groups {
-        let server = |(number, state, requests): &Line| ServerReport {
+    fn picture(groups: &[(&str, &[Brief])]) -> Groups {
+        let server = |(number, state, requests): &Brief| ServerReport {
             name: "line".into(),
             address: format!("10.0.0.{number}:80").parse().unwrap(),
             state: *state,
@@ -109,8 +113,6 @@ mod tests {
         delivered.note(part, now.clone(), told);
         named
     }
-
-    use ServerState::{Ejected, Up};
 
     #[test]
     fn news_are_states_and_the_rest_waits_for_changes() {
