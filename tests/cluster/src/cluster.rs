@@ -151,6 +151,11 @@ impl Cluster {
         self.parts().get(&part).map(Process::log).unwrap_or_default()
     }
 
+    /// The pid of a part, as seen from outside.
+    pub fn pid(&self, part: Part) -> Option<u32> {
+        self.parts().get(&part).map(Process::pid)
+    }
+
     fn check(&self, part: Part) -> anyhow::Result<()> {
         match self.parts().get_mut(&part) {
             Some(process) => match process.ended() {
