@@ -43,7 +43,7 @@ func serve(ended context.Context, arguments []string) {
 	grace := flags.Duration("grace", 2*time.Second, "for so long after SIGTERM it goes on; without, connections are cut")
 	_ = flags.Parse(arguments)
 
-	var ready, warmed atomic.Bool
+	var ready, warmed, broken atomic.Bool
 	ready.Store(true)
 	time.AfterFunc(*warm, func() { warmed.Store(true) })
 	name, _ := os.Hostname()
@@ -52,6 +52,9 @@ func serve(ended context.Context, arguments []string) {
 		if !warmed.Load() {
 			answer.WriteHeader(http.StatusServiceUnavailable)
 			return
+		}
+		if broken.Load() {
+			panic(http.ErrAbortHandler)
 		}
 		if pause, err := time.ParseDuration(request.URL.Query().Get("pause")); err == nil {
 			time.Sleep(pause)
@@ -67,6 +70,8 @@ func serve(ended context.Context, arguments []string) {
 	paths.HandleFunc("PUT /ready/{answer}", func(_ http.ResponseWriter, request *http.Request) {
 		ready.Store(request.PathValue("answer") == "yes")
 	})
+	// From then on it says that it is ready, and hangs up on whoever asks.
+	paths.HandleFunc("PUT /break", func(http.ResponseWriter, *http.Request) { broken.Store(true) })
 	listen(ended, flags.Arg(0), paths, *grace)
 }
 

@@ -1,13 +1,57 @@
-//! Images without a builder: an OCI archive of one layer with one program.
+//! Images: of the Dockerfile's last stage by buildah, and without a builder an archive of one layer with one program.
 //!
-//! It is what the last stage of the Dockerfile makes of a static program: `FROM scratch`, nothing but the program, a user without
-//! a name. The form is that of the OCI image layout: blobs by digest, a manifest that names them, an index that names the manifest.
+//! The form of the latter is that of the OCI image layout: blobs by digest, a manifest that names them, an index that names the
+//! manifest.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
 
+use anyhow::{Context, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
+
+use crate::Tools;
+use crate::cluster::libraries;
+
+/// Writes the image `name:tag` that the last stage of a Dockerfile makes of what its stage `build` left as `/forebay`: `program`.
+///
+/// # Errors
+/// buildah refuses it, or is not there.
+pub fn of_dockerfile(
+    tools: &Tools,
+    dockerfile: &str,
+    archive: &Path,
+    name: &str,
+    program: &Path,
+) -> anyhow::Result<()> {
+    let root = tools.root().context("buildah is among the packages of tests/cluster/build")?;
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    let at = dockerfile.rfind("\nFROM ").context("a last stage")?;
+    fs::create_dir(path("context"))?;
+    fs::copy(program, path("context/forebay"))?;
+    let stages = format!("FROM scratch AS build\nCOPY forebay /forebay\n{}", &dockerfile[at..]);
+    fs::write(path("context/Dockerfile"), stages)?;
+    let buildah = |arguments: &[&str]| {
+        let mut command = Command::new(root.join("usr/bin/buildah"));
+        command.arg("--root").arg(path("storage")).arg("--runroot").arg(path("run")).args(["--storage-driver", "vfs"]);
+        command.args(arguments).arg("--signature-policy").arg(root.join("etc/containers/policy.json"));
+        command.env("LD_LIBRARY_PATH", libraries(root)).current_dir(path("context"));
+        command
+    };
+    let mut build = buildah(&["build", "--isolation", "chroot", "--tag", name]);
+    build.arg(".");
+    let mut push = buildah(&["push"]);
+    push.arg(name).arg(format!("docker-archive:{}:{name}", archive.display()));
+    // It does not write over one.
+    let _ = fs::remove_file(archive);
+    for mut command in [build, push] {
+        let output = command.output()?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
 
 /// Writes an image `name:tag` that runs `program` as `path`.
 ///
@@ -15,7 +59,7 @@ use serde_json::{Value, json};
 /// The program cannot be read or the archive not written.
 pub fn write(archive: &Path, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
     let mut layer = tar::Builder::new(Vec::new());
-    add(&mut layer, path.trim_start_matches('/'), &std::fs::read(program)?, 0o755)?;
+    add(&mut layer, path.trim_start_matches('/'), &fs::read(program)?, 0o755)?;
     let layer = layer.into_inner()?;
 
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };

@@ -20,9 +20,17 @@ impl Cluster {
     pub async fn load(&self, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
         let archive = tempfile::NamedTempFile::new_in(self.namespaces().folder())?;
         image::write(archive.path(), name, program, path)?;
+        self.import(archive.path()).await
+    }
+
+    /// Gives the node the images of an archive.
+    ///
+    /// # Errors
+    /// containerd refuses it.
+    pub async fn import(&self, archive: &Path) -> anyhow::Result<()> {
         until("containerd", async || self.ctr(&["version".as_ref()]).ok().filter(|up| *up)).await;
-        let imported = self.ctr(&["images".as_ref(), "import".as_ref(), archive.path().as_os_str()])?;
-        anyhow::ensure!(imported, "containerd does not import {name}\n{}", self.log(Part::Containerd));
+        let imported = self.ctr(&["images".as_ref(), "import".as_ref(), archive.as_os_str()])?;
+        anyhow::ensure!(imported, "containerd does not import {}\n{}", archive.display(), self.log(Part::Containerd));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The product on a node, as it is installed: `manifests/` by kubectl, pods from an image of the static binary, applications
+//! The product on a node, as it is installed: `manifests/` by kubectl, pods from the image of the Dockerfile, applications
 //! behind Services, requests from outside of the cluster. Only a kubelet rolls out, probes, restarts and gives addresses a
 //! second time.
 //!
@@ -6,6 +6,7 @@
 //! namespaces of their own. What needs no pods is in `end_to_end`.
 
 mod backends;
+mod certificates;
 mod objects;
 mod ourselves;
 mod readme;

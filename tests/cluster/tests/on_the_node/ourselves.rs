@@ -21,6 +21,7 @@ async fn forebay_is_killed_and_upgraded() {
     proxy(&rig).await;
     api_server(&rig).await;
     upgrades(&rig).await;
+    rig.is_quiet().await;
 }
 
 /// kill -9 of the controller that leads.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use api::{UpstreamGroup, UpstreamGroupStatus};
 use cluster::forebay::{ADMIN, HTTP, static_binary};
-use cluster::{Cluster, Connections, Kubectl, Load, NAMESPACE, Seen, Tools, required, until};
+use cluster::{Cluster, Connections, Kubectl, Load, NAMESPACE, Seen, Tools, image, required, until};
 
 /// Where Forebay is reached from outside, once a load balancer was given to its Service.
 pub const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), 80);
@@ -29,12 +30,12 @@ impl Rig {
     /// A node that has our image and nothing of ours running. `None` where there is no Kubernetes.
     pub async fn start() -> Option<Self> {
         let tools = required(Tools::find_node())?;
-        let (binary, pod) = (static_binary(), tools.program("pod"));
+        let (ours, pod) = (our_image(&tools), tools.program("pod"));
         let began = Instant::now();
         let cluster = Cluster::node(tools).await.expect("a node starts");
+        cluster.import(ours).await.expect("our image");
+        // What the manifests' examples run, in its place.
         for (name, program, path) in [
-            (IMAGE, binary, "/forebay"),
-            // What the manifests' examples run, in its place.
             ("docker.io/hashicorp/http-echo:1.0", &pod, "/http-echo"),
             ("docker.io/curlimages/curl:8.16.0", &pod, "/bin/sh"),
         ] {
@@ -207,6 +208,18 @@ impl Rig {
         Ok(cluster::get(SocketAddr::new(pod, ADMIN), path, "admin").await?.body)
     }
 
+    /// Waits until no data plane has a request or a tunnel left, as must be when nobody asks.
+    pub async fn is_quiet(&self) {
+        for (pod, address) in self.pods("proxy").await {
+            until(&format!("{pod} to be quiet"), async || {
+                let metrics = self.admin(address, "/metrics").await.ok()?;
+                let has = |wanted: &str| metrics.lines().any(|line| line == wanted);
+                (has("forebay_requests_active 0") && has("forebay_tunnels_active 0")).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Waits until no data plane has a series in which `text` occurs.
     pub async fn no_series(&self, text: &str) {
         for (pod, address) in self.pods("proxy").await {
@@ -218,6 +231,17 @@ impl Rig {
             .await;
         }
     }
+}
+
+/// The image that the Dockerfile makes of the static binary, made once.
+fn our_image(tools: &Tools) -> &'static Path {
+    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join("forebay-image.tar");
+        let dockerfile = std::fs::read_to_string(format!("{ROOT}/Dockerfile")).expect("the Dockerfile");
+        image::of_dockerfile(tools, &dockerfile, &archive, IMAGE, static_binary()).expect("an image");
+        archive
+    })
 }
 
 /// Clients outside of the cluster.
