@@ -3,9 +3,11 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# jemalloc is linked in: a third less memory per idle connection.
+# jemalloc is linked in: a third less memory per idle connection. Names of functions stay for whoever profiles it; the lines of
+# the source, most of the size, do not.
 RUN target=$(rustc -vV | sed -n 's/host: //p') && \
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --release --features jemalloc --package forebay --target "$target" && \
+    CARGO_PROFILE_RELEASE_STRIP=debuginfo RUSTFLAGS='-C target-feature=+crt-static' \
+    cargo build --locked --release --features jemalloc --package forebay --target "$target" && \
     cp "target/$target/release/forebay" /forebay
 
 FROM scratch

@@ -50,6 +50,7 @@ pub fn static_binary() -> &'static Path {
                 cargo.args(["build", "--quiet", "--release", "--package", "forebay", "--target", &target]);
                 cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
                 cargo.envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")]);
+                cargo.envs([("CARGO_PROFILE_RELEASE_DEBUG", "0"), ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")]);
                 built(cargo)
             },
             PathBuf::from,
