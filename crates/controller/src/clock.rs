@@ -27,8 +27,9 @@ impl Clock {
         self.start + at.as_duration()
     }
 
-    /// The wall clock.
+    /// The wall clock, to the millisecond: nobody who reads of a moment wants more.
     pub fn wall(&self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }

@@ -149,8 +149,8 @@ pub fn of_feed(server: &Server) -> prometheus::Result<Vec<MetricFamily>> {
     }
     registry.register(Box::new(denied))?;
     registry.register(Box::new(server.delivery().clone()))?;
-    let data_planes = IntGauge::new("forebay_controller_dataplanes", "Data planes subscribed to this replica")?;
-    data_planes.set(signed(server.roster().len()));
-    registry.register(Box::new(data_planes))?;
+    let subscribers = IntGauge::new("forebay_controller_feed_subscribers", "Streams of data planes at this replica")?;
+    subscribers.set(signed(server.roster().len()));
+    registry.register(Box::new(subscribers))?;
     Ok(registry.gather())
 }
