@@ -10,9 +10,10 @@ mod reporter;
 mod scene;
 mod stored;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gauge::{Spread, cpus, histograms, say, shares};
+use gauge::{Metrics, Spread, cpus, histograms, say, shares};
 use plane::Wanted;
 use scene::Scene;
 
@@ -167,14 +168,7 @@ async fn large_service(scene: &mut Scene, size: Size) {
         ),
         &committed.show(),
     );
-    say(
-        "... publications, CPU",
-        &format!(
-            "{}; {}",
-            told.total("forebay_controller_publications_total"),
-            shares(&cpu, &cpus(&scene.processes()), began.elapsed())
-        ),
-    );
+    publications(scene, &told, &cpu, began);
     let (mut each, metrics) = (Spread::default(), scene.metrics().await);
     for _ in 0..size.changes / 5 {
         let (stored, number) = scene.replace_in_large().await;
@@ -184,6 +178,13 @@ async fn large_service(scene: &mut Scene, size: Size) {
     say("... one of its endpoints changes: to each data plane's commit", &each.show());
     histograms(&scene.metrics().await.since(&metrics));
     scene.memory("with it");
+}
+
+/// What the controller published, and what everybody spent since `began`, when `cpu` was read.
+fn publications(scene: &Scene, told: &Metrics, cpu: &BTreeMap<&'static str, Duration>, began: Instant) {
+    let published = told.total("forebay_controller_publications_total");
+    let spent = shares(cpu, &cpus(&scene.processes()), began.elapsed());
+    say("... publications, CPU", &format!("{published}; {spent}"));
 }
 
 async fn ingresses(scene: &mut Scene, size: Size) {
@@ -200,14 +201,7 @@ async fn ingresses(scene: &mut Scene, size: Size) {
         ),
         &committed.show(),
     );
-    say(
-        "... publications, CPU",
-        &format!(
-            "{}; {}",
-            told.total("forebay_controller_publications_total"),
-            shares(&cpu, &cpus(&scene.processes()), began.elapsed())
-        ),
-    );
+    publications(scene, &told, &cpu, began);
     say("... translating and publishing", &told.histogram("forebay_controller_reconcile_seconds"));
     let (mut each, metrics) = (Spread::default(), scene.metrics().await);
     for more in 1..=size.changes / 10 {
