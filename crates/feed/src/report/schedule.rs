@@ -38,7 +38,7 @@ pub struct Schedule {
     news: Option<Millis>,
     /// When changes are; `None`: there is nobody to tell.
     changes: Option<Millis>,
-    /// From when on the next of these is full; `None`: at once.
+    /// From when on the next of these is full; `None`: at once, the leader knows nothing.
     full: Option<Millis>,
     last: Option<Millis>,
 }
@@ -50,9 +50,10 @@ impl Schedule {
         (self.news, self.changes, self.full) = (None, is_known.then_some(soon), None);
     }
 
-    /// A configuration was put in force, or a resource refused.
+    /// A configuration was put in force, or a resource refused. To a leader that knows nothing nothing is news: it is told
+    /// everything first, and one that does not manage to take that is not asked more often for it.
     pub fn changed(&mut self, now: Millis, chance: u64) {
-        if self.changes.is_some() && self.news.is_none() {
+        if self.changes.is_some() && self.full.is_some() && self.news.is_none() {
             self.news = Some(self.soon(now, chance));
         }
     }
@@ -83,7 +84,7 @@ impl Schedule {
     /// the next changes go.
     pub fn failed(&mut self, part: Part) {
         if part == Part::Everything {
-            self.full = None;
+            (self.news, self.full) = (None, None);
         }
     }
 
@@ -164,6 +165,21 @@ mod tests {
         assert_eq!(schedule.take(Millis(5300), 0), Some(Part::News));
         assert_eq!(schedule.due(), Some(Millis(12_000)));
         assert_eq!(schedule.take(Millis(12_000), 0), Some(Part::Changes));
+    }
+
+    #[test]
+    fn a_leader_that_knows_nothing_is_told_everything_first() {
+        let mut schedule = Schedule::default();
+        schedule.leader(true, Millis(0), MOST);
+        schedule.changed(Millis(0), 0);
+        assert_eq!(schedule.due(), Some(Millis(300)), "not before everything is");
+        assert_eq!(schedule.take(Millis(300), 0), Some(Part::Everything));
+        // It is on its way when something changes, and does not arrive.
+        schedule.changed(Millis(400), 0);
+        schedule.failed(Part::Everything);
+        schedule.changed(Millis(500), 0);
+        assert_eq!(schedule.due(), Some(Millis(8300)));
+        assert_eq!(schedule.take(Millis(8300), 0), Some(Part::Everything));
     }
 
     #[test]
