@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
 /// The one entry of a task. Clones are the same alarm; all who wait for it must be polled by that one task.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Alarm(Arc<Mutex<State>>);
 
 /// A limit on a wait for something else, which starts anew whenever that something comes.
+#[derive(Debug)]
 pub(crate) struct Timeout {
     alarm: Alarm,
     limit: Duration,
@@ -25,7 +26,7 @@ pub(crate) struct Timeout {
     deadline: Option<Instant>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Made by the first wait.
     sleep: Option<Pin<Box<Sleep>>>,

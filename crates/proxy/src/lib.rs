@@ -9,7 +9,6 @@ mod alarm;
 mod apply;
 mod listen;
 mod request;
-mod upstream;
 mod worker;
 
 pub mod access_log;
@@ -29,6 +28,7 @@ pub mod source;
 pub mod spec;
 pub mod stats;
 pub mod tls;
+pub mod upstream;
 pub mod variables;
 
 #[cfg(test)]

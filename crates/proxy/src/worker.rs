@@ -75,7 +75,7 @@ impl Worker {
     }
 
     /// Keeps a connection whose response is complete for the next request, if its server is still wanted.
-    pub(crate) fn keep(&self, group: &Arc<GroupView>, server: &ServerView, connection: Connection, now: Moment) {
+    pub(crate) fn keep(&self, group: &Arc<GroupView>, server: &ServerView, connection: Box<Connection>, now: Moment) {
         let current = self.shared.snapshot.load();
         let Some(view) = current.as_ref().and_then(|snapshot| snapshot.groups.get(&group.id)) else { return };
         let wanted = Arc::ptr_eq(view, group) || view.takes_requests(&server.address_text);

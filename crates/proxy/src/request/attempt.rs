@@ -151,6 +151,6 @@ fn fault_status(fault: ClientFault) -> StatusCode {
     match fault {
         ClientFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ClientFault::TimedOut => StatusCode::REQUEST_TIMEOUT,
-        ClientFault::Broken | ClientFault::GivenUp => StatusCode::BAD_REQUEST,
+        ClientFault::Broken => StatusCode::BAD_REQUEST,
     }
 }

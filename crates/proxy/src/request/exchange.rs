@@ -4,9 +4,12 @@
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use balance::{Outcome, Times};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 
 use crate::alarm::{Alarm, Timeout};
 use crate::clock::Moment;
@@ -17,7 +20,7 @@ use crate::request::lease::Lease;
 use crate::request::session::Session;
 use crate::snapshot::GroupView;
 use crate::stats;
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Fault, UpstreamIo};
 use crate::worker::Worker;
 
 /// A request in progress.
@@ -27,7 +30,7 @@ pub(crate) struct Exchange {
     /// Of the task that serves the client's connection.
     alarm: Alarm,
     /// The client's body, if it sends one.
-    pub(crate) body: Option<Arc<Source>>,
+    pub(crate) body: Option<Box<Source>>,
     /// When the last byte of a server's response came; any other request is over when this value is dropped.
     completed: Option<Moment>,
 }
@@ -39,9 +42,7 @@ pub(crate) struct Relaying {
     group: Arc<GroupView>,
     /// Present until the attempt is over.
     lease: Option<Lease>,
-    connection: Option<Connection>,
-    /// Whether the connection may carry another request: HTTP/1.1 and still HTTP.
-    reusable: bool,
+    connection: Option<Box<Connection>>,
     /// What stays with this server at the end of the response.
     session: Session,
 }
@@ -90,11 +91,33 @@ impl Relaying {
         exchange: Box<Exchange>,
         group: Arc<GroupView>,
         lease: Lease,
-        connection: Connection,
-        reusable: bool,
+        connection: Box<Connection>,
         session: Session,
     ) -> Self {
-        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), reusable, session }
+        Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), session }
+    }
+
+    /// The next part of the response's body.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match (&mut self.exchange, &mut self.connection) {
+            (Some(exchange), Some(connection)) => connection.poll_body(cx, exchange.body.as_deref_mut()),
+            (None, _) | (_, None) => Poll::Ready(None),
+        }
+    }
+
+    /// Whether there is no more of it.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.connection.as_ref().is_none_or(|connection| connection.is_complete())
+    }
+
+    /// How much of it is still to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.connection.as_ref().map_or(SizeHint::with_exact(0), |connection| connection.size_hint())
+    }
+
+    /// What is below HTTP on the server's connection.
+    pub(crate) fn below_http(&mut self) -> Option<(Bytes, &mut UpstreamIo)> {
+        self.connection.as_mut().map(|connection| connection.below_http())
     }
 
     /// Counts bytes of body on their way to the client.
@@ -119,7 +142,7 @@ impl Relaying {
             lease.finish(Outcome::Done(header), now);
         }
         if let Some(connection) = self.connection.take()
-            && self.reusable
+            && connection.is_reusable()
             && let Some(attempt) = exchange.record.attempts.last()
             && let Some(server) = &attempt.server
         {

@@ -7,11 +7,7 @@ use balance::retry;
 
 use crate::error_log::{self, Action};
 use crate::record::{FailureReason, Record};
-use crate::request::body::RequestBody;
-use crate::upstream::ConnectError;
-
-/// hyper's error, which gives the request back when no byte of it was sent.
-pub(crate) type SendError = hyper::client::conn::TrySendError<http::Request<RequestBody>>;
+use crate::upstream::{ConnectError, Fault};
 
 /// A failure that is the server's.
 #[derive(Debug)]
@@ -28,7 +24,7 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 enum Cause {
     Connect(ConnectError),
-    Send(Box<SendError>),
+    Send(Fault),
     Text(&'static str),
 }
 
@@ -43,10 +39,10 @@ impl Failure {
     }
 
     /// The connection broke before a complete header.
-    pub(crate) fn sending(error: Box<SendError>, reused: bool) -> Self {
-        let reason = reason_of(error.error());
+    pub(crate) fn sending(fault: Fault, reused: bool) -> Self {
+        let reason = reason_of(&fault);
         let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        Self { reason, action, begun: true, reused, cause: Cause::Send(error) }
+        Self { reason, action, begun: true, reused, cause: Cause::Send(fault) }
     }
 
     /// No complete header in time.
@@ -71,9 +67,9 @@ impl Failure {
         }
     }
 
-    /// Whether a connection that was thought idle had been closed before a byte of the request was on it.
-    pub(crate) fn is_of_a_closed_idle_connection(&self) -> bool {
-        self.reused && matches!(&self.cause, Cause::Send(error) if error.message().is_some())
+    /// Whether it was only a matter of time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.kind() == retry::Failure::Timeout
     }
 
     /// What `proxy_next_upstream` calls it.
@@ -99,7 +95,7 @@ impl Failure {
 
     /// Reports it, and the ejection it caused, in nginx's order: for timeouts the warning comes first.
     pub(crate) fn report(&self, record: &Record, disabled: bool) {
-        let warns_first = self.kind() == retry::Failure::Timeout;
+        let warns_first = self.is_timeout();
         if disabled && warns_first {
             error_log::disabled(record, self.action);
         }
@@ -114,30 +110,20 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => error.fmt(f),
-            Self::Send(error) => error.error().fmt(f),
+            Self::Send(fault) => fault.fmt(f),
             Self::Text(text) => f.write_str(text),
         }
     }
 }
 
-/// What hyper's error says of the server.
-fn reason_of(error: &hyper::Error) -> FailureReason {
-    if error.is_parse_too_large() {
-        return FailureReason::HeaderTooLarge;
-    }
-    if error.is_parse() {
-        return FailureReason::InvalidHeader;
-    }
-    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-        return FailureReason::Closed;
-    }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
+/// What a fault says of the server.
+fn reason_of(fault: &Fault) -> FailureReason {
+    match fault {
+        Fault::Closed => FailureReason::Closed,
         // Our own connection's send timeout (see upstream::io).
-        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            return FailureReason::SendTimeout;
-        }
-        source = cause.source();
+        Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => FailureReason::SendTimeout,
+        Fault::Io(_) | Fault::Client(_) => FailureReason::Reset,
+        Fault::Malformed(_) | Fault::Invalid(_) => FailureReason::InvalidHeader,
+        Fault::TooLarge => FailureReason::HeaderTooLarge,
     }
-    FailureReason::Reset
 }

@@ -1,131 +1,16 @@
-//! The header on its way up and on its way down (RFC 9110 section 7.6; nginx `ngx_http_proxy_create_request`).
+//! What a header says of its message, and the header on its way down (RFC 9110 section 7.6).
 
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use config::StickyCookie;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use crate::record::{Record, RequestId, Scheme};
-use crate::snapshot::GroupView;
-use crate::variables::{self, View};
+use crate::record::{Record, RequestId};
 
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_NAME: HeaderValue = HeaderValue::from_static("forebay");
-
-/// The header sent to a server.
-pub(crate) fn for_upstream(record: &Record, group: &GroupView, upgrade: bool, chunked: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(record.headers.len() + 8);
-    // RFC 9112 section 3.2: Host comes first.
-    if let Some(host) = host_asked(record).or_else(|| text_value(group.id.name())) {
-        headers.insert(header::HOST, host);
-    }
-    let connection = ConnectionTokens(&record.headers);
-    let names_fields = record.headers.contains_key(header::CONNECTION);
-    for (name, value) in &record.headers {
-        if passes_up(name) && !(names_fields && connection.contains(name.as_str())) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
-    if upgrade && let Some(protocol) = record.headers.get(header::UPGRADE) {
-        headers.insert(header::UPGRADE, protocol.clone());
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-    if chunked {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    forward(record, &mut headers);
-    let changes = &group.config.request_headers;
-    for name in &changes.remove {
-        headers.remove(name);
-    }
-    let view = View { record, upstream_headers: None, sent_headers: None };
-    for set in &changes.set {
-        let mut value = Vec::new();
-        variables::render(&set.value, &view, &mut value);
-        match value_of(value) {
-            Some(value) if !value.is_empty() => drop(headers.insert(set.name.clone(), value)),
-            // An empty value removes the header, as in nginx; one with a line break in it cannot be sent.
-            Some(_) | None => drop(headers.remove(&set.name)),
-        }
-    }
-    headers
-}
-
-/// The host the client asked for, as it wrote it: of an absolute target, else the Host header (RFC 9112 section 3.2.2).
-fn host_asked(record: &Record) -> Option<HeaderValue> {
-    let host = match record.uri.authority() {
-        Some(authority) => text_value(authority.as_str()),
-        None => record.headers.get(header::HOST).cloned(),
-    };
-    host.filter(|host| !host.is_empty())
-}
-
-/// Who asked, in the words that nginx guides teach (`proxy_set_header X-Real-IP ...`). What a client that is not a trusted
-/// proxy says of itself is replaced.
-fn forward(record: &Record, headers: &mut HeaderMap) {
-    let address = ip_value(record.client);
-    let mut set = |name: HeaderName, value: Option<HeaderValue>| {
-        if let Some(value) = value {
-            headers.insert(name, value);
-        }
-    };
-    let given = |name: &HeaderName| record.trusted.then(|| record.headers.get(name).cloned()).flatten();
-    let forwarded_for = if record.trusted && record.headers.contains_key(&X_FORWARDED_FOR) {
-        let mut chain = Vec::new();
-        for line in record.headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
-            chain.extend_from_slice(line.as_bytes());
-            chain.extend_from_slice(b", ");
-        }
-        variables::push_ip(&mut chain, record.downstream.peer.ip());
-        value_of(chain)
-    } else {
-        address.clone()
-    };
-    set(X_REAL_IP, address);
-    set(X_FORWARDED_FOR, forwarded_for);
-    let scheme = HeaderValue::from_static(match record.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    });
-    set(X_FORWARDED_PROTO, Some(scheme));
-    set(X_FORWARDED_HOST, given(&X_FORWARDED_HOST).or_else(|| host_asked(record)));
-    set(X_FORWARDED_PORT, given(&X_FORWARDED_PORT).or_else(|| Some(record.downstream.local.port().into())));
-    set(
-        X_REQUEST_ID,
-        match &record.request_id {
-            RequestId::Given(_) => record.headers.get(&X_REQUEST_ID).cloned(),
-            RequestId::Random(bits) => {
-                let mut text = Vec::with_capacity(32);
-                variables::push_hex(&mut text, *bits);
-                value_of(text)
-            }
-        },
-    );
-}
-
-fn ip_value(address: IpAddr) -> Option<HeaderValue> {
-    let mut text = Vec::with_capacity(15);
-    variables::push_ip(&mut text, address);
-    value_of(text)
-}
-
-/// A value without a copy of its bytes.
-fn value_of(bytes: Vec<u8>) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(bytes)).ok()
-}
-
-fn text_value(text: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(text).ok()
-}
 
 /// `$request_id`: what a trusted proxy sent, if it is a sane token, else random.
 pub(crate) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
@@ -133,17 +18,6 @@ pub(crate) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
     match given.filter(|id| !id.is_empty() && id.len() <= 128) {
         Some(id) => RequestId::Given(id.into()),
         None => RequestId::Random(rand::random()),
-    }
-}
-
-/// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
-/// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
-fn passes_up(name: &HeaderName) -> bool {
-    match name.as_str() {
-        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade"
-        | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
-        | "x-forwarded-port" | "x-request-id" => false,
-        other => !other.contains('_'),
     }
 }
 
@@ -157,10 +31,11 @@ fn passes_down(name: &HeaderName) -> bool {
 }
 
 /// The tokens of the `Connection` header: fields for this hop only (RFC 9110 section 7.6.1).
-struct ConnectionTokens<'a>(&'a HeaderMap);
+pub(crate) struct ConnectionTokens<'a>(pub(crate) &'a HeaderMap);
 
 impl ConnectionTokens<'_> {
-    fn contains(&self, token: &str) -> bool {
+    /// Whether it names `token`.
+    pub(crate) fn contains(&self, token: &str) -> bool {
         self.0
             .get_all(header::CONNECTION)
             .iter()
@@ -190,13 +65,6 @@ pub(crate) fn for_client(headers: &mut HeaderMap) {
 pub(crate) fn our_own(headers: &mut HeaderMap, content_type: &'static str) {
     headers.insert(header::SERVER, SERVER_NAME);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-}
-
-/// Whether a response's framing is one that nginx refuses since 1.23.0: both lengths, or one of them repeated.
-pub(crate) fn is_framed_twice(headers: &HeaderMap) -> bool {
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
-    let codings = headers.get_all(header::TRANSFER_ENCODING).iter().count();
-    lengths + codings > 1
 }
 
 /// POST, LOCK and PATCH: nginx's non-idempotent methods (`ngx_http_upstream_next`).

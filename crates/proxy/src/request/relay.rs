@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use config::Sticky;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::request::body::{Relay, ResponseBody};
@@ -23,8 +22,8 @@ pub(crate) fn relay(
     group: Arc<GroupView>,
     lease: Lease,
     session: Option<Vec<u8>>,
-    mut response: Response<Incoming>,
-    connection: Connection,
+    response: Response<()>,
+    connection: Box<Connection>,
     upgrade: Option<OnUpgrade>,
 ) -> Response<ResponseBody> {
     let status = response.status();
@@ -36,13 +35,12 @@ pub(crate) fn relay(
     if shared.access_log.wants_upstream_headers() {
         exchange.record.upstream_headers = Some(response.headers().clone());
     }
-    let server_upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
-    let reusable = response.version() == Version::HTTP_11 && server_upgrade.is_none();
-    let (mut parts, incoming) = response.into_parts();
+    let client = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
+    let (mut parts, ()) = response.into_parts();
     parts.version = Version::HTTP_11;
     headers::for_client(&mut parts.headers);
     stick(&exchange, &group, &mut parts.headers);
-    if server_upgrade.is_some() {
+    if client.is_some() {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
         headers::close_when_worn_out(&exchange.record, shared.options.limits.keepalive_requests, &mut parts.headers);
@@ -56,20 +54,20 @@ pub(crate) fn relay(
     let timeouts = group.config.timeouts;
     let worker = exchange.worker.clone();
     let read_timeout = exchange.timeout(timeouts.read.as_duration());
-    let relaying = Relaying::new(exchange, group, lease, connection, reusable, session);
-    let body = match (upgrade, server_upgrade) {
-        (Some(client), Some(server)) => {
+    let relaying = Relaying::new(exchange, group, lease, connection, session);
+    let body = match client {
+        Some(client) => {
             let tunnelling = worker.clone();
             worker.spawn(async move {
                 let _open = Counted::new(&tunnelling.shared.stats.tunnels_active);
                 tokio::select! {
-                    () = tunnel::run(client, server, relaying, timeouts.tunnel.as_duration()) => {}
+                    () = tunnel::run(client, relaying, &timeouts) => {}
                     () = tunnelling.shared.cut.cancelled() => {}
                 }
             });
             ResponseBody::Detached
         }
-        (_, None) | (None, Some(_)) => Relay::body(incoming, relaying, read_timeout),
+        None => Relay::body(relaying, read_timeout),
     };
     Response::from_parts(parts, body)
 }

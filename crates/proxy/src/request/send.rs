@@ -1,26 +1,23 @@
 //! One attempt: an idle connection or a new one, the request on it, and the response header or why there is none.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, Uri, header};
-use hyper::body::Incoming;
+use http::{Method, Response, StatusCode, header};
 
-use crate::alarm::Timeout;
 use crate::clock::Moment;
-use crate::request::body::{ClientFault, RequestBody, Source};
+use crate::request::body::ClientFault;
 use crate::request::exchange::Exchange;
-use crate::request::failure::{Failure, SendError};
-use crate::request::headers;
+use crate::request::failure::Failure;
+use crate::request::upstream_head;
 use crate::snapshot::{GroupView, ServerView};
-use crate::upstream::{ConnectError, Connection, dial, ready};
+use crate::upstream::{ConnectError, Connection, Fault, RequestFraming, dial};
 
 /// What came of one attempt.
 pub(crate) enum Answer {
     /// A complete response header, and the connection its body comes on.
-    Header(Response<Incoming>, Connection),
+    Header(Response<()>, Box<Connection>),
     /// None; the server is to blame.
     Failed(Failure),
     /// None; the client is to blame.
@@ -30,13 +27,7 @@ pub(crate) enum Answer {
 /// Why the wait for a header ended without one.
 enum NoHeader {
     TimedOut,
-    Send(Box<SendError>),
-}
-
-impl NoHeader {
-    fn send(error: SendError) -> Self {
-        Self::Send(Box::new(error))
-    }
+    Fault(Fault),
 }
 
 /// Tries `server`, picked at `now`, up to its response header.
@@ -47,12 +38,12 @@ pub(crate) async fn send(
     now: Moment,
     upgrade: bool,
 ) -> Answer {
-    let body = exchange.body.clone();
     loop {
         let mut connection = match connect(exchange, group, server, now).await {
             Ok(connection) => connection,
             Err(error) => return Answer::Failed(Failure::connecting(error)),
         };
+        begin(exchange, group, &mut connection, upgrade);
         let reused = connection.is_reused();
         let connect = if reused { Duration::ZERO } else { exchange.now().since(now) };
         if let Some(attempt) = exchange.record.attempts.last_mut() {
@@ -60,26 +51,25 @@ pub(crate) async fn send(
             attempt.connect = Some(connect);
         }
 
-        let sending = connection.sender.try_send_request(request(exchange, group, upgrade));
-        let limit = exchange.timeout(group.config.timeouts.read.as_duration());
-        let result = await_header(sending, body.as_ref(), limit).await;
+        let result = await_header(exchange, group, &mut connection).await;
         if let Some(attempt) = exchange.record.attempts.last_mut() {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
-        let failure = match result {
-            Ok(response) => match unusable(&response, upgrade) {
-                None => return Answer::Header(response, connection),
-                Some(why) => Failure::unusable(why, reused),
-            },
-            Err(NoHeader::TimedOut) => Failure::timed_out(reused),
-            Err(NoHeader::Send(error)) => Failure::sending(error, reused),
-        };
-        if let Some(fault) = body.as_ref().and_then(|body| body.fault()) {
+        if let Err(NoHeader::Fault(Fault::Client(fault))) = result {
             return Answer::ClientFault(fault);
         }
+        let failure = match result {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
+                Failure::unusable("101 to a request that asked for no upgrade", reused)
+            }
+            Ok(response) => return Answer::Header(response, connection),
+            Err(NoHeader::TimedOut) => Failure::timed_out(reused),
+            Err(NoHeader::Fault(fault)) => Failure::sending(fault, reused),
+        };
         // nginx's event loop would have seen the close before it picked the connection: nobody is to blame, the next
         // connection is tried.
-        if !failure.is_of_a_closed_idle_connection() {
+        let was_closed = reused && connection.request_bytes() == (0, 0);
+        if !was_closed || failure.is_timeout() {
             return Answer::Failed(failure);
         }
     }
@@ -91,66 +81,53 @@ async fn connect(
     group: &GroupView,
     server: &ServerView,
     now: Moment,
-) -> Result<Connection, ConnectError> {
-    loop {
-        let idle = exchange.worker.pool.lock().take(group, &server.address_text, now);
-        let Some(connection) = idle else { break };
-        if let Some(connection) = ready(connection).await {
-            return Ok(connection);
-        }
+) -> Result<Box<Connection>, ConnectError> {
+    let idle = exchange.worker.pool.lock().take(group, &server.address_text, now);
+    if let Some(connection) = idle {
+        return Ok(connection);
     }
     let limit = exchange.worker.shared.options.limits.upstream_header_bytes;
-    dial(&server.address, &group.config.timeouts, limit, now).await
+    let timeouts = &group.config.timeouts;
+    dial(&server.address, timeouts, limit, exchange.timeout(timeouts.send.as_duration()), now).await
 }
 
-fn request(exchange: &Exchange, group: &GroupView, upgrade: bool) -> Request<RequestBody> {
+/// Begins the request, as this group's servers are sent it.
+fn begin(exchange: &mut Exchange, group: &GroupView, connection: &mut Connection, upgrade: bool) {
+    if let Some(body) = &mut exchange.body {
+        body.rewind();
+    }
+    let send_timeout = exchange.timeout(group.config.timeouts.send.as_duration());
     let record = &exchange.record;
-    let body = exchange.body.as_ref();
-    let chunked = body.is_some() && !record.headers.contains_key(header::CONTENT_LENGTH);
-    let mut request = Request::new(body.map_or(RequestBody::Empty, Source::attempt));
-    *request.method_mut() = record.method.clone();
-    *request.uri_mut() = origin_form(&record.uri);
-    *request.headers_mut() = headers::for_upstream(record, group, upgrade, chunked);
-    request
+    let to_head = record.method == Method::HEAD;
+    connection
+        .begin(to_head, framing(exchange), send_timeout, |head| upstream_head::write(head, record, group, upgrade));
 }
 
-/// The target without scheme and authority, byte for byte as the client sent it.
-fn origin_form(uri: &Uri) -> Uri {
-    if uri.authority().is_none() {
-        return uri.clone();
+/// A length that the client announced is announced to the server, any other body is sent in chunks.
+fn framing(exchange: &Exchange) -> RequestFraming {
+    let length = exchange.record.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    match (&exchange.body, length.and_then(|length| length.parse().ok())) {
+        (None, None) => RequestFraming::None,
+        (None, Some(_)) => RequestFraming::Length(0),
+        (Some(_), Some(length)) => RequestFraming::Length(length),
+        (Some(_), None) => RequestFraming::Chunked,
     }
-    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
-/// Waits for the response header; `limit` runs from the end of sending the request (nginx `proxy_read_timeout`).
+/// Waits for the response header; the read timeout runs from the end of sending the request (nginx `proxy_read_timeout`).
 async fn await_header(
-    sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
-    body: Option<&Arc<Source>>,
-    mut limit: Timeout,
-) -> Result<Response<Incoming>, NoHeader> {
-    let mut sending = std::pin::pin!(sending);
-    if let Some(body) = body {
-        tokio::select! {
-            biased;
-            result = &mut sending => return result.map_err(NoHeader::send),
-            () = body.taken() => {}
-        }
-    }
-    poll_fn(|cx| match sending.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(NoHeader::send)),
-        Poll::Pending => {
+    exchange: &mut Exchange,
+    group: &GroupView,
+    connection: &mut Connection,
+) -> Result<Response<()>, NoHeader> {
+    let mut limit = exchange.timeout(group.config.timeouts.read.as_duration());
+    poll_fn(|cx| match connection.poll_head(cx, exchange.body.as_deref_mut()) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(NoHeader::Fault)),
+        Poll::Pending if connection.is_sent() => {
             ready!(limit.poll(cx));
             Poll::Ready(Err(NoHeader::TimedOut))
         }
+        Poll::Pending => Poll::Pending,
     })
     .await
-}
-
-/// Why a response cannot be relied on, if it cannot.
-fn unusable(response: &Response<Incoming>, upgrade: bool) -> Option<&'static str> {
-    if headers::is_framed_twice(response.headers()) {
-        return Some("more than one Content-Length or Transfer-Encoding");
-    }
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    (switches && !upgrade).then_some("101 to a request that asked for no upgrade")
 }

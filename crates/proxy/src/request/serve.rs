@@ -57,7 +57,8 @@ pub(crate) async fn handle(
             return respond::page(exchange, StatusCode::PAYLOAD_TOO_LARGE);
         }
         let keep = group.config.replay_max_bytes;
-        exchange.body = Some(Source::new(incoming, limits.body_timeout, limits.body_bytes, keep));
+        let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
+        exchange.body = Some(Source::new(&exchange.record.headers, incoming, timeout, most, keep));
     }
     attempt::proxy(exchange, group, upgrade).await
 }

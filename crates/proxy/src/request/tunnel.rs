@@ -7,13 +7,17 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use config::Timeouts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use crate::alarm::{Alarm, Timeout};
 use crate::request::exchange::Relaying;
+use crate::upstream::UpstreamIo;
 
 /// Bytes moved at a time; nginx's `proxy_buffer_size` is 4k or 8k, a larger one saves calls.
 const BUFFER: usize = 16 << 10;
@@ -26,17 +30,20 @@ struct Traffic {
 }
 
 /// Joins client and server once both have left HTTP.
-pub(crate) async fn run(client: OnUpgrade, server: OnUpgrade, mut relaying: Relaying, idle: Duration) {
-    let (Ok(client), Ok(server)) = tokio::join!(client, server) else { return };
-    let sent = join(client, server, idle).await;
+pub(crate) async fn run(client: OnUpgrade, mut relaying: Relaying, timeouts: &Timeouts) {
+    let Ok(client) = client.await else { return };
+    let Some((first, server)) = relaying.below_http() else { return };
+    server.moves(Timeout::new(Alarm::default(), timeouts.send.as_duration()));
+    let sent = join(client, first, server, timeouts.tunnel.as_duration()).await;
     relaying.relayed(sent);
     drop(relaying.complete());
 }
 
-/// Returns the bytes that went to the client.
-async fn join(client: Upgraded, server: Upgraded, idle: Duration) -> u64 {
+/// Returns the bytes that went to the client; `first` are those that the server had sent before.
+async fn join(client: Upgraded, first: Bytes, server: &mut UpstreamIo, idle: Duration) -> u64 {
     let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
-    let (mut server_read, mut server_write) = tokio::io::split(TokioIo::new(server));
+    let (server_read, mut server_write) = tokio::io::split(server);
+    let mut server_read = AsyncReadExt::chain(&*first, server_read);
     let traffic = Traffic::new();
     tokio::select! {
         _ = pump(&mut client_read, &mut server_write, &traffic, &traffic.to_server) => {}

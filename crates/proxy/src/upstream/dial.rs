@@ -1,16 +1,14 @@
 //! A fresh connection to a server, within `timeouts.connect` (nginx `proxy_connect_timeout`).
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Address, Timeouts};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::io::{Stream, UpstreamIo, Wire};
-use super::pool::Connection;
+use super::connection::Connection;
+use super::io::{Stream, UpstreamIo};
+use crate::alarm::Timeout;
 use crate::clock::Moment;
 
 /// Why there is no connection.
@@ -24,26 +22,16 @@ pub(crate) enum ConnectError {
     TimedOut,
 }
 
-/// Connects and hands the connection to a task of its own, which lives until either side closes.
+/// Connects, within the limit. `send_timeout` holds from the first write on.
 pub(crate) async fn dial(
     address: &Address,
     timeouts: &Timeouts,
     max_header_bytes: usize,
+    send_timeout: Timeout,
     at: Moment,
-) -> Result<Connection, ConnectError> {
+) -> Result<Box<Connection>, ConnectError> {
     let stream = within(timeouts.connect.as_duration(), connect(address)).await?;
-    let wire = Arc::new(Wire::default());
-    let io = UpstreamIo::new(stream, wire.clone(), timeouts.send.as_duration());
-    let (sender, connection) = http1::Builder::new()
-        .max_header_size(max_header_bytes)
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(io::Error::other)?;
-    tokio::spawn(async move {
-        // Its error reaches whoever waits for the response; an idle connection that breaks concerns nobody.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Connection::new(sender, wire, at))
+    Ok(Box::new(Connection::new(UpstreamIo::new(stream, send_timeout), max_header_bytes, at)))
 }
 
 async fn connect(address: &Address) -> io::Result<Stream> {

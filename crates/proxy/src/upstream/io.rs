@@ -1,57 +1,51 @@
 //! A connection to a server, with nginx's send timeout and the bytes counted.
 //!
-//! `proxy_send_timeout` bounds the time between two successful writes, whoever drives the connection, so it lives below
-//! hyper: a write that stays pending for too long fails with [`std::io::ErrorKind::TimedOut`].
+//! `proxy_send_timeout` bounds the time between two successful writes, of HTTP and of what follows an upgrade, so it lives
+//! below both: a write that stays pending for too long fails with [`std::io::ErrorKind::TimedOut`].
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::alarm::{Alarm, Timeout};
-
-/// Bytes on the wire of one connection, over all its requests.
-#[derive(Debug, Default)]
-pub(crate) struct Wire {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
+use crate::alarm::Timeout;
 
 /// A stream to a server.
-pub(crate) enum Stream {
+#[derive(Debug)]
+pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// A [`Stream`] whose writes are timed and whose bytes are counted.
+/// A stream whose writes are timed and whose bytes are counted.
+#[derive(Debug)]
 pub(crate) struct UpstreamIo {
     stream: Stream,
-    wire: Arc<Wire>,
+    sent: u64,
+    received: u64,
     send_timeout: Timeout,
 }
 
-impl Wire {
-    /// Counts bytes. Only the task that drives the connection does, so two plain accesses are enough.
-    fn add(count: &AtomicU64, bytes: usize) {
-        if bytes > 0 {
-            count.store(count.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// Bytes sent and received so far.
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
-    }
-}
-
 impl UpstreamIo {
-    pub(crate) fn new(stream: Stream, wire: Arc<Wire>, send_timeout: Duration) -> Self {
-        Self { stream, wire, send_timeout: Timeout::new(Alarm::default(), send_timeout) }
+    pub(super) fn new(stream: Stream, send_timeout: Timeout) -> Self {
+        Self { stream, sent: 0, received: 0, send_timeout }
+    }
+
+    /// Counts from zero, for another request, whose task waits by `send_timeout`.
+    pub(super) fn begin(&mut self, send_timeout: Timeout) {
+        (self.sent, self.received, self.send_timeout) = (0, 0, send_timeout);
+    }
+
+    /// Bytes sent and received since then.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.sent, self.received)
+    }
+
+    /// Goes on in another task than the one that began.
+    pub(crate) fn moves(&mut self, send_timeout: Timeout) {
+        self.send_timeout = send_timeout;
     }
 
     /// Settles a write: counts it, or lets the time run while it is pending.
@@ -59,7 +53,7 @@ impl UpstreamIo {
         match result {
             Poll::Ready(Ok(bytes)) => {
                 self.send_timeout.restart();
-                Wire::add(&self.wire.sent, bytes);
+                self.sent += bytes as u64;
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -78,7 +72,7 @@ impl AsyncRead for UpstreamIo {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         };
-        Wire::add(&self.wire.received, buf.filled().len() - before);
+        self.received += (buf.filled().len() - before) as u64;
         result
     }
 }

@@ -1,8 +1,14 @@
 //! The servers' side of a request: connecting, reusing connections, speaking HTTP/1.
 
+mod connection;
 mod dial;
 mod io;
 mod pool;
 
+pub mod http1;
+
+pub(crate) use connection::Connection;
 pub(crate) use dial::{ConnectError, dial};
-pub(crate) use pool::{Connection, Pool, ready};
+pub(crate) use http1::{Fault, RequestFraming};
+pub(crate) use io::UpstreamIo;
+pub(crate) use pool::Pool;

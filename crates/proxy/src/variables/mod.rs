@@ -22,8 +22,8 @@ mod uri;
 
 pub(crate) use lookup::push_header;
 pub use lookup::{argument, cookie, cookie_value};
-pub(crate) use number::push_hex;
-use number::{push_number, push_seconds};
+use number::push_seconds;
+pub(crate) use number::{push_hex, push_number};
 pub(crate) use time::rfc3339_utc;
 pub use uri::normalise;
 pub(crate) use uri::percent_decode;

@@ -3,5 +3,5 @@
 mod request;
 mod response;
 
-pub(crate) use request::{ClientFault, RequestBody, Source};
+pub(crate) use request::{ClientFault, Source};
 pub(crate) use response::{BrokenOff, Relay, ResponseBody};

@@ -5,64 +5,37 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body, Frame, SizeHint};
+use http::header::{self, HeaderMap, HeaderName};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use crate::alarm::{Alarm, Timeout};
+use crate::alarm::Timeout;
 
-/// What one attempt sends.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    /// Nothing.
-    Empty,
-    /// The client's body from its first byte.
-    Replay {
-        source: Arc<Source>,
-        /// Which attempt this is: the body of an attempt given up must not eat the bytes of the next.
-        attempt: u32,
-        /// How many of the kept chunks were sent.
-        sent: usize,
-    },
-}
-
-/// A client's body, shared by the attempts of its request.
+/// A client's body, from which each attempt of its request is given the whole.
 pub(crate) struct Source {
-    state: Mutex<State>,
-    /// Woken when the attempt in progress has taken the whole body.
-    taken: Notify,
-    length: SizeHint,
+    incoming: Incoming,
+    /// Between two reads from the client.
+    timeout: Timeout,
     max_bytes: u64,
     keep_bytes: u64,
-}
-
-struct State {
-    incoming: Incoming,
-    attempt: u32,
     kept: Vec<Bytes>,
+    /// How many of the kept chunks the attempt in progress was given.
+    given: usize,
     received: u64,
-    /// Bytes given to the attempt in progress.
-    given: u64,
+    /// Those that the header announces: no others are passed on.
+    announced: Vec<HeaderName>,
     trailers: Option<HeaderMap>,
     ended: bool,
     /// Some bytes were sent and not kept.
     lossy: bool,
-    all_taken: bool,
-    fault: Option<ClientFault>,
-    /// Between two reads from the client; the server's connection polls it, which is not the client's task.
-    timeout: Timeout,
 }
 
 /// What the client did wrong while it sent its body. No server is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ClientFault {
+pub enum ClientFault {
     /// More than `--client-max-body-size`: 413.
     #[error("client intended to send too large body")]
     TooLarge,
@@ -72,145 +45,87 @@ pub(crate) enum ClientFault {
     /// It broke off or is not framed as announced: 400.
     #[error("client prematurely closed connection")]
     Broken,
-    /// This attempt was given up; its body is no longer its own.
-    #[error("the attempt was given up")]
-    GivenUp,
 }
 
 impl Source {
-    pub(crate) fn new(incoming: Incoming, timeout: Duration, max_bytes: u64, keep_bytes: u64) -> Arc<Self> {
-        let length = incoming.size_hint();
-        Arc::new(Self {
-            state: Mutex::new(State {
-                incoming,
-                attempt: 0,
-                kept: Vec::new(),
-                received: 0,
-                given: 0,
-                trailers: None,
-                ended: false,
-                lossy: false,
-                all_taken: false,
-                fault: None,
-                timeout: Timeout::new(Alarm::default(), timeout),
-            }),
-            taken: Notify::new(),
-            length,
+    /// The body behind `headers`, of at most `max_bytes` (0: any number), of which `keep_bytes` are kept for further attempts.
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        incoming: Incoming,
+        timeout: Timeout,
+        max_bytes: u64,
+        keep_bytes: u64,
+    ) -> Box<Self> {
+        Box::new(Self {
+            incoming,
+            timeout,
             max_bytes,
             keep_bytes,
+            kept: Vec::new(),
+            given: 0,
+            received: 0,
+            announced: announced(headers),
+            trailers: None,
+            ended: false,
+            lossy: false,
         })
     }
 
-    /// The body for the next attempt; bodies handed out before fail from now on.
-    pub(crate) fn attempt(self: &Arc<Self>) -> RequestBody {
-        let mut state = self.state.lock();
-        state.attempt += 1;
-        state.given = 0;
-        state.all_taken = false;
-        RequestBody::Replay { source: self.clone(), attempt: state.attempt, sent: 0 }
+    /// The next attempt is given it from its first byte; only if it [is replayable](Self::is_replayable).
+    pub(crate) fn rewind(&mut self) {
+        self.given = 0;
     }
 
     /// Whether it can be sent again from its first byte.
     pub(crate) fn is_replayable(&self) -> bool {
-        !self.state.lock().lossy
-    }
-
-    /// What the client did wrong, if it did.
-    pub(crate) fn fault(&self) -> Option<ClientFault> {
-        self.state.lock().fault
+        !self.lossy
     }
 
     /// Bytes received from the client.
     pub(crate) fn received(&self) -> u64 {
-        self.state.lock().received
+        self.received
     }
 
-    /// Returns once the attempt in progress has taken the whole body.
-    pub(crate) async fn taken(&self) {
-        loop {
-            let notified = self.taken.notified();
-            if self.state.lock().all_taken {
-                return;
-            }
-            notified.await;
+    fn keep(&mut self, chunk: &Bytes) {
+        if self.lossy || self.received > self.keep_bytes {
+            self.lossy = true;
+            self.kept.clear();
+            self.given = 0;
+        } else {
+            self.kept.push(chunk.clone());
+            self.given += 1;
         }
     }
 
-    fn poll_chunk(
-        &self,
-        cx: &mut Context<'_>,
-        attempt: u32,
-        sent: &mut usize,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
-        let mut state = self.state.lock();
-        if state.attempt != attempt {
-            return Poll::Ready(Some(Err(ClientFault::GivenUp)));
+    fn those_announced(&self, mut trailers: HeaderMap) -> HeaderMap {
+        let others: Vec<_> = trailers.keys().filter(|name| !self.announced.contains(name)).cloned().collect();
+        for name in others {
+            trailers.remove(name);
         }
-        if let Some(fault) = state.fault {
-            return Poll::Ready(Some(Err(fault)));
-        }
-        if let Some(chunk) = state.kept.get(*sent) {
-            *sent += 1;
-            let chunk = chunk.clone();
-            return Poll::Ready(Some(Ok(self.give(&mut state, chunk))));
-        }
-        if !state.ended {
-            match ready!(self.poll_client(&mut state, cx)) {
-                Ok(Some(chunk)) => {
-                    if state.lossy || state.received > self.keep_bytes {
-                        state.lossy = true;
-                        state.kept.clear();
-                        *sent = 0;
-                    } else {
-                        state.kept.push(chunk.clone());
-                        *sent += 1;
-                    }
-                    return Poll::Ready(Some(Ok(self.give(&mut state, chunk))));
-                }
-                Ok(None) => state.ended = true,
-                Err(fault) => {
-                    state.fault = Some(fault);
-                    return Poll::Ready(Some(Err(fault)));
-                }
-            }
-        }
-        if state.all_taken {
-            return Poll::Ready(None);
-        }
-        state.all_taken = true;
-        self.taken.notify_waiters();
-        Poll::Ready(state.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))))
-    }
-
-    /// Hands a chunk to the attempt in progress. Whoever sends a body of announced length stops asking after its last byte.
-    fn give(&self, state: &mut State, chunk: Bytes) -> Frame<Bytes> {
-        state.given += chunk.len() as u64;
-        if self.length.exact() == Some(state.given) {
-            state.all_taken = true;
-            self.taken.notify_waiters();
-        }
-        Frame::data(chunk)
+        trailers
     }
 
     /// The next chunk from the client itself; `None` at its end.
-    fn poll_client(&self, state: &mut State, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>> {
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, ClientFault>> {
         loop {
-            match Pin::new(&mut state.incoming).poll_frame(cx) {
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(ClientFault::Broken)),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(chunk) => {
-                        state.timeout.restart();
-                        state.received += chunk.len() as u64;
-                        if self.max_bytes > 0 && state.received > self.max_bytes {
+                        self.timeout.restart();
+                        self.received += chunk.len() as u64;
+                        if self.max_bytes > 0 && self.received > self.max_bytes {
                             return Poll::Ready(Err(ClientFault::TooLarge));
                         }
                         return Poll::Ready(Ok(Some(chunk)));
                     }
-                    Err(frame) => state.trailers = frame.into_trailers().ok(),
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok().map(|trailers| self.those_announced(trailers));
+                    }
                 },
                 Poll::Pending => {
-                    ready!(state.timeout.poll(cx));
+                    ready!(self.timeout.poll(cx));
                     return Poll::Ready(Err(ClientFault::TimedOut));
                 }
             }
@@ -218,31 +133,60 @@ impl Source {
     }
 }
 
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("length", &self.length).finish_non_exhaustive()
-    }
-}
-
-impl Body for RequestBody {
+/// The next part for the attempt in progress; not to be asked after a fault.
+impl Body for Source {
     type Data = Bytes;
     type Error = ClientFault;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Replay { source, attempt, sent } => source.poll_chunk(cx, *attempt, sent),
+        let this = self.get_mut();
+        if let Some(chunk) = this.kept.get(this.given) {
+            this.given += 1;
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Empty)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Replay { source, .. } => source.length,
+        if !this.ended {
+            match ready!(this.poll_client(cx)) {
+                Ok(Some(chunk)) => {
+                    this.keep(&chunk);
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+                Ok(None) => this.ended = true,
+                Err(fault) => return Poll::Ready(Some(Err(fault))),
+            }
         }
+        Poll::Ready(this.trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+}
+
+/// The trailers that a header announces and that may be some: none that says how to read, route or authorise a message
+/// (RFC 9110 section 6.5.1).
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(header::TRAILER).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    names
+        .filter(|name| {
+            !matches!(
+                *name,
+                header::AUTHORIZATION
+                    | header::CACHE_CONTROL
+                    | header::CONTENT_ENCODING
+                    | header::CONTENT_LENGTH
+                    | header::CONTENT_RANGE
+                    | header::CONTENT_TYPE
+                    | header::HOST
+                    | header::MAX_FORWARDS
+                    | header::SET_COOKIE
+                    | header::TE
+                    | header::TRAILER
+                    | header::TRANSFER_ENCODING
+            )
+        })
+        .collect()
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("received", &self.received).finish_non_exhaustive()
     }
 }

@@ -5,10 +5,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::alarm::Timeout;
 use crate::request::exchange::{Exchange, Relaying};
+use crate::upstream::Fault;
 
 /// What the client is sent after the header. The request is over, and logged, when it is dropped.
 pub(crate) enum ResponseBody {
@@ -22,9 +22,10 @@ pub(crate) enum ResponseBody {
 
 /// A server's body on its way to the client.
 pub(crate) struct Relay {
-    incoming: Incoming,
     /// Gone once the response is complete or broke off.
     relaying: Option<Relaying>,
+    /// Why it broke off, when hyper has not been told yet.
+    broken: Option<BrokenOff>,
     /// nginx `proxy_read_timeout`: between two reads of the body.
     read_timeout: Timeout,
 }
@@ -34,7 +35,7 @@ pub(crate) struct Relay {
 pub(crate) enum BrokenOff {
     /// The server closed or reset the connection, or broke the framing.
     #[error("upstream response broke off: {0}")]
-    Upstream(#[from] hyper::Error),
+    Upstream(#[from] Fault),
     /// Nothing came for `timeouts.read`.
     #[error("upstream timed out while reading its response")]
     TimedOut,
@@ -42,12 +43,12 @@ pub(crate) enum BrokenOff {
 
 impl Relay {
     /// The body of a response whose header is passed on; the attempt ends here and now if there is none.
-    pub(crate) fn body(incoming: Incoming, mut relaying: Relaying, read_timeout: Timeout) -> ResponseBody {
-        if incoming.is_end_stream() {
+    pub(crate) fn body(mut relaying: Relaying, read_timeout: Timeout) -> ResponseBody {
+        if relaying.is_complete() {
             let exchange = relaying.complete();
             return ResponseBody::Own { page: None, exchange };
         }
-        ResponseBody::Relay(Box::new(Self { incoming, relaying: Some(relaying), read_timeout }))
+        ResponseBody::Relay(Box::new(Self { relaying: Some(relaying), broken: None, read_timeout }))
     }
 
     fn complete(&mut self) {
@@ -56,32 +57,40 @@ impl Relay {
         }
     }
 
-    fn break_off(&mut self, error: &BrokenOff) {
+    /// hyper drops what it has not written yet when a body fails: it is given the time to write what came before.
+    fn break_off(&mut self, cx: &Context<'_>, error: BrokenOff) {
         if let Some(relaying) = self.relaying.take() {
-            relaying.break_off(error);
+            relaying.break_off(&error);
         }
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let Some(relaying) = &mut self.relaying else { return Poll::Ready(self.broken.take().map(Err)) };
+        match relaying.poll(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.read_timeout.restart();
-                if let (Some(chunk), Some(relaying)) = (frame.data_ref(), &mut self.relaying) {
+                if let Some(chunk) = frame.data_ref() {
                     relaying.relayed(chunk.len() as u64);
                 }
-                if self.incoming.is_end_stream() {
+                if relaying.is_complete() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(fault))) => {
+                self.break_off(cx, fault.into());
+                Poll::Pending
+            }
             Poll::Ready(None) => {
                 self.complete();
                 Poll::Ready(None)
             }
             Poll::Pending => {
                 ready!(self.read_timeout.poll(cx));
-                Poll::Ready(Some(Err(BrokenOff::TimedOut)))
+                self.break_off(cx, BrokenOff::TimedOut);
+                Poll::Pending
             }
         }
     }
@@ -97,13 +106,7 @@ impl Body for ResponseBody {
                 exchange.record.body_bytes_sent += page.len() as u64;
                 Ok(Frame::data(page))
             })),
-            Self::Relay(relay) => {
-                let polled = ready!(relay.poll(cx));
-                if let Some(Err(error)) = &polled {
-                    relay.break_off(error);
-                }
-                Poll::Ready(polled)
-            }
+            Self::Relay(relay) => relay.poll(cx),
             Self::Detached => Poll::Ready(None),
         }
     }
@@ -111,7 +114,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own { page, .. } => page.is_none(),
-            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Relay(relay) => relay.relaying.is_none() && relay.broken.is_none(),
             Self::Detached => true,
         }
     }
@@ -119,7 +122,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own { page, .. } => SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64)),
-            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Relay(relay) => relay.relaying.as_ref().map_or(SizeHint::with_exact(0), Relaying::size_hint),
             Self::Detached => SizeHint::with_exact(0),
         }
     }

@@ -1,0 +1,153 @@
+//! A connection to a server, idle or carrying a request.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::http1::{Fault, Incoming, Outgoing, RequestFraming};
+use super::io::UpstreamIo;
+use crate::alarm::Timeout;
+use crate::clock::Moment;
+use crate::request::body::Source;
+
+/// Whoever holds it does its work: nothing is sent or received but by its methods. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    io: UpstreamIo,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    created: Moment,
+    requests: u32,
+}
+
+impl Connection {
+    /// Established at `created`. Response headers may have `max_header_bytes`.
+    pub(super) fn new(io: UpstreamIo, max_header_bytes: usize, created: Moment) -> Self {
+        Self { io, outgoing: Outgoing::default(), incoming: Incoming::new(max_header_bytes), created, requests: 0 }
+    }
+
+    /// When it was established.
+    pub(super) fn created(&self) -> Moment {
+        self.created
+    }
+
+    /// Requests so far, the one in progress included.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Whether it carried a request before this one.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// Bytes sent and received for the request in progress.
+    pub(crate) fn request_bytes(&self) -> (u64, u64) {
+        self.io.bytes()
+    }
+
+    /// Begins a request, as [`Outgoing::begin`] says; `to_head` if it is HEAD, `send_timeout` is between two writes of it (nginx
+    /// `proxy_send_timeout`).
+    pub(crate) fn begin(
+        &mut self,
+        to_head: bool,
+        framing: RequestFraming,
+        send_timeout: Timeout,
+        head: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.requests += 1;
+        self.io.begin(send_timeout);
+        self.outgoing.begin(framing, head);
+        self.incoming.expect(to_head);
+    }
+
+    /// Whether the whole request was sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.outgoing.is_sent()
+    }
+
+    /// Sends the request, reads the response header.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: Option<&mut Source>,
+    ) -> Poll<Result<Response<()>, Fault>> {
+        let sending = self.outgoing.poll(cx, &mut self.io, body);
+        loop {
+            if let Some(response) = self.incoming.head()? {
+                return Poll::Ready(Ok(response));
+            }
+            match self.incoming.poll_fill(cx, &mut self.io) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Fault::Closed)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => break,
+            }
+        }
+        // A server may answer and close before it has read everything: its answer, if it came, was worth more than this.
+        match sending {
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The next part of the response's body; `None` at its end. What is left of the request is sent meanwhile.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: Option<&mut Source>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        // If that fails the response goes on without it, and the connection ends with it.
+        let _ = self.outgoing.poll(cx, &mut self.io, body);
+        loop {
+            if let Some(frame) = self.incoming.body().transpose() {
+                return Poll::Ready(Some(frame));
+            }
+            if self.incoming.is_complete() {
+                return Poll::Ready(None);
+            }
+            match ready!(self.incoming.poll_fill(cx, &mut self.io)) {
+                Ok(0) => return Poll::Ready(self.incoming.closed().err().map(Err)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            }
+        }
+    }
+
+    /// Whether the response is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.incoming.is_complete()
+    }
+
+    /// How much of the response's body is still to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// Whether it may carry another request: this one was sent and answered to the end, and the server keeps it open.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.outgoing.is_sent() && self.incoming.is_reusable()
+    }
+
+    /// Gives back what only a request in progress needs.
+    pub(super) fn rest(&mut self) {
+        self.incoming.rest();
+    }
+
+    /// Whether an idle connection is of no use any more: closed, broken, or the server said something that was not asked for.
+    /// As far as the runtime has heard, like nginx's event loop; it costs no call.
+    pub(super) fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_ready()
+    }
+
+    /// What is below HTTP, and what was already read of it, once both sides have agreed to leave HTTP.
+    pub(crate) fn below_http(&mut self) -> (Bytes, &mut UpstreamIo) {
+        (self.incoming.take_rest(), &mut self.io)
+    }
+}
