@@ -66,7 +66,7 @@ pub struct DataPlanes {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Servers in the group.
+    /// Servers that a data plane uses; without data planes all of the group.
     #[schemars(range(min = 0))]
     pub servers: i32,
 
@@ -143,7 +143,7 @@ pub struct ServerStatus {
     /// maxConns everywhere), Down, Draining, or Unknown (no data plane told yet).
     pub state: ServerState,
 
-    /// On how many data planes of all it is up, such as 3/3.
+    /// On how many data planes of those that use it it is up, such as 3/3.
     #[schemars(length(max = 32))]
     pub up_on: String,
 

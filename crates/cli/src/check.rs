@@ -125,7 +125,7 @@ fn check_cluster(args: &CheckArgs) -> Result<Report, CheckError> {
     let question = Question {
         access: Access { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() },
         namespaces: args.namespace.clone(),
-        options: cluster::options(of_files.ingress_class, of_files.zone),
+        options: cluster::options(of_files.ingress_class),
         paths: args.paths.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -62,7 +63,19 @@ pub struct DataPlaneArgs {
     pub drain_timeout: Duration,
 
     #[command(flatten)]
+    pub zone: ZoneArgs,
+
+    #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// Where a data plane runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ZoneArgs {
+    /// The zone this data plane runs in (`topology.kubernetes.io/zone`): where all endpoints of a Service have `hints.forZones`,
+    /// only those for this zone are used, if there are any
+    #[arg(long, env = "FOREBAY_ZONE", value_name = "ZONE", value_parser = parse_zone)]
+    zone: Option<String>,
 }
 
 /// Bounds on what a client may send.
@@ -109,10 +122,6 @@ pub struct ClusterArgs {
     /// Serve only the Ingresses of this class
     #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
     pub ingress_class: Option<String>,
-
-    /// The zone this data plane runs in: endpoints hinted for it (`hints.forZones`) are used before others
-    #[arg(long, env = "FOREBAY_ZONE", value_name = "ZONE")]
-    pub zone: Option<String>,
 }
 
 /// How DNS names of servers are looked up.
@@ -165,12 +174,23 @@ const EVERYWHERE: Listener = Listener {
 };
 
 impl ClusterArgs {
-    /// How documents from files are translated. An empty value is none, as in `FOREBAY_ZONE=`.
+    /// How documents from files are translated.
     pub fn to_options(&self) -> translate::Options {
-        let given = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(Into::into);
-        let (ingress_class, zone) = (given(&self.ingress_class), given(&self.zone));
-        translate::Options { ingress_class, zone, ..translate::Options::for_files(jiff::Timestamp::now()) }
+        let ingress_class = given(self.ingress_class.as_ref());
+        translate::Options { ingress_class, ..translate::Options::for_files(jiff::Timestamp::now()) }
     }
+}
+
+impl ZoneArgs {
+    /// The zone, if it is known.
+    pub fn get(&self) -> Option<Arc<str>> {
+        given(self.zone.as_ref())
+    }
+}
+
+/// An empty value is none: so a pod without a label says it has no zone, `FOREBAY_ZONE=`.
+fn given(value: Option<&String>) -> Option<Arc<str>> {
+    value.filter(|value| !value.is_empty()).map(|value| value.as_str().into())
 }
 
 impl ResolverArgs {
@@ -214,6 +234,7 @@ impl DataPlaneArgs {
                 concurrent_streams: self.limits.client_concurrent_streams,
                 upstream_header_bytes: bytes(self.limits.upstream_max_header_size),
             },
+            zone: self.zone.get(),
             access_log: access_log::Options {
                 target: match self.access_log {
                     AccessLogTarget::Off => access_log::Target::Off,
@@ -253,6 +274,15 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
 
 fn parse_tls_listener(text: &str) -> Result<Listener, String> {
     parse_listener(text).map(|listener| Listener { protocol: Protocol::Https, ..listener })
+}
+
+/// A zone is the value of a label.
+fn parse_zone(text: &str) -> Result<String, String> {
+    let is_of_a_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.len() <= 63 && text.bytes().all(is_of_a_label) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("\"{text}\" is not a zone; write the node's label topology.kubernetes.io/zone, such as eu-west-1a"))
 }
 
 fn parse_resolver(text: &str) -> Result<SocketAddr, String> {

@@ -103,7 +103,8 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
     let status = Arc::new(ConfigStatus::of_feed(standing.clone()));
     let mut data_plane = DataPlane::start(args, status.clone()).await?;
     let proxy = data_plane.proxy.clone();
-    info!("instance {} asks {}", options.instance, said(&options.controllers));
+    let place = proxy.zone().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
+    info!("instance {}{place} asks {}", options.instance, said(&options.controllers));
     let mut feed = Feed::start(options, proxy.clone(), status, standing);
     let mut told = Told::default();
 

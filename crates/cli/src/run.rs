@@ -64,7 +64,6 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     if args.config.is_empty() {
         let options = translate::Options {
             ingress_class: args.cluster.to_options().ingress_class,
-            zone: args.cluster.to_options().zone,
             ..translate::Options::for_cluster(jiff::Timestamp::now())
         };
         return Ok(run_cluster::serve(args.access, options, args.resolver.start(), args.data_plane).await?);

@@ -200,9 +200,9 @@ fn off_without_quotes_is_explained() {
 
 #[test]
 fn the_zone_is_a_flag_and_in_the_environment() {
-    let checked = forebay(&["check", "--zone", "eu-1a", "-"], GOOD);
-    assert_eq!((checked.status.code(), stdout(&checked)), (Some(0), "no problems in 1 file\n"));
-    for command in ["check", "run"] {
+    let nowhere = forebay(&["run", "--zone", "eu 1a", "--config", "-"], "");
+    assert_eq!(nowhere.status.code(), Some(2));
+    for command in ["run", "proxy", "explain"] {
         assert!(stdout(&forebay(&[command, "--help"], "")).contains("[env: FOREBAY_ZONE=]"), "{command}");
     }
 }

@@ -7,7 +7,7 @@ use balance::{Availability, Tier};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Millis, Sticky, Template};
+use crate::{Address, LineWeight, Millis, Sticky, Template};
 
 /// A group, complete: every default is filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,9 @@ pub struct Server {
     pub text: Option<Arc<str>>,
     /// nginx `weight=`; at least 1. With `weightMode: Shared` already divided.
     pub weight: u32,
+    /// What `weight` was made of, where a data plane may have to make it anew: in a group with hints and `weightMode: Shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_weight: Option<LineWeight>,
     /// nginx `max_fails=`; 0 never ejects.
     pub max_fails: u32,
     /// nginx `fail_timeout=`, whole seconds.
@@ -93,6 +96,9 @@ pub struct Server {
     pub route: Option<Arc<str>>,
     /// The pod behind the address, where the source knows it.
     pub pod: Option<Pod>,
+    /// The zones whose data planes should use it (`hints.forZones`, [`Group::for_zone`]); empty where it has no hints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub for_zones: Vec<Arc<str>>,
 }
 
 /// The pod behind an endpoint (`targetRef`).
@@ -231,6 +237,7 @@ impl Server {
             address,
             text: None,
             weight: 1,
+            line_weight: None,
             max_fails: 1,
             fail_timeout: 10,
             max_conns: 0,
@@ -239,6 +246,7 @@ impl Server {
             availability: Availability::Up,
             route: None,
             pod: None,
+            for_zones: Vec::new(),
         }
     }
 }

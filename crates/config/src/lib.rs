@@ -17,6 +17,8 @@ mod size;
 mod snapshot;
 mod sticky;
 pub mod template;
+mod weight;
+mod zone;
 
 pub use address::{Address, AddressError};
 pub use balance::{Availability, Tier};
@@ -35,3 +37,4 @@ pub use size::{SizeError, parse_size};
 pub use snapshot::Config;
 pub use sticky::{CookieLifetime, SameSite, Sticky, StickyCookie, StickyLearn, StickyRoute};
 pub use template::{Phase, Template, TemplateError};
+pub use weight::{LineWeight, MOST_RING_WEIGHT, WeightMode, weigh};

@@ -47,6 +47,7 @@ fn report(data_plane: u64, seq: u64) -> Report {
         revision: Revision::of(b""),
         age: Millis(0),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups: (0..GROUPS).map(group).collect(),
     }

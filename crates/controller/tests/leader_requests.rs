@@ -72,6 +72,7 @@ fn report(state: ServerState) -> Report {
         revision: Revision::of(b""),
         age: Millis(0),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups: [(id(), group)].into(),
     }

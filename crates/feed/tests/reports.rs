@@ -48,6 +48,7 @@ fn report(epoch: u64, seq: u64, full: bool, servers: &[(u8, u8, u64)]) -> Report
         revision,
         age: Millis(seq),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups,
     }

@@ -40,14 +40,24 @@ fn plan(id: &GroupId, group: &config::Group) -> Result<Plan, ApplyError> {
     Plan::build(&group_spec(group)).map_err(|error| ApplyError { group: id.clone(), error })
 }
 
-/// Builds the snapshot of `config`, whose version is `revision`, that follows `last`. State of groups that both have is shared; a group whose configuration is equal
+/// What a snapshot is made of.
+pub(crate) struct Of<'a> {
+    /// What is the same for every data plane.
+    pub config: &'a Config,
+    /// Its version.
+    pub revision: Revision,
+    /// Where it came from.
+    pub source: Arc<str>,
+    /// The zone whose part of the groups is used.
+    pub zone: Option<&'a str>,
+}
+
+/// Builds the snapshot that follows `last`. State of groups that both have is shared; a group whose configuration is equal
 /// keeps its very view.
 pub(crate) fn next_snapshot(
     last: Option<&Snapshot>,
-    config: &Config,
-    revision: Revision,
+    Of { config, revision, source, zone }: Of<'_>,
     certificates: Certificates,
-    source: Arc<str>,
     at: Moment,
 ) -> Result<Snapshot, ApplyError> {
     // All plans first: reconciling one group's state for a configuration that is then refused would be half an update.
@@ -57,15 +67,20 @@ pub(crate) fn next_snapshot(
         next.push((
             id,
             match view {
-                Some(view) if view.config == *group => Next::Same(view),
-                _ => Next::New { group, last: view, plan: plan(id, group)? },
+                Some(view) if view.published == *group => Next::Same(view),
+                _ => {
+                    let config = group.for_zone(zone);
+                    Next::New { plan: plan(id, &config)?, published: group, config, last: view }
+                }
             },
         ));
     }
     let groups = next.into_iter().map(|(id, next)| {
         let view = match next {
             Next::Same(view) => view.clone(),
-            Next::New { group, last, plan } => bind(id, group, last.map(Arc::as_ref), plan, at),
+            Next::New { published, config, last, plan } => {
+                bind(id, (published, config), last.map(Arc::as_ref), plan, at)
+            }
         };
         (id.clone(), view)
     });
@@ -78,13 +93,13 @@ pub(crate) fn next_snapshot(
 #[allow(clippy::large_enum_variant, reason = "few exist, and only while a configuration is applied")]
 enum Next<'a> {
     Same(&'a Arc<GroupView>),
-    New { group: &'a Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },
+    New { published: &'a Arc<config::Group>, config: Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },
 }
 
-/// A group in force: its state, which is that of `last`, brought in line with its plan.
+/// A group in force, as it is published and as it is used: its state, which is that of `last`, brought in line with its plan.
 pub(crate) fn bind(
     id: &GroupId,
-    group: &Arc<config::Group>,
+    (published, config): (&Arc<config::Group>, Arc<config::Group>),
     last: Option<&GroupView>,
     plan: Plan,
     at: Moment,
@@ -99,17 +114,17 @@ pub(crate) fn bind(
         }),
     };
     // A table of another size or age is another table; else sessions outlive the change, as in nginx.
-    let table = learn_table(group);
+    let table = learn_table(&config);
     if table != last.and_then(|view| learn_table(&view.config)) {
         let (capacity, timeout) = table.unwrap_or_default();
         *cell.sessions.lock() = Sessions::new(capacity, timeout);
     }
     let known: HashMap<_, _> =
         last.map(|view| view.servers.iter().map(|server| (&server.key, &server.stats)).collect()).unwrap_or_default();
-    let servers = group_spec(group)
+    let servers = group_spec(&config)
         .servers
         .into_iter()
-        .zip(&group.servers)
+        .zip(&config.servers)
         .enumerate()
         .map(|(position, (spec, server))| {
             let stats =
@@ -129,8 +144,9 @@ pub(crate) fn bind(
     let view = Arc::new(GroupView {
         id: id.clone(),
         name: id.to_string().into(),
-        config: group.clone(),
-        policy: retry_policy(group),
+        policy: retry_policy(&config),
+        config,
+        published: published.clone(),
         plan: balance.reconcile(plan, at.now()),
         servers,
         cell: cell.clone(),
@@ -145,5 +161,81 @@ fn learn_table(group: &config::Group) -> Option<(usize, u64)> {
     match &group.sticky {
         Some(Sticky::Learn(learn)) => Some((learn.max_sessions as usize, learn.timeout.0)),
         Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// No randomness is asked for.
+    struct First;
+
+    impl balance::Rng for First {
+        fn below(&mut self, _: u64) -> u64 {
+            0
+        }
+    }
+
+    fn id() -> GroupId {
+        GroupId::new("shop", "app")
+    }
+
+    /// A group of a server for each zone, `10.0.0.1:80` for the first; without a zone one has no hint.
+    fn config(zones: &[Option<&str>]) -> Config {
+        let servers = (1..).zip(zones).map(|(n, zone)| config::Server {
+            for_zones: zone.iter().map(|zone| (*zone).into()).collect(),
+            ..testing::server("app", &format!("10.0.0.{n}:80"))
+        });
+        let group = config::Group::with_defaults(servers.collect());
+        Config { groups: [(id(), Arc::new(group))].into(), ..Config::default() }
+    }
+
+    fn apply(last: Option<&Snapshot>, config: &Config, zone: Option<&str>) -> Snapshot {
+        let of = Of { config, revision: config.revision(), source: "test".into(), zone };
+        next_snapshot(last, of, Certificates::default(), Moment::from(testing::START)).unwrap()
+    }
+
+    fn addresses(snapshot: &Snapshot) -> Vec<&str> {
+        snapshot.groups[&id()].servers.iter().map(|server| &*server.address_text).collect()
+    }
+
+    #[test]
+    fn a_zone_takes_its_part_and_hints_that_come_and_go_forget_nobody() {
+        let (hinted, lost) = (config(&[Some("a"), Some("b")]), config(&[Some("a"), None]));
+        let first = apply(None, &hinted, Some("b"));
+        assert_eq!(addresses(&first), ["10.0.0.2:80"]);
+        let failing = |snapshot: &Snapshot| {
+            let view = &snapshot.groups[&id()];
+            let peers = view.cell.balance.lock().view(&view.plan, Moment::from(testing::START).now());
+            let stats: Vec<_> = view.servers.iter().map(|server| server.stats.ejections.value()).collect();
+            (peers.iter().map(|peer| peer.conns).collect::<Vec<_>>(), stats)
+        };
+        let view = &first.groups[&id()];
+        view.servers[0].stats.ejections.inc();
+        let inputs = balance::Inputs { hash_key: b"", client: None, sid: None };
+        let mut request = balance::Request::new(&view.plan, &inputs);
+        let now = Moment::from(testing::START).now();
+        view.cell.balance.lock().select(&view.plan, &mut request, now, &mut First).unwrap();
+
+        let second = apply(Some(&first), &lost, Some("b"));
+        assert_eq!(addresses(&second), ["10.0.0.1:80", "10.0.0.2:80"]);
+        assert_eq!(failing(&second), (vec![0, 1], vec![0, 1]));
+        let third = apply(Some(&second), &hinted, Some("b"));
+        assert_eq!((addresses(&third), failing(&third)), (vec!["10.0.0.2:80"], (vec![1], vec![1])));
+    }
+
+    #[test]
+    fn a_group_keeps_its_very_view_in_every_zone() {
+        for (config, is_part) in [(config(&[Some("a"), Some("b")]), true), (config(&[None, None]), false)] {
+            let first = apply(None, &config, Some("a"));
+            let view = &first.groups[&id()];
+            assert_eq!(Arc::ptr_eq(&view.config, &view.published), !is_part);
+            assert!(Arc::ptr_eq(&view.published, &config.groups[&id()]));
+            // As from the wire: equal, and not the same.
+            let again = apply(Some(&first), &config.resources().collect(), Some("a"));
+            assert!(Arc::ptr_eq(&again.groups[&id()], view));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a data plane is started with. Everything else it learns from its configuration.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::GroupId;
@@ -19,6 +20,8 @@ pub struct Options {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send.
     pub limits: Limits,
+    /// The zone it runs in (`topology.kubernetes.io/zone`), if that is known: of each group it uses the part that is for it.
+    pub zone: Option<Arc<str>>,
     /// Where requests are logged.
     pub access_log: access_log::Options,
     /// After SIGTERM: how long new connections are still accepted while the news of our leaving spreads.

@@ -125,7 +125,8 @@ impl Proxy {
         let last = self.shared.snapshot.load_full();
         let certificates = self.certificates(last.as_deref(), config);
         let now = self.shared.clock.now();
-        let next = apply::next_snapshot(last.as_deref(), config, revision, certificates, source.into(), now)?;
+        let of = apply::Of { config, revision, source: source.into(), zone: self.zone() };
+        let next = apply::next_snapshot(last.as_deref(), of, certificates, now)?;
         let next = Arc::new(next);
         self.shared.snapshot.store(Some(next.clone()));
         Ok(next)
@@ -154,6 +155,11 @@ impl Proxy {
     /// The process's counters.
     pub fn stats(&self) -> &ProcessStats {
         &self.shared.stats
+    }
+
+    /// The zone it runs in, if that is known.
+    pub fn zone(&self) -> Option<&str> {
+        self.shared.options.zone.as_deref()
     }
 
     /// The access log, to reopen it.

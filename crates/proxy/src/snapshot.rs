@@ -42,6 +42,8 @@ pub struct GroupView {
     pub name: Arc<str>,
     /// What was configured.
     pub config: Arc<config::Group>,
+    /// What it was made of: the same for every zone.
+    pub published: Arc<config::Group>,
     /// The retry policy in the balancer's terms.
     pub policy: balance::retry::Policy,
     /// The plan, bound to the slots of `cell`.

@@ -63,6 +63,7 @@ impl Implicit {
         let note = note.map(|place| place.say(services.no_endpoints(id.namespace(), &self.service, resolved)));
         let servers = endpoints.into_iter().map(|endpoint| Server {
             pod: endpoint.pod,
+            for_zones: endpoint.for_zones,
             ..Server::new(&self.service, Address::Inet(endpoint.address))
         });
         Some((Group::with_defaults(servers.collect()), note))

@@ -69,13 +69,11 @@ pub enum Draining {
 
 /// The circumstances of a choice.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy<'a> {
+pub struct Policy {
     /// Of a pod with two addresses, this one.
     pub prefer: Prefer,
     /// Whether the group ties sessions to servers.
     pub draining: Draining,
-    /// The zone this data plane runs in, where it is known.
-    pub zone: Option<&'a str>,
 }
 
 /// An endpoint that is a server.
@@ -87,6 +85,8 @@ pub struct Endpoint {
     pub pod: Option<Pod>,
     /// Whether it takes new sessions.
     pub role: Role,
+    /// The zones it should serve; nobody asks of one that drains.
+    pub for_zones: Vec<Arc<str>>,
 }
 
 /// What an endpoint is used for.
@@ -99,7 +99,7 @@ pub enum Role {
 }
 
 /// Chooses among everything that the slices of one Service state for one port.
-pub fn choose(candidates: impl IntoIterator<Item = Candidate>, policy: Policy<'_>) -> Vec<Endpoint> {
+pub fn choose(candidates: impl IntoIterator<Item = Candidate>, policy: Policy) -> Vec<Endpoint> {
     let mut by_address = BTreeMap::<SocketAddr, Candidate>::new();
     for candidate in candidates {
         let known = by_address.get(&candidate.address);
@@ -113,16 +113,17 @@ pub fn choose(candidates: impl IntoIterator<Item = Candidate>, policy: Policy<'_
     let ready = one_per_pod(ready, policy.prefer);
     let draining = one_per_pod(draining, policy.prefer);
 
-    let endpoint = |role| move |Candidate { address, pod, .. }| Endpoint { address, pod, role };
+    let serves = |Candidate { address, pod, for_zones, .. }| Endpoint { address, pod, role: Role::Serves, for_zones };
+    let drains = |Candidate { address, pod, .. }| Endpoint { address, pod, role: Role::Drains, for_zones: Vec::new() };
     if ready.is_empty() {
-        return near(draining, policy.zone).into_iter().map(endpoint(Role::Serves)).collect();
+        return draining.into_iter().map(serves).collect();
     }
     let kept = match policy.draining {
         Draining::Keep => without_pods_of(&ready, draining),
         Draining::Leave => Vec::new(),
     };
-    let mut chosen: Vec<_> = near(ready, policy.zone).into_iter().map(endpoint(Role::Serves)).collect();
-    chosen.extend(kept.into_iter().map(endpoint(Role::Drains)));
+    let mut chosen: Vec<_> = ready.into_iter().map(serves).collect();
+    chosen.extend(kept.into_iter().map(drains));
     chosen.sort_by_key(|endpoint| endpoint.address);
     chosen
 }
@@ -148,12 +149,4 @@ fn one_per_pod(candidates: Vec<Candidate>, prefer: Prefer) -> Vec<Candidate> {
 fn without_pods_of(ready: &[Candidate], draining: Vec<Candidate>) -> Vec<Candidate> {
     let present: BTreeSet<_> = ready.iter().filter_map(uid).collect();
     draining.into_iter().filter(|candidate| uid(candidate).is_none_or(|uid| !present.contains(&uid))).collect()
-}
-
-/// The endpoints hinted for `zone`; all of them when one has no hint or none is for this zone (fails open).
-fn near(candidates: Vec<Candidate>, zone: Option<&str>) -> Vec<Candidate> {
-    let Some(zone) = zone else { return candidates };
-    let is_near = |candidate: &Candidate| candidate.for_zones.iter().any(|hint| &**hint == zone);
-    let hinted = candidates.iter().all(|candidate| !candidate.for_zones.is_empty());
-    if hinted && candidates.iter().any(is_near) { candidates.into_iter().filter(is_near).collect() } else { candidates }
 }

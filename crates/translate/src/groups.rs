@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::UpstreamGroup;
-use config::{Address, Availability, Group, Method, Server, Tier};
+use config::{Address, Availability, Group, LineWeight, MOST_RING_WEIGHT, Method, Server, Tier, WeightMode, weigh};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::document::Located;
@@ -12,14 +12,7 @@ use crate::kind::namespace;
 use crate::policy::{self, count, millis};
 use crate::report::{Reading, Report};
 use crate::services::{PortRef, Services};
-use crate::shared_weight::{Bound, Line, MOST_RING_WEIGHT, WeightMode, endpoint_weights};
 use crate::{LocalAddresses, Options, codes, names};
-
-/// A line of `servers` with the peers it stands for; their weights are still the line's.
-struct Expanded {
-    mode: WeightMode,
-    servers: Vec<Server>,
-}
 
 /// What every peer of a line has in common: a peer without an address of its own.
 type Template = Server;
@@ -41,14 +34,12 @@ pub fn read(
             expand(reading, &field, line, services, options, draining)
         })
         .collect();
-    let mut lines: Vec<Expanded> = lines.into_iter().collect::<Option<_>>()?;
+    let lines: Vec<Vec<Server>> = lines.into_iter().collect::<Option<_>>()?;
     let group = group?;
-    let is_ring = matches!(group.method, Method::Hash { consistent: true, .. });
-    for tier in [Tier::Primary, Tier::Backup] {
-        weigh(&mut lines, tier, is_ring);
-    }
-    let servers: Vec<Server> = lines.into_iter().flat_map(|line| line.servers).collect();
-    if is_ring {
+    let mut servers: Vec<Server> = lines.into_iter().flatten().collect();
+    weigh(&mut servers, &group.method);
+    keep_line_weights(&mut servers);
+    if matches!(group.method, Method::Hash { consistent: true, .. }) {
         check_ring(reading, &servers);
     }
     (!reading.is_refused()).then_some(Group { servers, ..group })
@@ -61,31 +52,26 @@ fn expand(
     services: Services<'_>,
     options: &Options,
     draining: Draining,
-) -> Option<Expanded> {
+) -> Option<Vec<Server>> {
     let template = template(reading, field, line);
-    let mode = match line.weight_mode {
-        api::WeightMode::PerEndpoint => WeightMode::PerEndpoint,
-        api::WeightMode::Shared => WeightMode::Shared,
-    };
-    let servers = match (&line.service, &line.address, &line.dns) {
+    match (&line.service, &line.address, &line.dns) {
         (Some(service), None, None) => {
             let endpoints = endpoints(reading, field, service, services, draining);
             let template = template?;
-            endpoints.into_iter().map(|endpoint| peer(&template, endpoint)).collect()
+            Some(endpoints.into_iter().map(|endpoint| peer(&template, endpoint)).collect())
         }
         (None, Some(address), None) => {
             let address = self::address(reading, format!("{field}.address"), address, options.local_addresses);
-            vec![Server { address: address?, ..template? }]
+            Some(vec![Server { address: address?, ..template? }])
         }
         (None, None, Some(target)) => {
             let addresses = names::addresses(reading, field, target, options);
             let template = Server { text: Some(format!("{}:{}", target.name, target.port).into()), ..template? };
             let server = |address| Server { address: Address::Inet(address), ..template.clone() };
-            addresses.into_iter().map(server).collect()
+            Some(addresses.into_iter().map(server).collect())
         }
-        _ => return reading.value(field, Err("exactly one of service, address or dns must be set")),
-    };
-    Some(Expanded { mode, servers })
+        _ => reading.value(field, Err("exactly one of service, address or dns must be set")),
+    }
 }
 
 fn template(reading: &mut Reading<'_, UpstreamGroup>, field: &str, line: &api::Server) -> Option<Template> {
@@ -95,8 +81,13 @@ fn template(reading: &mut Reading<'_, UpstreamGroup>, field: &str, line: &api::S
     let max_conns = count(reading, &format!("{field}.maxConns"), line.max_conns, 0);
     let slow_start = millis(reading, &format!("{field}.slowStart"), line.slow_start.as_str());
     let unset = Address::Unix("/".into());
+    let mode = match line.weight_mode {
+        api::WeightMode::PerEndpoint => WeightMode::PerEndpoint,
+        api::WeightMode::Shared => WeightMode::Shared,
+    };
     Some(Server {
         weight: weight?,
+        line_weight: Some(LineWeight { weight: weight?, mode }),
         max_fails: max_fails?,
         fail_timeout: u32::try_from(fail_timeout?.0 / 1000).unwrap_or(u32::MAX),
         max_conns: max_conns?,
@@ -166,24 +157,18 @@ fn peer(template: &Template, endpoint: Endpoint) -> Server {
         (Availability::Up, Role::Drains) => Availability::Drain,
         (configured @ (Availability::Up | Availability::Down | Availability::Drain), _) => configured,
     };
-    Server { address: Address::Inet(endpoint.address), pod: endpoint.pod, availability, ..template.clone() }
+    let Endpoint { address, pod, for_zones, role: _ } = endpoint;
+    Server { address: Address::Inet(address), pod, for_zones, availability, ..template.clone() }
 }
 
-/// Divides the weights of the shared lines of one tier. Draining peers take no share: the sessions they keep are not picked.
-fn weigh(lines: &mut [Expanded], tier: Tier, is_ring: bool) {
-    let is_counted = |server: &&mut Server| server.tier == tier && server.availability != Availability::Drain;
-    let described: Vec<Line> = (lines.iter_mut())
-        .map(|line| {
-            let weight = line.servers.first().map_or(1, |server| server.weight);
-            let endpoints = line.servers.iter_mut().filter(is_counted).count();
-            Line { weight, mode: line.mode, endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX) }
-        })
-        .collect();
-    let endpoints = described.iter().map(|line| u64::from(line.endpoints)).sum();
-    let bound = if is_ring { Bound::for_ring(endpoints) } else { Bound::for_counting(endpoints) };
-    for (line, weights) in lines.iter_mut().zip(endpoint_weights(&described, bound)) {
-        let counted = line.servers.iter_mut().filter(is_counted);
-        counted.zip(weights).for_each(|(server, weight)| server.weight = weight);
+/// Who takes a zone's part of a group divides the weights anew, and needs the lines' for it. Nobody else does.
+fn keep_line_weights(servers: &mut [Server]) {
+    let is_shared = |server: &Server| server.line_weight.is_some_and(|line| line.mode == WeightMode::Shared);
+    let is_hinted = servers.iter().any(|server| !server.for_zones.is_empty());
+    if !(is_hinted && servers.iter().any(is_shared)) {
+        for server in servers {
+            server.line_weight = None;
+        }
     }
 }
 

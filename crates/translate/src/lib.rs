@@ -25,7 +25,6 @@ mod names;
 mod policy;
 mod report;
 mod services;
-mod shared_weight;
 mod slices;
 mod table;
 mod tls;
@@ -51,8 +50,6 @@ pub struct Options {
     pub ingress_class: Option<Arc<str>>,
     /// What becomes of Ingresses without a class.
     pub classless: Classless,
-    /// The zone this data plane runs in (`topology.kubernetes.io/zone`), for `hints.forZones`.
-    pub zone: Option<Arc<str>>,
     /// Whether servers may be this host itself.
     pub local_addresses: LocalAddresses,
     /// The present, for the validity of certificates.
@@ -111,7 +108,6 @@ impl Options {
         Self {
             ingress_class: None,
             classless: Classless::ServeWithoutClasses,
-            zone: None,
             local_addresses: LocalAddresses::Allow,
             now,
             names: Names::default(),

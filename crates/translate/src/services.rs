@@ -9,7 +9,6 @@ use std::fmt;
 use config::{Code, Diagnostic, Severity};
 use k8s_openapi::api::core::v1::Service;
 
-use crate::Options;
 use crate::codes;
 use crate::document::Objects;
 use crate::endpoints::{self, Draining, Endpoint, Policy, Prefer};
@@ -24,7 +23,6 @@ pub const MEND: &str = "mend it: what is wrong is said against it";
 pub struct Services<'a> {
     objects: &'a Objects,
     slices: &'a Slices,
-    zone: Option<&'a str>,
 }
 
 /// How a reference names a port.
@@ -88,8 +86,8 @@ pub enum Unresolved {
 
 impl<'a> Services<'a> {
     /// The Services of `objects` with their slices.
-    pub fn new(objects: &'a Objects, slices: &'a Slices, options: &'a Options) -> Self {
-        Self { objects, slices, zone: options.zone.as_deref() }
+    pub fn new(objects: &'a Objects, slices: &'a Slices) -> Self {
+        Self { objects, slices }
     }
 
     /// Resolves a reference within `namespace`.
@@ -164,7 +162,7 @@ impl<'a> Services<'a> {
 
     /// The endpoints that are servers now. Empty when the Service has none.
     pub fn endpoints(&self, namespace: &str, name: &str, port: ResolvedPort<'_>, draining: Draining) -> Vec<Endpoint> {
-        let policy = Policy { prefer: port.prefer, draining, zone: self.zone };
+        let policy = Policy { prefer: port.prefer, draining };
         endpoints::choose(self.slices.candidates(namespace, name, port.wanted), policy)
     }
 

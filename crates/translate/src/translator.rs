@@ -246,7 +246,7 @@ impl Translator {
 
     /// Reads one group again. Whether routes must be, too: they ask whether a group is there, is refused, or is not.
     fn judge(&mut self, id: GroupId, objects: &Objects, touched: &mut Touched) -> bool {
-        let services = Services::new(objects, &self.slices, &self.options);
+        let services = Services::new(objects, &self.slices);
         let last = self.groups.remove(&id);
         let object = objects.upstream_groups.find(id.namespace(), id.name());
         let next = match object {
@@ -276,7 +276,7 @@ impl Translator {
     fn route(&mut self, objects: &Objects, touched: &mut Touched) {
         let mut report = Report::default();
         let classes = Classes::read(objects, &self.options, &mut report);
-        let services = Services::new(objects, &self.slices, &self.options);
+        let services = Services::new(objects, &self.slices);
         let mut backends = Backends::new(services, &self.groups);
         let mut certificates = Certificates::new(objects, self.options.now);
         let Routed { routes, served, good, unknown } =
@@ -318,7 +318,7 @@ impl Translator {
 
     /// Reads implicit groups again; returns the objects of which something else is said now.
     fn fill(&mut self, ids: BTreeSet<GroupId>, objects: &Objects, touched: &mut Touched) -> BTreeSet<ObjectRef> {
-        let services = Services::new(objects, &self.slices, &self.options);
+        let services = Services::new(objects, &self.slices);
         let mut annotated = BTreeSet::new();
         for id in ids {
             let needed = self.routing.needs.implicit.get(&id);

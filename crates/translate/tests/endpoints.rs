@@ -6,6 +6,7 @@ mod common;
 use std::fmt::Write as _;
 
 use common::{NOW, addresses, files, group, objects, said};
+use config::Availability;
 use translate::{LocalAddresses, Options, translate};
 
 const SERVICE: &str = "
@@ -218,9 +219,9 @@ const HINTED: &str = "endpoints:
 - {addresses: [10.0.0.3], hints: {forZones: [{name: b}, {name: a}]}}";
 
 fn in_zone(zone: Option<&str>, endpoints: &str) -> Vec<String> {
-    let options = Options { zone: zone.map(Into::into), ..Options::for_files(NOW) };
-    let translation = translate(&objects(&with(GROUP, &[slice("a", endpoints)])), &options);
-    addresses(&translation.config, "default/g").into_iter().map(|a| a.replace(":8080", "")).collect()
+    let config = files(&with(GROUP, &[slice("a", endpoints)])).config;
+    let part = config.groups[&"default/g".parse().unwrap()].for_zone(zone);
+    part.servers.iter().map(|server| server.address.to_string().replace(":8080", "")).collect()
 }
 
 #[test]
@@ -232,6 +233,29 @@ fn rule_9_hints_keep_traffic_in_the_zone_and_fail_open() {
     assert_eq!(in_zone(Some("a"), &one_without).len(), 4, "one endpoint has no hint");
     let unready_without = format!("{HINTED}\n- {{addresses: [10.0.0.4], conditions: {{ready: false}}}}");
     assert_eq!(in_zone(Some("a"), &unready_without).len(), 2, "only usable endpoints count");
+}
+
+#[test]
+fn rule_9_every_data_plane_is_told_the_same_and_what_it_needs_to_choose() {
+    let translation = files(&with(GROUP, &[slice("a", HINTED)]));
+    let servers = &group(&translation.config, "default/g").servers;
+    let zones: Vec<_> = servers.iter().map(|server| server.for_zones.join(" ")).collect();
+    assert_eq!(zones, ["a", "b", "b a"]);
+    assert!(servers.iter().all(|server| server.line_weight.is_none()), "nobody shares a weight");
+    let shared = GROUP.replace("port: http}", "port: http}, weight: 60, weightMode: Shared");
+    let lines = |endpoints: &str| {
+        let translation = files(&with(&shared, &[slice("a", endpoints)]));
+        group(&translation.config, "default/g").servers.iter().filter_map(|server| server.line_weight).count()
+    };
+    assert_eq!((lines(HINTED), lines("endpoints: [{addresses: [10.0.0.1]}]")), (3, 0));
+}
+
+#[test]
+fn rule_9_sessions_in_other_zones_are_kept() {
+    let config = files(&with(STICKY, &[slice("a", HINTED)])).config;
+    let part = config.groups[&"default/g".parse().unwrap()].for_zone(Some("b"));
+    let roles: Vec<_> = part.servers.iter().map(|server| server.availability).collect();
+    assert_eq!(roles, [Availability::Drain, Availability::Up, Availability::Up]);
 }
 
 #[test]

@@ -169,6 +169,6 @@ fn said(part: Part, trouble: &Trouble) -> Diagnostic {
 }
 
 /// The present is read for the validity of certificates.
-pub fn options(ingress_class: Option<std::sync::Arc<str>>, zone: Option<std::sync::Arc<str>>) -> translate::Options {
-    translate::Options { ingress_class, zone, ..translate::Options::for_cluster(Timestamp::now()) }
+pub fn options(ingress_class: Option<std::sync::Arc<str>>) -> translate::Options {
+    translate::Options { ingress_class, ..translate::Options::for_cluster(Timestamp::now()) }
 }

@@ -91,6 +91,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         workers: 1,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
+        zone: None,
         access_log: access_log::Options { target: access_log::Target::Off, format: access_log::Format::Combined },
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(5),

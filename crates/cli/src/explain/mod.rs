@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use config::{Config, Group, GroupId, Severity, parse_duration};
 
-use crate::options::ClusterArgs;
+use crate::options::{ClusterArgs, ZoneArgs};
 use crate::{groups, watch};
 use script::{FailRule, PaceRule, Script};
 
@@ -37,6 +37,9 @@ pub struct ExplainArgs {
 
     #[command(flatten)]
     cluster: ClusterArgs,
+
+    #[command(flatten)]
+    zone: ZoneArgs,
 
     /// How many requests arrive
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -123,7 +126,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         eprintln!("forebay explain: {}", unknown_group(&load.config, &args.group));
         return ExitCode::FAILURE;
     };
-    let trace = match explain(args, group) {
+    let trace = match explain(args, &group.for_zone(args.zone.get().as_deref())) {
         Ok(trace) => trace,
         Err(error) => {
             eprintln!("forebay explain: {error}");

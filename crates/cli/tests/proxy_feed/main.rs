@@ -6,3 +6,4 @@ mod refuses;
 mod reports;
 mod rig;
 mod sidecar;
+mod zones;

@@ -80,6 +80,7 @@ async fn trouble(files: &Files, controller: &Controller, patience: Patience) -> 
         workers: 1,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
+        zone: None,
         access_log: access_log::Options { target: access_log::Target::Off, format: access_log::Format::Combined },
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::ZERO,

@@ -26,6 +26,8 @@ pub struct GroupView<'f> {
 pub struct Standing<'f> {
     /// Its name.
     pub instance: &'f Arc<str>,
+    /// The zone whose part of the group it uses.
+    pub zone: Option<&'f str>,
     /// The version in force there; `None` if it reported none of this group.
     pub version: Option<Revision>,
     /// The tier that serves there.

@@ -65,6 +65,7 @@ struct Instance {
     full: u64,
     last: u64,
     scope: Scope,
+    zone: Option<Arc<str>>,
     rejected: BTreeMap<String, Rejected>,
     /// Its share of [`Fleet::entries`].
     known: usize,
@@ -157,6 +158,7 @@ impl Fleet {
                 let told = group.and_then(|group| group.standing(instance.id));
                 Standing {
                     instance: instance_name,
+                    zone: instance.zone.as_deref(),
                     version: told.and_then(|(_, version)| version),
                     tier: told.map(|(tier, _)| tier),
                     rejected: instance.rejected.get(&name),
@@ -181,8 +183,10 @@ impl Fleet {
         let mut news = false;
         if report.seq > instance.last {
             let rejected = report.rejected;
-            self.changed.fleet |= instance.scope != report.scope || instance.rejected != rejected;
-            (instance.last, instance.scope, instance.rejected) = (report.seq, report.scope, rejected);
+            let before = (&instance.scope, &instance.zone, &instance.rejected);
+            self.changed.fleet |= before != (&report.scope, &report.zone, &rejected);
+            (instance.last, instance.scope, instance.zone) = (report.seq, report.scope, report.zone);
+            instance.rejected = rejected;
             news = true;
         }
         if report.seq < instance.full {
@@ -245,6 +249,7 @@ impl Instance {
             full: 0,
             last: 0,
             scope: Scope::default(),
+            zone: None,
             rejected: BTreeMap::new(),
             known: 0,
             followed: false,

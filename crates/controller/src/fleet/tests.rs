@@ -37,6 +37,7 @@ fn report(instance: &str, (epoch, seq): (u64, u64), extent: Extent, servers: Vec
         revision: version("all"),
         age: Millis(0),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups: [(id(), group)].into(),
     }

@@ -13,6 +13,7 @@ pub mod render;
 mod round;
 #[cfg(test)]
 mod tests;
+mod users;
 mod writer;
 
 use std::sync::Arc;

@@ -5,10 +5,11 @@ use api::{
     ActiveTier, ConditionType, DataPlanes, LastFailure, ServerState, ServerStatus, Summary, UpstreamGroupStatus,
     set_condition,
 };
-use config::{Availability, Server, Tier};
+use config::{Availability, Tier};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::users::{self, Used};
 use super::{conditions, round};
 use crate::facts::{GroupFacts, PublishedGroup};
 use crate::fleet::{GroupView, ServerKey, ServerSum};
@@ -141,15 +142,15 @@ fn of_fleet(published: Option<&PublishedGroup>, view: &GroupView<'_>) -> Upstrea
         ready: format!("{programmed}/{connected}"),
         revision: version.map(|version| version.to_string().chars().take(REVISION_DIGITS).collect()),
     };
-    let lines: &[Server] = published.map_or(&[], |published| &published.group.servers);
-    let sums: Vec<_> = lines
+    let used = published.map(|published| users::of(&published.group, &view.standings)).unwrap_or_default();
+    let sums: Vec<_> = used
         .iter()
-        .map(|server| {
+        .map(|Used { server, .. }| {
             let key: ServerKey = (server.name.clone(), server.address.clone());
             view.server(&key)
         })
         .collect();
-    let mut servers: Vec<_> = lines.iter().zip(&sums).map(|(line, sum)| server(line, sum, connected)).collect();
+    let mut servers: Vec<_> = used.iter().zip(&sums).map(|(used, sum)| server(used, sum)).collect();
     let summary = published.map(|_| summary(&servers, &sums, view));
     // Stable: among equals the order is that of the configuration.
     servers.sort_by_key(|server| (badness(server.state), up(server), std::cmp::Reverse(server.failures)));
@@ -185,7 +186,7 @@ fn summary(servers: &[ServerStatus], sums: &[ServerSum], view: &GroupView<'_>) -
     }
 }
 
-fn server(line: &Server, sum: &ServerSum, connected: usize) -> ServerStatus {
+fn server(&Used { server: line, by }: &Used<'_>, sum: &ServerSum) -> ServerStatus {
     ServerStatus {
         name: line.name.to_string(),
         address: line.address.to_string(),
@@ -196,7 +197,8 @@ fn server(line: &Server, sum: &ServerSum, connected: usize) -> ServerStatus {
         },
         weight: i32::try_from(line.weight).unwrap_or(i32::MAX),
         state: state(line.availability, sum),
-        up_on: format!("{}/{connected}", sum.up),
+        // Who used it a moment ago may still tell of it.
+        up_on: format!("{}/{by}", by.min(sum.up as usize)),
         active_requests: round::count(sum.active),
         requests: round::count(sum.requests),
         failures: round::count(sum.failures),

@@ -67,6 +67,7 @@ fn report(instance: &str, seq: u64, runs: &str, states: &[(ServerState, u64)]) -
         revision: version("all"),
         age: Millis(0),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups: [(id(), group)].into(),
     }

@@ -42,6 +42,9 @@ pub struct Report {
     /// What it asked for, which tells whether a group that it does not name concerns it.
     #[serde(default)]
     pub scope: Scope,
+    /// The zone whose part of each group it uses; none uses all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Arc<str>>,
     /// What it was sent and cannot use, by the resource's name; at most [`limits::PROBLEMS_KEPT`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rejected: BTreeMap<String, Rejected>,
@@ -105,6 +108,9 @@ impl Report {
         let name = self.instance.as_bytes();
         if !(1..=limits::NAME).contains(&name.len()) || !name.iter().all(u8::is_ascii_graphic) {
             return Err(place("instance is the name of a pod"));
+        }
+        if self.zone.as_ref().is_some_and(|zone| zone.len() > limits::NAME) {
+            return Err(place("zone is the name of one"));
         }
         if self.seq == 0 {
             return Err(place("reports are counted from 1"));

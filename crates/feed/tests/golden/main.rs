@@ -4,6 +4,9 @@
 //! * Today's machines read what was written then, and understand the same by it.
 //! * The reader of then reads what is written today, and understands the same by it.
 //! * What is written today says everything that was said then: members may be added, none changed, none left out.
+//!
+//! What was said with a member that was added later lies in files of its own, which from then on are as fixed: `zones.jsonl` and
+//! `zones-report.json`, of the release that added zones.
 
 mod frozen_v1;
 mod sample;
@@ -21,6 +24,8 @@ const SERVER: &str = include_str!("v1/server.jsonl");
 const CLIENT: &str = include_str!("v1/client.jsonl");
 const REPORT: &str = include_str!("v1/report.json");
 const LAST_GOOD: &str = include_str!("v1/last-good.jsonl");
+const ZONES: &str = include_str!("v1/zones.jsonl");
+const ZONES_REPORT: &str = include_str!("v1/zones-report.json");
 
 fn all() -> Grant {
     Grant { private_keys: PrivateKeys::Allowed, ..anyone() }
@@ -28,9 +33,18 @@ fn all() -> Grant {
 
 /// What a controller of today writes: the sample, then one change and one deletion, then goodbye.
 fn written_by_server() -> String {
+    written(&sample::config(), &sample::next())
+}
+
+/// What a controller of today writes of hints that change.
+fn written_of_zones() -> String {
+    written(&sample::zones("z1"), &sample::zones("z2"))
+}
+
+fn written(first: &Config, next: &Config) -> String {
     let mut published = Published::default();
     published.lead(Some(Leader { identity: "controller-0_7f".into(), address: Some("10.0.0.9:9902".into()) }));
-    published.replace(&sample::config());
+    published.replace(first);
     let mut subscriber = Subscriber::new(options(), all(), NOW);
     subscriber.receive(&support::hello([]), NOW).unwrap();
     let mut text = String::new();
@@ -40,7 +54,7 @@ fn written_by_server() -> String {
         }
     };
     drain(&mut subscriber, &published, &mut text);
-    published.replace(&sample::next());
+    published.replace(next);
     drain(&mut subscriber, &published, &mut text);
     subscriber.leave("the controller restarts", config::Millis(4000));
     drain(&mut subscriber, &published, &mut text);
@@ -82,10 +96,16 @@ fn written_as_last_good() -> String {
 
 #[test]
 fn today_reads_what_a_controller_wrote_then() {
+    assert_eq!(read(SERVER), [sample::config(), sample::next()]);
+    assert_eq!(read(ZONES), [sample::zones("z1"), sample::zones("z2")]);
+}
+
+/// What a data plane of today commits.
+fn read(stream: &str) -> Vec<Config> {
     let mut proxy = client("proxy-1", Scope::All);
     proxy.connect(NOW);
-    let configs: Vec<Config> = proxy
-        .receive(SERVER.as_bytes(), NOW)
+    let configs = proxy
+        .receive(stream.as_bytes(), NOW)
         .into_iter()
         .filter_map(|event| match event {
             Event::Commit(update) => Some(Config::clone(&update.config)),
@@ -94,7 +114,7 @@ fn today_reads_what_a_controller_wrote_then() {
         })
         .collect();
     assert_eq!(proxy.rejected(), &[].into());
-    assert_eq!(configs, [sample::config(), sample::next()]);
+    configs
 }
 
 #[test]
@@ -115,6 +135,7 @@ fn today_reads_what_a_data_plane_wrote_then() {
 #[test]
 fn today_reads_reports_and_files_written_then() {
     assert_eq!(Report::from_json(REPORT.as_bytes(), &all()).unwrap(), sample::report());
+    assert_eq!(Report::from_json(ZONES_REPORT.as_bytes(), &all()).unwrap(), sample::zones_report());
     let last = LastGood::decode(LAST_GOOD.as_bytes()).unwrap();
     let config: Config = last.resources.into_iter().map(|one| one.resource).collect();
     assert_eq!(config, Config { certificates: [].into(), ..sample::config() });
@@ -123,16 +144,19 @@ fn today_reads_reports_and_files_written_then() {
 #[test]
 fn then_reads_what_a_controller_writes_today() {
     assert_eq!(frozen_v1::understand(&written_by_server()), sample::AS_FROZEN_V1_UNDERSTANDS);
+    assert_eq!(frozen_v1::understand(&written_of_zones()), sample::ZONES_AS_FROZEN_V1_UNDERSTANDS);
 }
 
 #[test]
 fn today_says_everything_that_was_said_then() {
-    let report = String::from_utf8(sample::report().to_json()).unwrap() + "\n";
+    let line = |report: Report| String::from_utf8(report.to_json()).unwrap() + "\n";
     for (name, then, today) in [
         ("server.jsonl", SERVER, written_by_server()),
         ("client.jsonl", CLIENT, written_by_client()),
         ("last-good.jsonl", LAST_GOOD, written_as_last_good()),
-        ("report.json", REPORT, report),
+        ("report.json", REPORT, line(sample::report())),
+        ("zones.jsonl", ZONES, written_of_zones()),
+        ("zones-report.json", ZONES_REPORT, line(sample::zones_report())),
     ] {
         if std::env::var_os("FEED_NEW_PROTOCOL").is_some() {
             std::fs::write(format!("{}/tests/golden/v1/{name}", env!("CARGO_MANIFEST_DIR")), &today).unwrap();

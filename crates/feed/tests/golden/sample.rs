@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use config::{
     Availability, Certificate, CertificateId, Condition, Config, CookieLifetime, Group, GroupId, HostRoutes, Keepalive,
-    LeastTimeMeasure, Method, Millis, NextUpstream, PathMatch, PathRoute, Phase, Pod, PrivateKey, RequestHeaders,
-    Revision, Routes, SameSite, Server, SetHeader, Sticky, StickyCookie, StickyLearn, StickyRoute, Target, Template,
-    Tier, Timeouts,
+    LeastTimeMeasure, LineWeight, Method, Millis, NextUpstream, PathMatch, PathRoute, Phase, Pod, PrivateKey,
+    RequestHeaders, Revision, Routes, SameSite, Server, SetHeader, Sticky, StickyCookie, StickyLearn, StickyRoute,
+    Target, Template, Tier, Timeouts, WeightMode,
 };
 use feed::Scope;
 use feed::report::{Counters, Extent, GroupReport, LastFailure, Report, ServerReport, ServerState};
@@ -40,6 +40,18 @@ group/shop/two: RandomTwo, 0 servers
 group/shop/web:http: RoundRobin, 1 servers: web 10.1.2.4:80 w1
 route/shop.example: = /exact to shop/app, ^ /api to shop/web:http, ^ /gone to nowhere, else shop/app
 route/*: else shop/web:http
+bye within 4000 ms: the controller restarts
+";
+
+/// Who knows nothing of zones is told of every server.
+pub const ZONES_AS_FROZEN_V1_UNDERSTANDS: &str = "\
+welcome 1 by controller-0
+reports go to controller-0_7f at 10.0.0.9:9902
+commit 1
+group/shop/app: RoundRobin, 2 servers: app 10.1.2.3:80 w5; app 10.1.2.4:80 w5
+synced
+commit 2
+group/shop/app: RoundRobin, 2 servers: app 10.1.2.3:80 w5; app 10.1.2.4:80 w5
 bye within 4000 ms: the controller restarts
 ";
 
@@ -166,6 +178,25 @@ pub fn next() -> Config {
     next
 }
 
+/// A line that shares its weight, whose first server is hinted for a zone and whose second is for z1 and z3.
+pub fn zones(first: &str) -> Config {
+    let line_weight = Some(LineWeight { weight: 10, mode: WeightMode::Shared });
+    let server = |address: &str, zones: &[&str]| Server {
+        weight: 5,
+        line_weight,
+        for_zones: zones.iter().map(|zone| (*zone).into()).collect(),
+        ..Server::new("app", address.parse().unwrap())
+    };
+    let servers = vec![server("10.1.2.3:80", &[first]), server("10.1.2.4:80", &["z1", "z3"])];
+    let app = Group::with_defaults(servers);
+    Config { groups: [(GroupId::new("shop", "app"), Arc::new(app))].into(), ..Config::default() }
+}
+
+/// Of a data plane that knows its zone.
+pub fn zones_report() -> Report {
+    Report { zone: Some("z1".into()), groups: [].into(), ..report() }
+}
+
 pub fn report() -> Report {
     let server = |name: &str, address: &str, state| ServerReport {
         name: name.into(),
@@ -204,6 +235,7 @@ pub fn report() -> Report {
         revision: Revision::of(b"all"),
         age: Millis(0),
         scope: Scope::All,
+        zone: None,
         rejected: BTreeMap::new(),
         groups: [(GroupId::new("shop", "app"), group)].into(),
     }

@@ -69,6 +69,7 @@ impl Feed {
             clock,
             status: feed.clone(),
             in_force: in_force.clone(),
+            zone: proxy.zone().map(Arc::from),
             leader,
             epoch,
         };

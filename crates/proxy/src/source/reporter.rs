@@ -37,6 +37,8 @@ pub(super) struct Reporter {
     pub clock: Clock,
     pub status: Arc<FeedStatus>,
     pub in_force: watch::Receiver<Option<InForce>>,
+    /// Whose part of the groups is in force.
+    pub zone: Option<Arc<str>>,
     pub leader: watch::Receiver<Option<LeaderAt>>,
     /// When this life of the process began, milliseconds since 1970.
     pub epoch: u64,
@@ -101,6 +103,7 @@ impl Reporter {
             revision: in_force.snapshot.revision,
             age: Millis(self.status.age(at).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))),
             scope: self.options.scope.clone(),
+            zone: self.zone.clone(),
             rejected: report::rejected(&in_force),
             groups: Groups::new(),
         };

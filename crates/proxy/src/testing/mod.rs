@@ -34,7 +34,8 @@ pub(crate) fn server(name: &str, address: &str) -> Server {
 /// A group in force.
 pub(crate) fn view(id: &GroupId, group: Group) -> Arc<GroupView> {
     let plan = Plan::build(&group_spec(&group)).unwrap();
-    apply::bind(id, &Arc::new(group), None, plan, Moment::from(START))
+    let group = Arc::new(group);
+    apply::bind(id, (&group, group.clone()), None, plan, Moment::from(START))
 }
 
 /// `GET /cart?id=7` from 192.0.2.7, in the group `shop/app` of 127.0.0.1:1 and :2; no attempt yet.

@@ -198,6 +198,7 @@ impl Plane {
             revision: self.machine.revision(),
             age: Millis(0),
             scope: Scope::All,
+            zone: None,
             rejected: BTreeMap::new(),
             groups: Groups::new(),
         };

@@ -146,6 +146,53 @@ fn a_server_is_as_the_fleet_sees_it() {
     assert_eq!(status.summary.unwrap().ready, "1/6");
 }
 
+/// Two of three zones have data planes.
+#[test]
+fn a_server_counts_where_it_is_used() {
+    let mut line = servers(3);
+    for (server, zone) in line.iter_mut().zip(["a", "b", "c"]) {
+        (server.name, server.for_zones) = ("app".into(), vec![zone.into()]);
+    }
+    let tells = |instance: &str, zone: Option<&str>, states: &[Option<ServerState>]| {
+        let mut report = report(instance, 1, "v1", &[]);
+        report.zone = zone.map(Into::into);
+        let told = line.iter().zip(states).filter_map(|(server, state)| {
+            let (name, address, state) = (server.name.clone(), server.address.clone(), (*state)?);
+            let counters = Counters { requests: 1, ..Counters::default() };
+            Some(ServerReport { name, address, state, effective_weight: 1, active: 0, counters, last_failure: None })
+        });
+        report.groups.values_mut().for_each(|group| group.servers = told.clone().collect());
+        report
+    };
+    let facts = facts(1, line.clone());
+    let shown = |reports| {
+        let status = settled(&facts, reports);
+        let servers: Vec<_> =
+            status.servers.iter().map(|one| format!("{} {:?} {}", one.address, one.state, one.up_on)).collect();
+        (status.summary.as_ref().unwrap().ready.clone(), servers)
+    };
+    let (up, out) = (Some(ServerState::Up), Some(ServerState::Ejected));
+    let zones =
+        vec![tells("p/1", Some("a"), &[up]), tells("p/2", Some("a"), &[up]), tells("p/3", Some("b"), &[None, up])];
+    let two = ("2/2".to_owned(), vec!["10.0.0.1:80 Up 1/1".to_owned(), "10.0.0.0:80 Up 2/2".to_owned()]);
+    assert_eq!(shown(zones.clone()), two);
+    // What one of them was told last had no hints.
+    let late = vec![zones[0].clone(), zones[1].clone(), tells("p/3", Some("b"), &[up, up, up])];
+    assert_eq!(shown(late), two);
+    // The sessions that a data plane of another zone keeps there are no use of it.
+    let sticky = vec![zones[0].clone(), zones[1].clone(), tells("p/3", Some("b"), &[Some(ServerState::Draining), up])];
+    assert_eq!(shown(sticky), two);
+    // Out where it is used is out.
+    let ejected = vec![zones[0].clone(), zones[1].clone(), tells("p/3", Some("b"), &[None, out])];
+    let expected = vec!["10.0.0.1:80 Unavailable 0/1".to_owned(), "10.0.0.0:80 Up 2/2".to_owned()];
+    assert_eq!(shown(ejected), ("1/2".to_owned(), expected));
+    // Somewhere, or before zones were known: everybody is used there.
+    let anywhere = [zones.as_slice(), &[tells("p/4", None, &[up, up, up])]].concat();
+    let expected = ["10.0.0.2:80 Up 1/1", "10.0.0.1:80 Up 2/2", "10.0.0.0:80 Up 3/3"].map(str::to_owned);
+    assert_eq!(shown(anywhere), ("3/3".to_owned(), expected.to_vec()));
+    assert_eq!(shown(vec![]).0, "0/3");
+}
+
 #[test]
 fn backups_and_the_end_of_all_servers_are_said() {
     let facts = facts(1, servers(2));

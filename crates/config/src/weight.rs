@@ -6,8 +6,13 @@
 //! sums still keep their exact ratio and the endpoints of one line differ by at most 1. Only where even that would exceed
 //! [`Bound::most`] are the sums rounded; then "never zero" is kept, and the ratio to within what the bound can express.
 
+use balance::{Availability, Tier};
+use serde::{Deserialize, Serialize};
+
+use crate::{Method, Server};
+
 /// Whether a line's weight is each endpoint's or all endpoints' together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WeightMode {
     /// nginx: every address of the line has its weight.
     PerEndpoint,
@@ -15,34 +20,62 @@ pub enum WeightMode {
     Shared,
 }
 
-/// What is needed of a `servers` entry to weigh its endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The line's `weight`, at least 1.
+/// What a line says of weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineWeight {
+    /// Its `weight`, at least 1.
     pub weight: u32,
     /// Whose weight that is.
     pub mode: WeightMode,
+}
+
+/// Makes the weights of servers of what their lines say ([`Server::line_weight`]), tier by tier; where a line does not say it,
+/// they stay. Draining servers take no share: the sessions they keep are not picked.
+pub fn weigh(servers: &mut [Server], method: &Method) {
+    let is_ring = matches!(method, Method::Hash { consistent: true, .. });
+    for tier in [Tier::Primary, Tier::Backup] {
+        let is_counted = |server: &&mut Server| server.tier == tier && server.availability != Availability::Drain;
+        let counted: Vec<&mut Server> = servers.iter_mut().filter(is_counted).collect();
+        let lines = counted.chunk_by(|one, next| one.name == next.name).map(|line| {
+            let LineWeight { weight, mode } = line.first()?.line_weight?;
+            Some(Line { weight, mode, endpoints: u32::try_from(line.len()).unwrap_or(u32::MAX) })
+        });
+        let Some(lines) = lines.collect::<Option<Vec<_>>>() else { continue };
+        let endpoints = counted.len() as u64;
+        let bound = if is_ring { Bound::for_ring(endpoints) } else { Bound::for_counting(endpoints) };
+        let weights = endpoint_weights(&lines, bound).into_iter().flatten();
+        counted.into_iter().zip(weights).for_each(|(server, weight)| server.weight = weight);
+    }
+}
+
+/// What is needed of a `servers` entry to weigh its endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    /// The line's `weight`, at least 1.
+    weight: u32,
+    /// Whose weight that is.
+    mode: WeightMode,
     /// How many endpoints take requests.
-    pub endpoints: u32,
+    endpoints: u32,
 }
 
 /// How large the sum of a tier's weights may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
+struct Bound {
     /// Up to here endpoints of one line are made equal.
-    pub ample: u64,
+    ample: u64,
     /// Up to here the ratio of the lines is kept exactly.
-    pub most: u64,
+    most: u64,
 }
 
 impl Bound {
     /// The bound of methods that pay nothing for large weights.
-    pub fn for_counting(endpoints: u64) -> Self {
+    fn for_counting(endpoints: u64) -> Self {
         Self { ample: (1 << 15).max(100 * endpoints), most: 1 << 40 }
     }
 
     /// The bound of `hash ... consistent`, whose ring has 160 points per unit of weight.
-    pub fn for_ring(endpoints: u64) -> Self {
+    fn for_ring(endpoints: u64) -> Self {
         Self { ample: (1 << 14).max(16 * endpoints), most: MOST_RING_WEIGHT.max(endpoints) }
     }
 }
@@ -51,7 +84,7 @@ impl Bound {
 pub const MOST_RING_WEIGHT: u64 = 1 << 17;
 
 /// The weights of every line's endpoints, in the order of `lines`. Without a shared line they are the lines' own.
-pub fn endpoint_weights(lines: &[Line], bound: Bound) -> Vec<Vec<u32>> {
+fn endpoint_weights(lines: &[Line], bound: Bound) -> Vec<Vec<u32>> {
     let scale = Scale::of(lines, bound);
     lines.iter().map(|line| divide(scale.apply(line.unit()).max(line.endpoints.into()), line.endpoints)).collect()
 }
