@@ -112,11 +112,17 @@ impl Installed {
     /// The `n`th data plane of the cluster's Ingresses, fed by the controllers 1 and 2. Started again, it has the state of the one
     /// before.
     pub async fn proxy(&self, n: u8) -> Forebay {
+        self.proxy_with(n, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn proxy_with(&self, n: u8, more: &[&str]) -> Forebay {
         let name = format!("proxy-{n}");
         self.pod(NAMESPACE, &name, "forebay-proxy");
         let state = self.folder().join(format!("{name}.state"));
-        let more = [format!("--state-dir={}", state.display())];
-        self.data_plane((NAMESPACE, &name), &format!("10.99.2.{n}"), "forebay-proxy", &more).await
+        let mut arguments = vec![format!("--state-dir={}", state.display())];
+        arguments.extend(more.iter().map(|&one| one.to_owned()));
+        self.data_plane((NAMESPACE, &name), &format!("10.99.2.{n}"), "forebay-proxy", &arguments).await
     }
 
     /// A sidecar of a pod of `namespace`, under the account `app` there, that asks for these groups.

@@ -13,3 +13,4 @@ mod own;
 mod rig;
 mod secrets;
 mod survives;
+mod zones;

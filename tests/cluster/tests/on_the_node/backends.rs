@@ -11,12 +11,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::certificates;
 use crate::objects::{App, ingress};
 use crate::rig::{Rig, answers, load, took};
+use crate::zones;
 
 #[tokio::test]
 async fn pods_come_and_go() {
     let Some(rig) = Rig::start().await else { return };
+    zones::label(&rig).await;
     rig.install().await;
     rollout(&rig).await;
+    zones::zones(&rig).await;
     scale(&rig).await;
     flapping(&rig).await;
     reuse_in_a_group(&rig).await;

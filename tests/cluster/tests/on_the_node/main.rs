@@ -11,3 +11,4 @@ mod objects;
 mod ourselves;
 mod readme;
 mod rig;
+mod zones;
