@@ -37,7 +37,8 @@ fn report(data_plane: u64, seq: u64) -> Report {
     };
     let group = |n: u64| {
         let servers = (0..SERVERS).map(|server_number| server(n, server_number)).collect();
-        (GroupId::new("shop", &format!("app-{n}")), GroupReport { version: None, active_tier: Tier::Primary, servers })
+        let group = GroupReport { version: None, active_tier: Tier::Primary, servers };
+        (GroupId::new("shop", &format!("app-{n}")), group.into())
     };
     Report {
         instance: format!("forebay/forebay-proxy-{data_plane}").into(),

@@ -74,7 +74,7 @@ fn report(state: ServerState) -> Report {
         scope: Scope::All,
         zone: None,
         rejected: BTreeMap::new(),
-        groups: [(id(), group)].into(),
+        groups: [(id(), group.into())].into(),
     }
 }
 

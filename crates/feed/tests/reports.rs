@@ -1,10 +1,11 @@
 //! Reports put together: in whatever order, however often, whatever is lost, the last word on each server counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use config::{GroupId, Millis, Revision, Tier};
 use feed::Scope;
-use feed::report::{Absorbed, Counters, Extent, GroupReport, History, Report, ServerReport, ServerState};
+use feed::report::{Absorbed, Counters, Extent, GroupReport, Groups, History, Report, ServerReport, ServerState};
 use proptest::prelude::*;
 
 /// A life told report by report: what exists is listed in full ones, what changed in the others.
@@ -18,13 +19,11 @@ fn life(epoch: u64) -> impl Strategy<Value = Vec<Report>> {
 }
 
 fn report(epoch: u64, seq: u64, full: bool, servers: &[(u8, u8, u64)]) -> Report {
-    let mut groups: BTreeMap<GroupId, GroupReport> = BTreeMap::new();
+    let mut groups = Groups::new();
     for (group, number, requests) in servers {
-        let group = groups.entry(GroupId::new("shop", &format!("g{group}"))).or_insert_with(|| GroupReport {
-            version: None,
-            active_tier: Tier::Primary,
-            servers: Vec::new(),
-        });
+        let none = || GroupReport { version: None, active_tier: Tier::Primary, servers: Vec::new() };
+        let group = groups.entry(GroupId::new("shop", &format!("g{group}"))).or_insert_with(|| none().into());
+        let group = Arc::make_mut(group);
         let address = format!("10.0.0.{}:80", number + 1).parse().unwrap();
         if group.servers.iter().all(|server| server.address != address) {
             group.servers.push(ServerReport {

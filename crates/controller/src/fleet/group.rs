@@ -151,7 +151,7 @@ impl ServerSum {
 impl Group {
     /// Takes what instance `id` tells into account. `room` is how many entries may be added; `from_zero` whether a counter
     /// not seen before began at zero since the instance is followed.
-    pub fn absorb(&mut self, id: u32, from_zero: bool, seq: u64, told: GroupReport, room: &mut usize) -> Told {
+    pub fn absorb(&mut self, id: u32, from_zero: bool, seq: u64, told: &GroupReport, room: &mut usize) -> Told {
         let mut result = Told { news: false, changed: false };
         let at = match self.members.binary_search_by_key(&id, |member| member.id) {
             Ok(at) => at,
@@ -168,7 +168,7 @@ impl Group {
             (member.seq, member.tier, member.version) = (seq, told.active_tier, told.version);
             result.news = true;
         }
-        for server in told.servers {
+        for server in &told.servers {
             let key = (server.name.clone(), server.address.clone());
             if *room == 0 && !self.servers.contains_key(&key) {
                 continue;
@@ -176,14 +176,14 @@ impl Group {
             let entries = self.servers.entry(key).or_default();
             match entries.binary_search_by_key(&id, |entry| entry.id) {
                 Ok(at) if u64::from(entries[at].seq) < seq => {
-                    let entry = Entry::new(id, seq, &server);
+                    let entry = Entry::new(id, seq, server);
                     member.count(entry.requests.saturating_sub(entries[at].requests));
                     result.changed |= entry.state != entries[at].state;
                     result.news = true;
                     entries[at] = entry;
                 }
                 Err(at) if *room > 0 => {
-                    let entry = Entry::new(id, seq, &server);
+                    let entry = Entry::new(id, seq, server);
                     member.count(if from_zero { entry.requests } else { 0 });
                     if entries.len() == entries.capacity() {
                         // Growth by doubling would waste half of the one large thing here.

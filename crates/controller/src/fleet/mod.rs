@@ -204,7 +204,7 @@ impl Fleet {
             }
             let before = room;
             let group = self.groups.entry(id.clone()).or_default();
-            let told = group.absorb(instance.id, instance.followed, report.seq, told, &mut room);
+            let told = group.absorb(instance.id, instance.followed, report.seq, &told, &mut room);
             let added = before - room;
             (instance.known, self.entries) = (instance.known + added, self.entries + added);
             news |= told.news;

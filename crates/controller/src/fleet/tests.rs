@@ -39,7 +39,7 @@ fn report(instance: &str, (epoch, seq): (u64, u64), extent: Extent, servers: Vec
         scope: Scope::All,
         zone: None,
         rejected: BTreeMap::new(),
-        groups: [(id(), group)].into(),
+        groups: [(id(), group.into())].into(),
     }
 }
 
@@ -160,7 +160,7 @@ fn reports() -> impl Strategy<Value = Vec<Report>> {
         });
         let mut report = report("p/1", (epoch, seq), extent, servers.collect());
         let group = report.groups.values_mut().next().unwrap();
-        group.version = Some(version(&content.to_string()));
+        Arc::make_mut(group).version = Some(version(&content.to_string()));
         if !names_group {
             report.groups.clear();
         }

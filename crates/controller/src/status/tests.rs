@@ -69,7 +69,7 @@ fn report(instance: &str, seq: u64, runs: &str, states: &[(ServerState, u64)]) -
         scope: Scope::All,
         zone: None,
         rejected: BTreeMap::new(),
-        groups: [(id(), group)].into(),
+        groups: [(id(), group.into())].into(),
     }
 }
 

@@ -4,13 +4,14 @@
 //! rollout something is always gone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use config::{Address, GroupId};
 
 use super::{Extent, GroupReport, Part, ServerReport};
 
-/// Groups as a report lists them.
-pub type Groups = BTreeMap<GroupId, GroupReport>;
+/// Groups as a report lists them. Shared, because a picture is told, kept as what is known, and compared with the next.
+pub type Groups = BTreeMap<GroupId, Arc<GroupReport>>;
 
 /// What the leader knows of this instance.
 #[derive(Clone, Debug, Default)]
@@ -51,17 +52,18 @@ impl Delivered {
             let same = servers.is_empty() && (last.version, last.active_tier) == (group.version, group.active_tier);
             if !same {
                 let (version, active_tier) = (group.version, group.active_tier);
-                changes.insert(id.clone(), GroupReport { version, active_tier, servers });
+                changes.insert(id.clone(), Arc::new(GroupReport { version, active_tier, servers }));
             }
         }
         changes
     }
 
-    fn learn(&mut self, id: GroupId, told: GroupReport) {
+    fn learn(&mut self, id: GroupId, told: Arc<GroupReport>) {
         let Some(known) = self.0.get_mut(&id) else {
             self.0.insert(id, told);
             return;
         };
+        let (known, told) = (Arc::make_mut(known), Arc::unwrap_or_clone(told));
         (known.version, known.active_tier) = (told.version, told.active_tier);
         for server in told.servers {
             match known.servers.iter_mut().find(|known| key(known) == key(&server)) {
@@ -102,7 +104,7 @@ mod tests {
             active_tier: Tier::Primary,
             servers: servers.iter().map(server).collect(),
         };
-        groups.iter().map(|(name, servers)| (GroupId::new("shop", name), group(servers))).collect()
+        groups.iter().map(|(name, servers)| (GroupId::new("shop", name), group(servers).into())).collect()
     }
 
     /// Tells `part` of `now`, and says which servers that named.
@@ -133,7 +135,7 @@ mod tests {
         let mut delivered = Delivered::default();
         tell(&mut delivered, Part::Everything, &now);
         for group in now.values_mut() {
-            group.version = Some(Revision::of(b"other"));
+            Arc::make_mut(group).version = Some(Revision::of(b"other"));
         }
         let (_, told) = delivered.report(Part::News, &now);
         assert!(told.len() == 1 && told.values().all(|group| group.servers.is_empty()));

@@ -72,7 +72,7 @@ impl History {
                 group.state = Some((report.seq, told.active_tier, told.version));
                 news = true;
             }
-            for server in told.servers {
+            for server in Arc::unwrap_or_clone(told).servers {
                 let key = (server.name.clone(), server.address.clone());
                 let known = group.servers.get(&key).map(|(seq, _)| *seq);
                 // An instance that invents servers and never says which there are not is cut off at the bound.

@@ -12,7 +12,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{GroupId, Millis, Revision, Tier};
+use config::{Millis, Revision, Tier};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -49,7 +49,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rejected: BTreeMap<String, Rejected>,
     /// What is in force and happened, group by group.
-    pub groups: BTreeMap<GroupId, GroupReport>,
+    pub groups: Groups,
 }
 
 /// A version of a resource that an instance cannot use.
@@ -164,6 +164,16 @@ mod tests {
         let server = &report.groups.values().next().unwrap().servers[0];
         assert_eq!((server.state, server.counters.requests, server.counters.failed()), (ServerState::Unknown, 7, 3));
         assert_eq!(Report::from_json(&report.to_json(), &anyone()).unwrap(), report);
+    }
+
+    #[test]
+    fn zeros_are_left_out_and_read_as_zeros() {
+        let text =
+            json("up", "proxy-1").replace("\"requests\":7", "\"requests\":0").replace("\"connect\":2,\"novel\":1", "");
+        let report = Report::from_json(text.as_bytes(), &anyone()).unwrap();
+        let written = String::from_utf8(report.to_json()).unwrap();
+        assert!(written.ends_with(r#""servers":[{"name":"a","address":"10.0.0.1:80","state":"up"}]}}}"#), "{written}");
+        assert_eq!(Report::from_json(written.as_bytes(), &anyone()).unwrap(), report);
     }
 
     #[test]

@@ -17,16 +17,16 @@ pub struct ServerReport {
     /// How it stands now.
     pub state: ServerState,
     /// Its effective weight now.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_zero")]
     pub effective_weight: u32,
     /// Requests running now.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_zero")]
     pub active: u64,
     /// Since this life began.
     #[serde(flatten)]
     pub counters: Counters,
     /// The last failure charged to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
 }
 
@@ -51,25 +51,33 @@ pub enum ServerState {
     Unknown,
 }
 
-/// Sums since a life began. A missing one is zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// Sums since a life began. A missing one is zero, and zeros are left out: most servers of a large fleet have just them, and
+/// what a full report takes of both ends is its length.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Times it was picked.
+    #[serde(skip_serializing_if = "is_zero")]
     pub requests: u64,
     /// Attempts charged to it, by reason (`connect`, `read_timeout`, `http_502`, ...); a newer data plane may know more.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<Arc<str>, u64>,
     /// Requests passed on to another server after it.
+    #[serde(skip_serializing_if = "is_zero")]
     pub retried: u64,
     /// Times it reached `max_fails`.
+    #[serde(skip_serializing_if = "is_zero")]
     pub ejections: u64,
     /// Bytes received from it.
+    #[serde(skip_serializing_if = "is_zero")]
     pub bytes_received: u64,
     /// Bytes sent to it.
+    #[serde(skip_serializing_if = "is_zero")]
     pub bytes_sent: u64,
     /// Sum of its response times, microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub response_micros: u64,
     /// Response times that make up that sum.
+    #[serde(skip_serializing_if = "is_zero")]
     pub responses: u64,
 }
 
@@ -156,4 +164,8 @@ impl Counters {
     pub fn failed(&self) -> u64 {
         self.failures.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }

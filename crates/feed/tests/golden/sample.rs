@@ -237,6 +237,6 @@ pub fn report() -> Report {
         scope: Scope::All,
         zone: None,
         rejected: BTreeMap::new(),
-        groups: [(GroupId::new("shop", "app"), group)].into(),
+        groups: [(GroupId::new("shop", "app"), group.into())].into(),
     }
 }

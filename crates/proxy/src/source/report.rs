@@ -40,7 +40,7 @@ fn picture(snapshot: &Snapshot, version: impl Fn(&GroupId) -> Option<Revision>, 
         let servers = picture.servers.iter().map(server).collect();
         // When nobody could serve, the primaries are those who should.
         let active_tier = picture.active_tier().unwrap_or(Tier::Primary);
-        (id.clone(), GroupReport { version: version(id), active_tier, servers })
+        (id.clone(), GroupReport { version: version(id), active_tier, servers }.into())
     };
     snapshot.groups.iter().map(group).collect()
 }

@@ -103,7 +103,7 @@ fn groups(machine: &Client, common: &Common, since: u64) -> Groups {
         .enumerate()
         .map(|(n, (id, group, version))| {
             let is_busy = n % common.one_busy_of == common.one_busy_of - 1;
-            (id.clone(), told(group, version, if is_busy { since } else { 0 }))
+            (id.clone(), told(group, version, if is_busy { since } else { 0 }).into())
         })
         .collect()
 }

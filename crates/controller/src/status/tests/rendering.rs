@@ -197,7 +197,7 @@ fn a_server_counts_where_it_is_used() {
 fn backups_and_the_end_of_all_servers_are_said() {
     let facts = facts(1, servers(2));
     let mut on_backup = report("p/2", 1, "v1", &[OUT, UP]);
-    on_backup.groups.values_mut().for_each(|group| group.active_tier = Tier::Backup);
+    on_backup.groups.values_mut().for_each(|group| Arc::make_mut(group).active_tier = Tier::Backup);
     let status = settled(&facts, vec![report("p/1", 1, "v1", &[UP, UP]), on_backup]);
     assert_eq!(condition(&status, "UsingBackup"), ("True", "BackupServers"));
     assert_eq!(message(&status, "UsingBackup"), "no primary server can be picked on 1 of 2 data planes");
