@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::HostPattern;
+use crate::text::as_text;
 
 /// `NAMESPACE/NAME` of the Secret a certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CertificateId {
     namespace: Arc<str>,
     name: Arc<str>,
@@ -94,19 +94,7 @@ impl FromStr for CertificateId {
     }
 }
 
-impl TryFrom<String> for CertificateId {
-    type Error = CertificateIdError;
-
-    fn try_from(text: String) -> Result<Self, CertificateIdError> {
-        text.parse()
-    }
-}
-
-impl From<CertificateId> for String {
-    fn from(id: CertificateId) -> Self {
-        id.to_string()
-    }
-}
+as_text!(CertificateId);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use balance::{Availability, Tier};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, LineWeight, Millis, Sticky, Template};
+use crate::{Address, LineWeight, Millis, Sticky, Template, text};
 
 /// A group, complete: every default is filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,7 @@ pub use balance::Measure as LeastTimeMeasure;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The name of the line it comes from; the label of logs and metrics.
+    #[serde(deserialize_with = "text::shared")]
     pub name: Arc<str>,
     /// Where it listens.
     pub address: Address,
@@ -105,10 +106,13 @@ pub struct Server {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Its name.
+    #[serde(deserialize_with = "text::shared")]
     pub name: Arc<str>,
     /// Its UID: tells two pods apart that held one address.
+    #[serde(default, deserialize_with = "text::shared_or_null")]
     pub uid: Option<Arc<str>>,
     /// The zone it runs in.
+    #[serde(default, deserialize_with = "text::shared_or_null")]
     pub zone: Option<Arc<str>>,
 }
 

@@ -4,12 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use crate::text::as_text;
 
 /// `NAMESPACE/NAME` of an `UpstreamGroup`, or `NAMESPACE/SERVICE:PORT` of the implicit group of a Service backend. The two
 /// cannot collide: a Kubernetes name has no colon.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId {
     namespace: Arc<str>,
     name: Arc<str>,
@@ -61,16 +60,4 @@ impl FromStr for GroupId {
     }
 }
 
-impl TryFrom<String> for GroupId {
-    type Error = GroupIdError;
-
-    fn try_from(text: String) -> Result<Self, GroupIdError> {
-        text.parse()
-    }
-}
-
-impl From<GroupId> for String {
-    fn from(id: GroupId) -> Self {
-        id.to_string()
-    }
-}
+as_text!(GroupId);

@@ -17,6 +17,7 @@ mod size;
 mod snapshot;
 mod sticky;
 pub mod template;
+pub mod text;
 mod weight;
 mod zone;
 

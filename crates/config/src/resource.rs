@@ -6,15 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use crate::text::as_text;
 use crate::{Certificate, CertificateId, Config, Group, GroupId, HostPattern, HostRoutes, Revision, Routes, Target};
 
 /// The name of a resource: `cert/NAMESPACE/NAME`, `group/NAMESPACE/NAME` or `route/HOST`.
 ///
 /// The order is that of making: what is referred to comes before what refers to it. Breaking goes the other way round.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResourceKey {
     /// A certificate with its private key.
     Certificate(CertificateId),
@@ -175,19 +173,7 @@ impl FromStr for ResourceKey {
     }
 }
 
-impl TryFrom<String> for ResourceKey {
-    type Error = ResourceKeyError;
-
-    fn try_from(text: String) -> Result<Self, ResourceKeyError> {
-        text.parse()
-    }
-}
-
-impl From<ResourceKey> for String {
-    fn from(key: ResourceKey) -> Self {
-        key.to_string()
-    }
-}
+as_text!(ResourceKey);
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::text::as_text;
 
 /// The first 128 bits of a SHA-256, as 32 lower-case hexadecimal digits: the version of one resource (over its JSON), or of
 /// a whole configuration (over the names and versions of its resources).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Revision([u8; 16]);
 
 /// The text is not a content version.
@@ -18,6 +18,9 @@ pub struct Revision([u8; 16]);
 pub struct RevisionError(String);
 
 impl Revision {
+    /// How many digits its text has.
+    pub const DIGITS: usize = 32;
+
     /// The version of these bytes.
     pub fn of(content: &[u8]) -> Self {
         Self::truncate(&Sha256::digest(content))
@@ -79,8 +82,8 @@ impl FromStr for Revision {
             b'a'..=b'f' => Ok(byte - b'a' + 10),
             _ => Err(refuse()),
         };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != 16 || !rest.is_empty() {
+        let (pairs, _) = text.as_bytes().as_chunks::<2>();
+        if text.len() != Self::DIGITS {
             return Err(refuse());
         }
         let mut bytes = [0; 16];
@@ -91,19 +94,7 @@ impl FromStr for Revision {
     }
 }
 
-impl TryFrom<String> for Revision {
-    type Error = RevisionError;
-
-    fn try_from(text: String) -> Result<Self, RevisionError> {
-        text.parse()
-    }
-}
-
-impl From<Revision> for String {
-    fn from(revision: Revision) -> Self {
-        revision.to_string()
-    }
-}
+as_text!(Revision);
 
 #[cfg(test)]
 mod tests {

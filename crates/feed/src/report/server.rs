@@ -85,6 +85,7 @@ pub struct Counters {
 /// reads a million of these.
 #[derive(Deserialize)]
 struct Flat {
+    #[serde(deserialize_with = "config::text::shared")]
     name: Arc<str>,
     address: Address,
     state: ServerState,
