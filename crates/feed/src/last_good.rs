@@ -9,10 +9,9 @@
 use config::{Millis, Resource, ResourceKey, Revision};
 use serde::{Deserialize, Serialize};
 
-use crate::frames::{Put, ServerFrame};
+use crate::frames::{Put, ServerFrame, put_line};
 use crate::limits;
 use crate::lines::LineDecoder;
-use crate::published::put_line;
 use crate::text::tidy;
 
 /// The form of the file. Added fields do not change it; another meaning does.

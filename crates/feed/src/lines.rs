@@ -1,5 +1,7 @@
 //! Bytes into lines. What a peer can make us keep is the bound of one line, whatever it sends and in whatever pieces.
 
+use std::borrow::Cow;
+
 use crate::violation::Violation;
 
 /// Cuts a stream at newlines.
@@ -15,9 +17,10 @@ impl LineDecoder {
         Self { partial: Vec::new(), max }
     }
 
-    /// The next complete line, without its newline. `input` is advanced past what was taken; at `None` all of it was.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, Violation> {
-        let end = input.iter().position(|byte| *byte == b'\n');
+    /// The next complete line, without its newline; one that came in one piece is not copied. `input` is advanced past what
+    /// was taken; at `None` all of it was.
+    pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, Violation> {
+        let end = memchr::memchr(b'\n', input);
         let (piece, rest) = match end {
             Some(end) => (&input[..end], &input[end + 1..]),
             None => (*input, &[][..]),
@@ -26,9 +29,12 @@ impl LineDecoder {
             self.partial = Vec::new();
             return Err(Violation::LineTooLong { max: self.max });
         }
-        self.partial.extend_from_slice(piece);
         *input = rest;
-        Ok(end.map(|_| std::mem::take(&mut self.partial)))
+        if end.is_some() && self.partial.is_empty() {
+            return Ok(Some(Cow::Borrowed(piece)));
+        }
+        self.partial.extend_from_slice(piece);
+        Ok(end.map(|_| std::mem::take(&mut self.partial).into()))
     }
 
     /// Bytes kept of a line that is not complete.
@@ -44,7 +50,7 @@ mod tests {
     fn lines(decoder: &mut LineDecoder, mut input: &[u8]) -> Result<Vec<String>, Violation> {
         let mut lines = Vec::new();
         while let Some(line) = decoder.next(&mut input)? {
-            lines.push(String::from_utf8(line).unwrap());
+            lines.push(String::from_utf8(line.into_owned()).unwrap());
         }
         assert!(input.is_empty());
         Ok(lines)

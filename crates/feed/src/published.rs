@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::{Config, Resource, ResourceKey, Revision};
 
-use crate::frames::{Beat, Leader, ServerFrame};
+use crate::frames::{Beat, Leader, ServerFrame, put_line};
 use crate::limits;
 
 /// Changes the log holds at least; it holds as many as there are resources, twice, if that is more.
@@ -302,13 +302,6 @@ impl Encoded {
     pub fn line(&self) -> &Bytes {
         &self.line
     }
-}
-
-/// A `put` around a value that is encoded already: it is hashed and copied, not encoded twice.
-pub(crate) fn put_line(key: &ResourceKey, version: Revision, value: &[u8]) -> Bytes {
-    let key = serde_json::to_string(key).expect("a text has no fallible serializer");
-    let head = format!(r#"{{"put":{{"key":{key},"version":"{version}","value":"#);
-    [head.as_bytes(), value, b"}}\n"].concat().into()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::{Config, Millis, Resource, ResourceKey, Revision};
 
-use crate::frames::ServerFrame;
+use crate::frames::{Cut, Put, ServerFrame};
 use crate::last_good::Remembered;
 use crate::limits;
 use crate::scope::Scope;
@@ -109,7 +109,7 @@ impl Client {
                 Ok(Some(line)) => {
                     // Only a whole line is a sign of life: bytes that trickle tell nothing.
                     stream.heard = now;
-                    ServerFrame::from_line(&line).and_then(|frame| self.take(frame, &mut events))
+                    self.take(&line, &mut events)
                 }
                 Err(violation) => Err(violation),
             };
@@ -185,8 +185,15 @@ impl Client {
         }
     }
 
-    fn take(&mut self, frame: ServerFrame<'_>, events: &mut Vec<Event>) -> Result<(), Violation> {
+    fn take(&mut self, line: &[u8], events: &mut Vec<Event>) -> Result<(), Violation> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
+        if stream.phase != Phase::Greeting
+            && let Some(Cut { key, version, value }) = Cut::of(line)
+            && let Ok(resource) = stream::read(key, value)
+        {
+            return stream.put(key, version, Ok(resource), self.options.check, &self.holdings, &mut self.rejected);
+        }
+        let frame = ServerFrame::from_line(line)?;
         if stream.phase == Phase::Greeting
             && !matches!(frame, ServerFrame::Welcome(_) | ServerFrame::Bye(_) | ServerFrame::Unknown)
         {
@@ -200,8 +207,9 @@ impl Client {
                 stream.phase = Phase::Syncing;
                 events.push(Event::Welcomed { server: welcome.server, protocol: welcome.protocol });
             }
-            ServerFrame::Put(put) => {
-                stream.put(put, self.options.check, &self.holdings, &mut self.rejected)?;
+            ServerFrame::Put(Put { key, version, value }) => {
+                let resource = stream::read(&key, value.get());
+                stream.put(&key, version, resource, self.options.check, &self.holdings, &mut self.rejected)?;
             }
             ServerFrame::Del(del) => stream.del(&del, &self.holdings, &mut self.rejected),
             ServerFrame::Commit(commit) => {

@@ -7,7 +7,7 @@ use config::{Millis, Resource, ResourceKey, Revision};
 
 use super::holdings::{Held, Holdings, Staged};
 use super::{Check, ClientOptions, Rejection};
-use crate::frames::{Ack, ClientFrame, Del, Hello, Nack, Put};
+use crate::frames::{Ack, ClientFrame, Del, Hello, Nack};
 use crate::limits;
 use crate::lines::LineDecoder;
 use crate::text::tidy;
@@ -85,25 +85,28 @@ impl Stream {
         self.ack = self.ack.max(Some(commit));
     }
 
-    /// Stages a resource, or refuses it alone.
+    /// Stages the resource `name`, or refuses it alone, because it could not be [`read`] or does not pass the check.
     pub fn put(
         &mut self,
-        put: Put<'_>,
+        name: &str,
+        version: Revision,
+        resource: Result<Resource, String>,
         check: Check,
         holdings: &Holdings,
         rejected: &mut BTreeMap<String, Rejection>,
     ) -> Result<(), Violation> {
-        if put.key.len() > limits::KEY {
-            return Err(Violation::malformed(&"the name of a resource is too long", put.key.as_bytes()));
+        if name.len() > limits::KEY {
+            return Err(Violation::malformed(&"the name of a resource is too long", name.as_bytes()));
         }
-        match read(&put, check) {
-            Ok((key, resource)) => {
-                rejected.remove(&put.key);
-                self.nacks.remove(&put.key);
+        match resource.and_then(|resource| check(&resource).map(|()| resource)) {
+            Ok(resource) => {
+                rejected.remove(name);
+                self.nacks.remove(name);
+                let key = resource.key();
                 self.unconfirmed.remove(&key);
-                self.staged.put(key, Held { resource, version: Some(put.version) }, holdings)
+                self.staged.put(key, Held { resource, version: Some(version) }, holdings)
             }
-            Err(problem) => self.refuse(put.key, put.version, &problem, rejected),
+            Err(problem) => self.refuse(name.to_owned(), version, &problem, rejected),
         }
     }
 
@@ -139,9 +142,7 @@ impl Stream {
 }
 
 /// The resource of a `put`, or why there is none in words for its author.
-fn read(put: &Put<'_>, check: Check) -> Result<(ResourceKey, Resource), String> {
-    let key: ResourceKey = put.key.parse().map_err(|error| format!("{error}; is this data plane too old for it?"))?;
-    let resource = Resource::from_json(&key, put.value.get()).map_err(|error| error.to_string())?;
-    check(&resource)?;
-    Ok((key, resource))
+pub(super) fn read(name: &str, value: &str) -> Result<Resource, String> {
+    let key: ResourceKey = name.parse().map_err(|error| format!("{error}; is this data plane too old for it?"))?;
+    Resource::from_json(&key, value).map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@
 //! Unknown members within a frame are ignored, unknown kinds of frames are passed over: they are a newer peer's. The value of
 //! a `put` stays text until its name is known, so that one resource that cannot be read spoils nothing else.
 
+mod put;
 mod read;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use bytes::Bytes;
 use config::Revision;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub(crate) use put::{Cut, put_line};
 
 use crate::scope::Scope;
 use crate::versions::Versions;
