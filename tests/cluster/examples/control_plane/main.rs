@@ -21,6 +21,8 @@ use scene::Scene;
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     planes: usize,
+    /// How often all of them connect at once, each time with nothing held and with tokens that nobody has reviewed.
+    synchronisations: usize,
     groups: usize,
     endpoints: usize,
     /// One of so many groups has requests between two reports.
@@ -41,6 +43,7 @@ impl Size {
         };
         Self {
             planes: number("PLANES", 100),
+            synchronisations: number("SYNCHRONISATIONS", 7),
             groups: number("GROUPS", 1_000),
             endpoints: number("ENDPOINTS", 10),
             one_busy_of: number("ONE_BUSY_OF", 10),
@@ -73,7 +76,16 @@ async fn run(mut scene: Scene, size: Size) {
     say("the controller's start to its first publication", &format!("{:.0} ms", ready.as_secs_f64() * 1e3));
     scene.memory("ready, nobody connected");
 
-    synchronise(&mut scene, size).await;
+    let mut all = Spread::default();
+    for more in (0..size.synchronisations).rev() {
+        all.add(synchronise(&mut scene, size).await);
+        if more > 0 {
+            // What they left behind (reports on their way, connections) is not the next ones' to carry.
+            scene.disconnect().await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    }
+    say("... each time", &all.show());
     settle(&mut scene, "40 s later, every data plane reported everything", 40).await;
 
     if size.phases == 1 {
@@ -95,7 +107,7 @@ async fn run(mut scene: Scene, size: Size) {
     scene.memory("at the end");
 }
 
-async fn synchronise(scene: &mut Scene, size: Size) {
+async fn synchronise(scene: &mut Scene, size: Size) -> Duration {
     let tokens = scene.tokens().await;
     let (before, metrics, cpu) = (Instant::now(), scene.metrics().await, cpus(&scene.processes()));
     let (_, number) = scene.want(Wanted::Synced);
@@ -113,6 +125,7 @@ async fn synchronise(scene: &mut Scene, size: Size) {
     say("... sent", &format!("{megabytes:.0} MB in {} lines", told.total("forebay_controller_feed_lines_total")));
     say("... CPU", &shares(&cpu, &cpus(&scene.processes()), took));
     scene.memory("synchronised");
+    took
 }
 
 /// Lets time pass and says what it cost.

@@ -89,7 +89,6 @@ pub async fn live(common: Arc<Common>, instance: String, token: String) {
         silence: Millis::from_secs(60),
         check: |_| Ok(()),
     });
-    let reports = connect(&common).await;
     let plane = Plane {
         common,
         instance: instance.as_str().into(),
@@ -97,7 +96,7 @@ pub async fn live(common: Arc<Common>, instance: String, token: String) {
         machine,
         schedule: Schedule::default(),
         leads: false,
-        reporter: Some(Reporter { sender: reports, delivered: Delivered::default(), seq: 0 }),
+        reporter: Some(Reporter { connection: None, delivered: Delivered::default(), seq: 0 }),
         last: 0,
     };
     plane.converse(lines, response.into_body()).await;
@@ -212,7 +211,7 @@ impl Plane {
     }
 }
 
-async fn connect(common: &Common) -> Sender {
+pub async fn connect(common: &Common) -> Sender {
     let tcp = TcpStream::connect(common.controller).await.expect("the controller listens");
     tcp.set_nodelay(true).expect("a socket");
     let host = rustls::pki_types::ServerName::try_from(common.host.clone()).expect("a name");

@@ -9,7 +9,7 @@ use feed::Client;
 use feed::report::{Counters, Delivered, GroupReport, Groups, Part, Report, ServerReport, ServerState};
 use http_body_util::{BodyExt as _, Full};
 
-use crate::plane::{Common, Sender, post};
+use crate::plane::{Common, Sender, connect, post};
 
 /// What became of reports.
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ pub struct Reports {
 
 /// What makes reports and knows which were delivered. A task of its own, as in a real data plane: lines do not wait for it.
 pub struct Reporter {
-    pub sender: Sender,
+    /// Dialled when there is something to report.
+    pub connection: Option<Sender>,
     pub delivered: Delivered,
     pub seq: u64,
 }
@@ -43,7 +44,11 @@ impl Reporter {
         let counts = &common.reports;
         counts.bytes.fetch_add(json.len() as u64, Ordering::Relaxed);
         let body = Full::new(Bytes::from(json)).boxed();
-        let answer = post(&mut self.sender, common, token, "/report/v1", "application/json", body).await;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connect(common).await),
+        };
+        let answer = post(connection, common, token, "/report/v1", "application/json", body).await;
         if answer.status() == 204 {
             counts.taken.fetch_add(1, Ordering::Relaxed);
             let now = if part == Part::News { Groups::new() } else { Groups::clone(&now) };

@@ -139,7 +139,9 @@ impl Scene {
     /// A token for each data plane, and what they share.
     pub async fn tokens(&mut self) -> Vec<(String, String)> {
         let names: Vec<_> = (0..self.size.planes).map(|n| format!("proxy-{n}")).collect();
-        self.store::<Pod>(NAMESPACE, names.iter().map(|name| objects::pod(name))).await;
+        if self.common.is_none() {
+            self.store::<Pod>(NAMESPACE, names.iter().map(|name| objects::pod(name))).await;
+        }
         let accounts = self.api::<ServiceAccount>(NAMESPACE);
         let mut tokens = Vec::new();
         for name in names {
