@@ -9,26 +9,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Address, LineWeight, Millis, Sticky, Template, text};
 
-/// A group, complete: every default is filled in.
+/// A group, complete: every default is filled in. A member that is missing where one is read is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// How a server is chosen.
+    #[serde(default)]
     pub method: Method,
     /// The servers, in configuration order; endpoints of a Service stand where its line stood. May be empty.
     pub servers: Vec<Server>,
     /// Idle connections to the servers.
+    #[serde(default)]
     pub keepalive: Keepalive,
     /// What is retried.
+    #[serde(default)]
     pub next_upstream: NextUpstream,
     /// Limits of one attempt.
+    #[serde(default)]
     pub timeouts: Timeouts,
     /// How much of a request body is kept for a retry, bytes; beyond it a request that was sent is not retried.
+    #[serde(default = "Group::default_replay_max_bytes")]
     pub replay_max_bytes: u64,
     /// How sessions are tied to servers, if they are.
     pub sticky: Option<Sticky>,
     /// What is spoken to the servers.
+    #[serde(default)]
     pub protocol: Protocol,
     /// Changes to the request's header on its way to a server.
+    #[serde(default)]
     pub request_headers: RequestHeaders,
 }
 
@@ -64,7 +71,7 @@ pub enum Method {
 
 pub use balance::Measure as LeastTimeMeasure;
 
-/// One peer: one address with the parameters of its line.
+/// One peer: one address with the parameters of its line. A member that is missing where one is read is nginx's default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The name of the line it comes from; the label of logs and metrics.
@@ -77,21 +84,28 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Arc<str>>,
     /// nginx `weight=`; at least 1. With `weightMode: Shared` already divided.
+    #[serde(default = "Server::default_weight")]
     pub weight: u32,
     /// What `weight` was made of, where a data plane may have to make it anew: in a group with hints and `weightMode: Shared`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_weight: Option<LineWeight>,
     /// nginx `max_fails=`; 0 never ejects.
+    #[serde(default = "Server::default_max_fails")]
     pub max_fails: u32,
     /// nginx `fail_timeout=`, whole seconds.
+    #[serde(default = "Server::default_fail_timeout")]
     pub fail_timeout: u32,
     /// nginx `max_conns=`, per data plane; 0 is no limit.
+    #[serde(default)]
     pub max_conns: u32,
     /// How long a new or recovered server takes to reach its weight; 0 is at once.
+    #[serde(default)]
     pub slow_start: Millis,
     /// nginx `backup`.
+    #[serde(default)]
     pub tier: Tier,
     /// nginx `down`, `drain`.
+    #[serde(default)]
     pub availability: Availability,
     /// nginx `route=`, 1 to 32 bytes.
     pub route: Option<Arc<str>>,
@@ -231,6 +245,10 @@ impl Group {
             request_headers: RequestHeaders::default(),
         }
     }
+
+    const fn default_replay_max_bytes() -> u64 {
+        Self::DEFAULT_REPLAY_MAX_BYTES
+    }
 }
 
 impl Server {
@@ -240,10 +258,10 @@ impl Server {
             name: name.into(),
             address,
             text: None,
-            weight: 1,
+            weight: Self::default_weight(),
             line_weight: None,
-            max_fails: 1,
-            fail_timeout: 10,
+            max_fails: Self::default_max_fails(),
+            fail_timeout: Self::default_fail_timeout(),
             max_conns: 0,
             slow_start: Millis(0),
             tier: Tier::Primary,
@@ -252,6 +270,18 @@ impl Server {
             pod: None,
             for_zones: Vec::new(),
         }
+    }
+
+    const fn default_weight() -> u32 {
+        1
+    }
+
+    const fn default_max_fails() -> u32 {
+        1
+    }
+
+    const fn default_fail_timeout() -> u32 {
+        10
     }
 }
 

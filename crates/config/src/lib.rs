@@ -5,6 +5,7 @@
 //! Kubernetes object and no socket.
 
 mod address;
+mod brief;
 mod certificate;
 mod diagnostic;
 mod duration;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::brief::Brief;
 use crate::text::as_text;
 use crate::{Certificate, CertificateId, Config, Group, GroupId, HostPattern, HostRoutes, Revision, Routes, Target};
 
@@ -90,6 +91,18 @@ impl Resource {
             Self::Route(routes) => serde_json::to_vec(routes),
         };
         json.expect("our types have string keys and no fallible serializer")
+    }
+
+    /// Its content without what is usual: of a group, what [`Group::with_defaults`] and [`Server::new`](crate::Server::new)
+    /// have. It is read like the whole, whose version it has. `None` for what has nothing usual.
+    pub fn to_brief_json(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Group(_, group) => {
+                let json = serde_json::to_vec(&Brief(&**group));
+                Some(json.expect("our types have string keys and no fallible serializer"))
+            }
+            Self::Certificate(..) | Self::Route(_) => None,
+        }
     }
 
     /// The version of its content.

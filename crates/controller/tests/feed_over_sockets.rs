@@ -220,7 +220,7 @@ async fn a_hundred_subscribers_get_one_publication_and_leave_in_peace() {
     assert_eq!(feed.server.counters().counts().lines - lines, 200, "a put and a commit each");
     let seen = feed.server.roster().seen();
     assert_eq!(seen.len(), 100);
-    assert!(seen.iter().all(|one| one.protocol == Some(1) && one.scope == Some(Scope::All) && one.lines == 56));
+    assert!(seen.iter().all(|one| one.protocol == Some(2) && one.scope == Some(Scope::All) && one.lines == 56));
     assert_eq!(seen[3].instance.as_deref(), Some("forebay/p-3"));
     assert_eq!(seen[3].account, "forebay/forebay-proxy");
     feed.leaving.cancel();

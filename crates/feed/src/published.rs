@@ -4,13 +4,14 @@
 //! A short log of changed names answers "what since?" for those who keep up; who fell behind its end compares everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use config::{Config, Resource, ResourceKey, Revision};
 
 use crate::frames::{Beat, Leader, ServerFrame, put_line};
 use crate::limits;
+use crate::versions::BRIEF;
 
 /// Changes the log holds at least; it holds as many as there are resources, twice, if that is more.
 const LOG_LEAST: usize = 1024;
@@ -38,6 +39,10 @@ pub struct Encoded {
     resource: Resource,
     version: Revision,
     line: Bytes,
+    /// Made when somebody is there who speaks no newer protocol.
+    whole: OnceLock<Bytes>,
+    /// Bytes of the longest of its lines, newline not counted.
+    longest: usize,
 }
 
 /// One change to what is published.
@@ -270,7 +275,7 @@ impl Published {
             return Err(Unpublishable::TooMany { key, max: limits::RESOURCES });
         }
         let encoded = encoded.unwrap_or_else(|| Encoded::new(&key, resource));
-        let bytes = encoded.line.len() - 1;
+        let bytes = encoded.longest;
         if bytes > self.line_max {
             return Err(Unpublishable::TooLarge { key, bytes, max: self.line_max });
         }
@@ -283,9 +288,12 @@ impl Published {
 
 impl Encoded {
     fn new(key: &ResourceKey, resource: Resource) -> Self {
-        let value = resource.to_json();
-        let version = Revision::of(&value);
-        Self { line: put_line(key, version, &value), resource, version }
+        let (whole, brief) = (resource.to_json(), resource.to_brief_json());
+        let version = Revision::of(&whole);
+        let value = brief.as_ref().unwrap_or(&whole);
+        let line = put_line(key, version, value);
+        let longest = line.len() - 1 + whole.len() - value.len();
+        Self { resource, version, line, whole: OnceLock::new(), longest }
     }
 
     /// The resource.
@@ -298,9 +306,12 @@ impl Encoded {
         self.version
     }
 
-    /// The `put` that says it, with its newline; every subscriber is sent these very bytes.
-    pub fn line(&self) -> &Bytes {
-        &self.line
+    /// The `put` that says it in this protocol, with its newline; every subscriber is sent these very bytes.
+    pub fn line(&self, protocol: u32) -> &Bytes {
+        if protocol >= BRIEF || self.longest == self.line.len() - 1 {
+            return &self.line;
+        }
+        self.whole.get_or_init(|| put_line(&self.resource.key(), self.version, &self.resource.to_json()))
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The first protocol in which a `put` leaves out of a group what is usual ([`config::Resource::to_brief_json`]).
+pub(crate) const BRIEF: u32 = 2;
+
 /// A range of protocol numbers, both ends included; on the wire `[min, max]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "[u32; 2]", try_from = "[u32; 2]")]
@@ -20,11 +23,16 @@ pub struct VersionsError(u32, u32);
 
 impl Versions {
     /// What this release speaks.
-    pub const OURS: Self = Self { min: 1, max: 1 };
+    pub const OURS: Self = Self { min: 1, max: BRIEF };
 
     /// A range.
     pub const fn new(min: u32, max: u32) -> Result<Self, VersionsError> {
         if min <= max { Ok(Self { min, max }) } else { Err(VersionsError(min, max)) }
+    }
+
+    /// The newest of it.
+    pub const fn newest(self) -> u32 {
+        self.max
     }
 
     /// Whether `version` is in it.

@@ -28,7 +28,7 @@ fn synced() -> Vec<u8> {
 }
 
 fn put(resource: &Resource) -> Vec<u8> {
-    published([resource.clone()]).resource(&resource.key()).unwrap().line().to_vec()
+    published([resource.clone()]).resource(&resource.key()).unwrap().line(Versions::OURS.newest()).to_vec()
 }
 
 /// Everything it has to say now.
@@ -57,7 +57,7 @@ fn holding(resources: &[Resource]) -> Client {
 fn a_batch_is_in_force_at_its_commit_and_acknowledged_when_applied() {
     let mut proxy = client("proxy-1", Scope::All);
     proxy.connect(NOW);
-    assert_eq!(said(&mut proxy), [r#"{"hello":{"protocol":[1,1],"instance":"proxy-1","scope":"all","have":{}}}"#]);
+    assert_eq!(said(&mut proxy), [r#"{"hello":{"protocol":[1,2],"instance":"proxy-1","scope":"all","have":{}}}"#]);
     let batch = [welcome(), put(&group("app", 1)), put(&route("a.example", "app"))].concat();
     assert_eq!(commits(&proxy.receive(&batch, NOW)), []);
     assert_eq!(proxy.config(), Config::default());
@@ -80,7 +80,7 @@ fn a_refused_resource_leaves_what_was_there_and_is_not_advertised() {
     let before = proxy.config();
     let line = String::from_utf8(put(&group("app", 2))).unwrap();
     let version: Revision = line.split('"').nth(9).unwrap().parse().unwrap();
-    let novel = line.replace("RoundRobin", "Quantum");
+    let novel = line.replace(r#"{"servers""#, r#"{"method":"Quantum","servers""#);
     let events = proxy.receive(&[novel.into_bytes(), commit(2)].concat(), NOW);
     assert_eq!(commits(&events), []);
     let answers = said(&mut proxy);
@@ -170,7 +170,7 @@ fn a_controller_that_talks_nonsense_is_left_with_what_it_committed() {
 
 #[test]
 fn a_controller_begins_with_a_welcome_that_was_offered() {
-    for bytes in [commit(1), put(&group("app", 1)), welcome_to(2)] {
+    for bytes in [commit(1), put(&group("app", 1)), welcome_to(3)] {
         let mut proxy = client("proxy-1", Scope::All);
         proxy.connect(NOW);
         let events = proxy.receive(&bytes, NOW);

@@ -4,7 +4,7 @@ mod support;
 
 use config::{Config, Millis};
 use feed::frames::ServerFrame;
-use feed::{Change, Published, Scope, Subscriber};
+use feed::{Change, Published, Scope, Subscriber, Versions};
 use support::{NOW, client, converse, group, hello, published, route, subscriber};
 
 /// Introduces a subscriber and takes every line it is due; how many steps that took.
@@ -47,7 +47,7 @@ fn one_encoding_serves_all() {
     let mut published = published([group("app", 3)]);
     let mut fleet = fleet(20, &published);
     published.publish([Change::Put(group("app", 4))]);
-    let encoded = published.resource(&group("app", 4).key()).unwrap().line().as_ptr();
+    let encoded = published.resource(&group("app", 4).key()).unwrap().line(Versions::OURS.newest()).as_ptr();
     for subscriber in &mut fleet {
         assert_eq!(subscriber.poll(&published, NOW).unwrap().as_ptr(), encoded);
     }

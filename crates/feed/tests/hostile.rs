@@ -202,8 +202,8 @@ fn an_instance_cannot_forge_log_lines() {
 fn releases_too_far_apart_say_so() {
     let published = published([]);
     let mut subscriber = subscriber();
-    let line = String::from_utf8(hello([])).unwrap().replace("[1,1]", "[7,9]");
+    let line = String::from_utf8(hello([])).unwrap().replace("[1,2]", "[7,9]");
     assert!(subscriber.receive(line.as_bytes(), NOW).is_err());
     let reason = farewell(&mut subscriber, &published);
-    assert_eq!(reason, "no common protocol: the peer speaks 7 to 9, this end 1 to 1; upgrade the older of the two");
+    assert_eq!(reason, "no common protocol: the peer speaks 7 to 9, this end 1 to 2; upgrade the older of the two");
 }

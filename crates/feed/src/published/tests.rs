@@ -1,6 +1,7 @@
 use config::{Group, GroupId, Server};
 
 use super::*;
+use crate::versions::Versions;
 
 fn group(name: &str, servers: usize) -> Resource {
     let server = |n| Server::new("a", format!("10.0.0.1:{}", n + 1).parse().unwrap());
@@ -53,10 +54,26 @@ fn the_line_is_the_frame() {
     let mut published = Published::default();
     published.publish([Change::Put(group("a", 2))]);
     let encoded = published.resource(&group("a", 2).key()).unwrap();
-    let line = encoded.line().strip_suffix(b"\n").unwrap();
+    let line = encoded.line(Versions::OURS.newest()).strip_suffix(b"\n").unwrap();
     let ServerFrame::Put(put) = ServerFrame::from_line(line).unwrap() else { panic!("not a put") };
     assert_eq!((put.key.as_str(), put.version), ("group/shop/a", encoded.version()));
     assert_eq!(Resource::from_json(&put.key.parse().unwrap(), put.value.get()).unwrap(), group("a", 2));
+}
+
+#[test]
+fn who_speaks_the_first_protocol_is_told_what_is_usual_too() {
+    let mut published = Published::default();
+    let route =
+        Resource::Route(Arc::new(config::HostRoutes { host: config::HostPattern::Any, paths: vec![], default: None }));
+    published.publish([Change::Put(group("a", 2)), Change::Put(route.clone())]);
+    let encoded = published.resource(&group("a", 2).key()).unwrap();
+    let (whole, brief) = (encoded.line(1), encoded.line(2));
+    assert_eq!((encoded.longest, whole.as_ptr()), (whole.len() - 1, encoded.line(1).as_ptr()));
+    assert_eq!(*whole, put_line(&group("a", 2).key(), encoded.version(), &group("a", 2).to_json()));
+    assert_eq!(*brief, put_line(&group("a", 2).key(), encoded.version(), &group("a", 2).to_brief_json().unwrap()));
+    assert!(brief.len() * 3 < whole.len());
+    let encoded = published.resource(&route.key()).unwrap();
+    assert_eq!(encoded.line(1).as_ptr(), encoded.line(2).as_ptr());
 }
 
 #[test]

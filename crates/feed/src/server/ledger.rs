@@ -21,6 +21,7 @@ type Keys = BTreeSet<Arc<ResourceKey>>;
 #[derive(Debug)]
 pub(super) struct Ledger {
     view: View,
+    protocol: u32,
     sent: BTreeMap<Arc<ResourceKey>, Sent>,
     /// Names of kinds this end does not know, which the subscriber has from a newer controller: to be deleted.
     foreign: Vec<String>,
@@ -52,7 +53,7 @@ struct Round {
 
 impl Ledger {
     /// For a subscriber that says it has `have`.
-    pub fn new(view: View, have: BTreeMap<String, Revision>) -> Self {
+    pub fn new(view: View, protocol: u32, have: BTreeMap<String, Revision>) -> Self {
         let (mut sent, mut foreign) = (BTreeMap::new(), Vec::new());
         for (name, version) in have {
             match name.parse::<ResourceKey>() {
@@ -60,7 +61,7 @@ impl Ledger {
                 Err(_) => foreign.push(name),
             }
         }
-        Self { view, sent, foreign, seen: None, round: Round::default(), due: Keys::new() }
+        Self { view, protocol, sent, foreign, seen: None, round: Round::default(), due: Keys::new() }
     }
 
     /// Takes note of what was published since the last look. `false`: nothing ever was.
@@ -224,7 +225,7 @@ impl Ledger {
 
     fn put(&mut self, key: Arc<ResourceKey>, encoded: &Encoded, commit: u64) -> Bytes {
         self.sent.insert(key, Sent { version: encoded.version(), commit, refused: false });
-        encoded.line().clone()
+        encoded.line(self.protocol).clone()
     }
 }
 

@@ -217,7 +217,7 @@ impl Subscriber {
         self.grant.speaks_for(&hello.instance)?;
         let view = self.grant.view(hello.scope)?;
         let welcome = ServerFrame::Welcome(Welcome { protocol, server: self.options.server.clone() }).to_line();
-        let ledger = Ledger::new(view, hello.have);
+        let ledger = Ledger::new(view, protocol, hello.have);
         Ok(Live::new(hello.instance, protocol, welcome, ledger, now))
     }
 }

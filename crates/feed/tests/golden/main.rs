@@ -1,5 +1,6 @@
 //! Two releases at a time talk to each other, in either order of upgrade. What protocol 1 wrote lies in `v1/` and is never
-//! edited; a reader as it was then lies in `frozen_v1.rs` and is never edited either.
+//! edited; a reader as it was then lies in `frozen_v1.rs` and is never edited either. So it is with protocol 2, which writes
+//! the controller's side in other words: `v2/`, `frozen_v2.rs`.
 //!
 //! * Today's machines read what was written then, and understand the same by it.
 //! * The reader of then reads what is written today, and understands the same by it.
@@ -9,6 +10,7 @@
 //! `zones-report.json`, of the release that added zones.
 
 mod frozen_v1;
+mod frozen_v2;
 mod sample;
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,37 +18,43 @@ mod support;
 use config::Config;
 use feed::frames::{Ack, ClientFrame, Leader, Nack};
 use feed::report::Report;
-use feed::{Event, Grant, LastGood, PrivateKeys, Published, Received, Scope, Subscriber};
+use feed::{Event, Grant, LastGood, PrivateKeys, Published, Received, Scope, Subscriber, Versions};
 use serde_json::Value;
 use support::{NOW, anyone, client, converse, options};
 
 const SERVER: &str = include_str!("v1/server.jsonl");
+const SERVER_2: &str = include_str!("v2/server.jsonl");
 const CLIENT: &str = include_str!("v1/client.jsonl");
 const REPORT: &str = include_str!("v1/report.json");
 const LAST_GOOD: &str = include_str!("v1/last-good.jsonl");
 const ZONES: &str = include_str!("v1/zones.jsonl");
+const ZONES_2: &str = include_str!("v2/zones.jsonl");
 const ZONES_REPORT: &str = include_str!("v1/zones-report.json");
 
 fn all() -> Grant {
     Grant { private_keys: PrivateKeys::Allowed, ..anyone() }
 }
 
+fn only(protocol: u32) -> Versions {
+    Versions::new(protocol, protocol).unwrap()
+}
+
 /// What a controller of today writes: the sample, then one change and one deletion, then goodbye.
-fn written_by_server() -> String {
-    written(&sample::config(), &sample::next())
+fn written_by_server(protocol: u32) -> String {
+    written(protocol, &sample::config(), &sample::next())
 }
 
 /// What a controller of today writes of hints that change.
-fn written_of_zones() -> String {
-    written(&sample::zones("z1"), &sample::zones("z2"))
+fn written_of_zones(protocol: u32) -> String {
+    written(protocol, &sample::zones("z1"), &sample::zones("z2"))
 }
 
-fn written(first: &Config, next: &Config) -> String {
+fn written(protocol: u32, first: &Config, next: &Config) -> String {
     let mut published = Published::default();
     published.lead(Some(Leader { identity: "controller-0_7f".into(), address: Some("10.0.0.9:9902".into()) }));
     published.replace(first);
     let mut subscriber = Subscriber::new(options(), all(), NOW);
-    subscriber.receive(&support::hello([]), NOW).unwrap();
+    subscriber.receive(&support::hello_of(only(protocol), []), NOW).unwrap();
     let mut text = String::new();
     let drain = |subscriber: &mut Subscriber, published: &Published, text: &mut String| {
         while let Some(line) = subscriber.poll(published, NOW) {
@@ -65,7 +73,7 @@ fn written(first: &Config, next: &Config) -> String {
 fn written_by_client() -> String {
     let have = sample::config().resources().map(|one| (one.key().to_string(), one.revision())).collect();
     let hello = |scope, have| {
-        let hello = feed::frames::Hello { protocol: feed::Versions::OURS, instance: "proxy-1".into(), scope, have };
+        let hello = feed::frames::Hello { protocol: only(1), instance: "proxy-1".into(), scope, have };
         ClientFrame::Hello(hello)
     };
     let nack = Nack {
@@ -96,8 +104,12 @@ fn written_as_last_good() -> String {
 
 #[test]
 fn today_reads_what_a_controller_wrote_then() {
-    assert_eq!(read(SERVER), [sample::config(), sample::next()]);
-    assert_eq!(read(ZONES), [sample::zones("z1"), sample::zones("z2")]);
+    for server in [SERVER, SERVER_2] {
+        assert_eq!(read(server), [sample::config(), sample::next()]);
+    }
+    for zones in [ZONES, ZONES_2] {
+        assert_eq!(read(zones), [sample::zones("z1"), sample::zones("z2")]);
+    }
 }
 
 /// What a data plane of today commits.
@@ -143,23 +155,33 @@ fn today_reads_reports_and_files_written_then() {
 
 #[test]
 fn then_reads_what_a_controller_writes_today() {
-    assert_eq!(frozen_v1::understand(&written_by_server()), sample::AS_FROZEN_V1_UNDERSTANDS);
-    assert_eq!(frozen_v1::understand(&written_of_zones()), sample::ZONES_AS_FROZEN_V1_UNDERSTANDS);
+    assert_eq!(frozen_v1::understand(&written_by_server(1)), sample::AS_FROZEN_V1_UNDERSTANDS);
+    assert_eq!(frozen_v1::understand(&written_of_zones(1)), sample::ZONES_AS_FROZEN_V1_UNDERSTANDS);
+    for (understood, server, then) in [
+        (sample::AS_FROZEN_V1_UNDERSTANDS, written_by_server(2), SERVER_2),
+        (sample::ZONES_AS_FROZEN_V1_UNDERSTANDS, written_of_zones(2), ZONES_2),
+    ] {
+        let the_same = understood.replacen("welcome 1", "welcome 2", 1);
+        assert_eq!(frozen_v2::understand(&server), the_same);
+        assert_eq!(frozen_v2::understand(then), the_same);
+    }
 }
 
 #[test]
 fn today_says_everything_that_was_said_then() {
     let line = |report: Report| String::from_utf8(report.to_json()).unwrap() + "\n";
     for (name, then, today) in [
-        ("server.jsonl", SERVER, written_by_server()),
-        ("client.jsonl", CLIENT, written_by_client()),
-        ("last-good.jsonl", LAST_GOOD, written_as_last_good()),
-        ("report.json", REPORT, line(sample::report())),
-        ("zones.jsonl", ZONES, written_of_zones()),
-        ("zones-report.json", ZONES_REPORT, line(sample::zones_report())),
+        ("v1/server.jsonl", SERVER, written_by_server(1)),
+        ("v2/server.jsonl", SERVER_2, written_by_server(2)),
+        ("v1/client.jsonl", CLIENT, written_by_client()),
+        ("v1/last-good.jsonl", LAST_GOOD, written_as_last_good()),
+        ("v1/report.json", REPORT, line(sample::report())),
+        ("v1/zones.jsonl", ZONES, written_of_zones(1)),
+        ("v2/zones.jsonl", ZONES_2, written_of_zones(2)),
+        ("v1/zones-report.json", ZONES_REPORT, line(sample::zones_report())),
     ] {
         if std::env::var_os("FEED_NEW_PROTOCOL").is_some() {
-            std::fs::write(format!("{}/tests/golden/v1/{name}", env!("CARGO_MANIFEST_DIR")), &today).unwrap();
+            std::fs::write(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR")), &today).unwrap();
             continue;
         }
         assert_eq!(then.lines().count(), today.lines().count(), "{name}");

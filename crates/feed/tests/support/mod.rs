@@ -51,12 +51,11 @@ pub fn client(instance: &str, scope: Scope) -> Client {
 }
 
 pub fn hello(have: impl IntoIterator<Item = (String, Revision)>) -> Vec<u8> {
-    let hello = Hello {
-        protocol: Versions::OURS,
-        instance: "proxy-1".into(),
-        scope: Scope::All,
-        have: have.into_iter().collect(),
-    };
+    hello_of(Versions::OURS, have)
+}
+
+pub fn hello_of(protocol: Versions, have: impl IntoIterator<Item = (String, Revision)>) -> Vec<u8> {
+    let hello = Hello { protocol, instance: "proxy-1".into(), scope: Scope::All, have: have.into_iter().collect() };
     ClientFrame::Hello(hello).to_line().to_vec()
 }
 
