@@ -1,4 +1,4 @@
-# One static binary and nothing else: no shell, no libraries, no user but 65532.
+# One static binary and the usual authorities: no shell, no libraries, no user but 65532.
 #   docker build -t ghcr.io/forebay/forebay:0.1.0 .
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -12,5 +12,7 @@ RUN target=$(rustc -vV | sed -n 's/host: //p') && \
 
 FROM scratch
 COPY --from=build /forebay /forebay
+# The authorities that servers are believed by, where a group names none of its own.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 ENTRYPOINT ["/forebay"]

@@ -22,7 +22,8 @@ pub enum Protocol {
         .message("insecureSkipVerify and caCertificateRef exclude each other"),
 )]
 pub struct UpstreamTls {
-    /// The name asked for (SNI) and verified in the server's certificate. Not set: the host of the request.
+    /// The name asked for (SNI) and verified in the server's certificate: a DNS name, or an IP address, for which no name is asked.
+    /// Not set: the host of the request, which its client chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -30,7 +31,8 @@ pub struct UpstreamTls {
     )]
     pub server_name: Option<String>,
 
-    /// The authorities that may have signed the server's certificate, under the key ca.crt. Not set: the system's.
+    /// The authorities that may have signed the server's certificate, under the key ca.crt. Not set: those of the data plane's
+    /// system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_certificate_ref: Option<CaReference>,
 

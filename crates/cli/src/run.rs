@@ -18,7 +18,7 @@ use crate::signals::Asked;
 use crate::watch::{self, Load};
 use crate::{groups, logging, problems};
 
-/// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, Service and EndpointSlice documents, hot-reloaded; or a cluster
+/// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Files or directories of YAML or JSON documents, the very ones `kubectl apply` takes; repeatable

@@ -25,7 +25,8 @@ pub struct Certificate {
     /// PEM: PKCS #8, PKCS #1 or SEC 1.
     pub key: PrivateKey,
     /// Whom it is presented to, by the name that the client asks for (RFC 6066 section 3). [`HostPattern::Any`] makes it the
-    /// default: for clients that name no host, or one that no other certificate is for.
+    /// default: for clients that name no host, or one that no other certificate is for. One that groups alone show to their
+    /// servers has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostPattern>,
 }

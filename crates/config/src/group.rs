@@ -7,7 +7,7 @@ use balance::{Availability, Tier};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, LineWeight, Millis, Sticky, Template, text};
+use crate::{Address, CertificateId, LineWeight, Millis, ServerTls, Sticky, Template, text};
 
 /// A group, complete: every default is filled in. A member that is missing where one is read is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,11 +200,13 @@ impl Default for Timeouts {
 }
 
 /// What is spoken to the servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     /// HTTP/1.1 over TCP.
     #[default]
     Http1,
+    /// HTTP/1.1 over TLS.
+    Https(ServerTls),
 }
 
 /// nginx `proxy_set_header`; an empty value removes the header.
@@ -248,6 +250,19 @@ impl Group {
 
     const fn default_replay_max_bytes() -> u64 {
         Self::DEFAULT_REPLAY_MAX_BYTES
+    }
+
+    /// TLS to its servers, if it is spoken.
+    pub fn tls(&self) -> Option<&ServerTls> {
+        match &self.protocol {
+            Protocol::Http1 => None,
+            Protocol::Https(tls) => Some(tls),
+        }
+    }
+
+    /// The certificate that its servers may ask for.
+    pub fn client_certificate(&self) -> Option<&CertificateId> {
+        self.tls()?.client_certificate.as_ref()
     }
 }
 

@@ -19,6 +19,7 @@ mod snapshot;
 mod sticky;
 pub mod template;
 pub mod text;
+mod tls;
 mod weight;
 mod zone;
 
@@ -39,4 +40,5 @@ pub use size::{SizeError, parse_size};
 pub use snapshot::Config;
 pub use sticky::{CookieLifetime, SameSite, Sticky, StickyCookie, StickyLearn, StickyRoute};
 pub use template::{Phase, Template, TemplateError};
+pub use tls::{ServerName, ServerNameError, ServerTls, Trust};
 pub use weight::{LineWeight, MOST_RING_WEIGHT, WeightMode, weigh};

@@ -72,15 +72,17 @@ impl Resource {
 
     /// What it refers to, by name; the same name perhaps more than once.
     pub fn references(&self) -> impl Iterator<Item = ResourceKey> + '_ {
-        let host = match self {
-            Self::Route(host) => Some(host),
-            Self::Certificate(..) | Self::Group(..) => None,
+        let (host, shown) = match self {
+            Self::Route(host) => (Some(host), None),
+            Self::Group(_, group) => (None, group.client_certificate()),
+            Self::Certificate(..) => (None, None),
         };
         let targets = host.into_iter().flat_map(|host| host.paths.iter().map(|path| &path.target).chain(&host.default));
-        targets.filter_map(|target| match target {
+        let groups = targets.filter_map(|target| match target {
             Target::Group(id) => Some(ResourceKey::Group(id.clone())),
             Target::Unavailable { .. } => None,
-        })
+        });
+        groups.chain(shown.cloned().map(ResourceKey::Certificate))
     }
 
     /// Its content. Equal values give equal bytes: maps are ordered and numbers are integers.
@@ -191,7 +193,7 @@ as_text!(ResourceKey);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PathMatch, PathRoute, PrivateKey, Server};
+    use crate::{PathMatch, PathRoute, PrivateKey, Protocol, Server, ServerTls, Trust};
 
     fn sample() -> Config {
         let group = Group::with_defaults(vec![Server::new("a", "10.0.0.1:80".parse().unwrap())]);
@@ -268,6 +270,21 @@ mod tests {
         }));
         let names: Vec<_> = route.references().map(|key| key.to_string()).collect();
         assert_eq!(names, ["group/shop/a", "group/shop/b", "group/shop/c"]);
+    }
+
+    #[test]
+    fn groups_refer_to_what_they_show_their_servers() {
+        let id = CertificateId::new("shop", "client");
+        let tls = ServerTls { server_name: None, trust: Trust::System, client_certificate: Some(id.clone()) };
+        let group = Group { protocol: Protocol::Https(tls), ..Group::with_defaults(vec![]) };
+        let resource = Resource::Group(GroupId::new("shop", "app"), Arc::new(group));
+        assert_eq!(resource.references().collect::<Vec<_>>(), [ResourceKey::Certificate(id)]);
+        let json = String::from_utf8(resource.to_json()).unwrap();
+        assert!(
+            json.contains(r#""protocol":{"Https":{"trust":"System","client_certificate":"shop/client"}}"#),
+            "{json}"
+        );
+        assert_eq!(Resource::from_json(&resource.key(), &json).unwrap(), resource);
     }
 
     #[test]

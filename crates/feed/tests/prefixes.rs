@@ -1,16 +1,18 @@
 //! Whenever a controller stops in the middle, what it said so far is sound: no route leads to a group that the data plane
-//! does not have. The cluster changes between any two lines, and few names come, go and come again, so that every order of
+//! does not have, and no group shows its servers a certificate that it does not have. The cluster changes between any two lines, and few names come, go and come again, so that every order of
 //! events is met.
 
 mod support;
 
 use std::collections::BTreeMap;
 
-use config::{Config, Resource};
+use std::sync::Arc;
+
+use config::{Certificate, CertificateId, Config, Group, PrivateKey, Protocol, Resource, ServerTls, Trust};
 use feed::frames::ServerFrame;
-use feed::{Change, Published, Subscriber};
+use feed::{Change, Grant, PrivateKeys, Published, Subscriber};
 use proptest::prelude::*;
-use support::{NOW, group, hello, route, subscriber};
+use support::{NOW, anyone, group, hello, options, route};
 
 const GROUPS: [&str; 4] = ["a", "b", "c", "d"];
 const HOSTS: [&str; 4] = ["1.example", "2.example", "3.example", "4.example"];
@@ -26,12 +28,33 @@ fn state() -> impl Strategy<Value = State> {
 
 /// A sound configuration: a host whose group is not there is not there either.
 fn config((groups, hosts): &State) -> Config {
-    let made = GROUPS.iter().zip(groups).filter_map(|(name, servers)| Some(group(name, (*servers)?)));
+    let made = GROUPS.iter().zip(groups).filter_map(|(name, servers)| Some(secured(group(name, (*servers)?))));
+    let made: Vec<_> = made.collect();
+    let shown = made.iter().any(|one| one.references().next().is_some()).then(certificate);
     let led = |(host, to): (&&str, &Option<usize>)| {
         let to = to.filter(|to| groups[*to].is_some())?;
         Some(route(host, GROUPS[to]))
     };
-    made.chain(HOSTS.iter().zip(hosts).filter_map(led)).collect()
+    shown.into_iter().chain(made).chain(HOSTS.iter().zip(hosts).filter_map(led)).collect()
+}
+
+/// A group of two servers shows them the certificate.
+fn secured(resource: Resource) -> Resource {
+    let Resource::Group(id, group) = resource else { unreachable!("a group") };
+    if group.servers.len() < 2 {
+        return Resource::Group(id, group);
+    }
+    let tls = ServerTls { server_name: None, trust: Trust::System, client_certificate: Some(shown()) };
+    Resource::Group(id, Arc::new(Group { protocol: Protocol::Https(tls), ..Group::clone(&group) }))
+}
+
+fn shown() -> CertificateId {
+    CertificateId::new("default", "shown")
+}
+
+fn certificate() -> Resource {
+    let certificate = Certificate { chain: "chain".into(), key: PrivateKey::new("key"), hosts: Vec::new() };
+    Resource::Certificate(shown(), Arc::new(certificate))
 }
 
 /// What a data plane without commits would have.
@@ -69,14 +92,19 @@ impl Shadow {
     }
 }
 
+/// One that may see everything.
+fn subscriber() -> Subscriber {
+    Subscriber::new(options(), Grant { private_keys: PrivateKeys::Allowed, ..anyone() }, NOW)
+}
+
 fn take_one(subscriber: &mut Subscriber, published: &Published, shadow: &mut Shadow) -> bool {
     let line = subscriber.poll(published, NOW);
     if let Some(line) = &line {
         shadow.take(line);
     }
-    // Eight names: a batch is closed when it has twice the holdings and 64, after a round of at most all names.
-    assert!(shadow.in_batch <= 2 * 8 + 64 + 2 * 8);
-    assert!(subscriber.entries() <= 3 * 8, "{} entries", subscriber.entries());
+    // Nine names: a batch is closed when it has twice the holdings and 64, after a round of at most all names.
+    assert!(shadow.in_batch <= 2 * 9 + 64 + 2 * 9);
+    assert!(subscriber.entries() <= 3 * 9, "{} entries", subscriber.entries());
     line.is_some()
 }
 

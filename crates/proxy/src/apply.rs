@@ -14,6 +14,7 @@ use crate::snapshot::{GroupCell, GroupView, ServerView, Snapshot};
 use crate::spec::{group_spec, retry_policy};
 use crate::stats::{GroupStats, ServerStats};
 use crate::tls::Certificates;
+use crate::upstream::GroupTls;
 
 /// A group that cannot be put in force. Nothing of its configuration is: the last good one stays.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,22 +65,21 @@ pub(crate) fn next_snapshot(
     let mut next = Vec::with_capacity(config.groups.len());
     for (id, group) in &config.groups {
         let view = last.and_then(|last| last.groups.get(id));
-        next.push((
-            id,
-            match view {
-                Some(view) if view.published == *group => Next::Same(view),
-                _ => {
-                    let config = group.for_zone(zone);
-                    Next::New { plan: plan(id, &config)?, published: group, config, last: view }
-                }
-            },
-        ));
+        let tls = tls(view.map(Arc::as_ref), group, config);
+        let is_same = |view: &&Arc<GroupView>| view.published == *group && same_tls(view.tls.as_ref(), tls.as_ref());
+        let next_of = if let Some(view) = view.filter(is_same) {
+            Next::Same(view)
+        } else {
+            let config = group.for_zone(zone);
+            Next::New { plan: plan(id, &config)?, published: group, config, tls, last: view }
+        };
+        next.push((id, next_of));
     }
     let groups = next.into_iter().map(|(id, next)| {
         let view = match next {
             Next::Same(view) => view.clone(),
-            Next::New { published, config, last, plan } => {
-                bind(id, (published, config), last.map(Arc::as_ref), plan, at)
+            Next::New { published, config, last, tls, plan } => {
+                bind(id, (published, config), last.map(Arc::as_ref), tls, plan, at)
             }
         };
         (id.clone(), view)
@@ -93,7 +93,23 @@ pub(crate) fn next_snapshot(
 #[allow(clippy::large_enum_variant, reason = "few exist, and only while a configuration is applied")]
 enum Next<'a> {
     Same(&'a Arc<GroupView>),
-    New { published: &'a Arc<config::Group>, config: Arc<config::Group>, last: Option<&'a Arc<GroupView>>, plan: Plan },
+    New {
+        published: &'a Arc<config::Group>,
+        config: Arc<config::Group>,
+        last: Option<&'a Arc<GroupView>>,
+        tls: Option<Arc<GroupTls>>,
+        plan: Plan,
+    },
+}
+
+/// TLS to the servers of a group, with the certificate that it shows them as it is now.
+fn tls(last: Option<&GroupView>, group: &config::Group, config: &Config) -> Option<Arc<GroupTls>> {
+    let shown = group.client_certificate().and_then(|id| config.certificates.get(id));
+    group.tls().map(|tls| GroupTls::next(last.and_then(|last| last.tls.as_ref()), tls, shown))
+}
+
+fn same_tls(one: Option<&Arc<GroupTls>>, other: Option<&Arc<GroupTls>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
 
 /// A group in force, as it is published and as it is used: its state, which is that of `last`, brought in line with its plan.
@@ -101,6 +117,7 @@ pub(crate) fn bind(
     id: &GroupId,
     (published, config): (&Arc<config::Group>, Arc<config::Group>),
     last: Option<&GroupView>,
+    tls: Option<Arc<GroupTls>>,
     plan: Plan,
     at: Moment,
 ) -> Arc<GroupView> {
@@ -120,17 +137,18 @@ pub(crate) fn bind(
         *cell.sessions.lock() = Sessions::new(capacity, timeout);
     }
     let known: HashMap<_, _> =
-        last.map(|view| view.servers.iter().map(|server| (&server.key, &server.stats)).collect()).unwrap_or_default();
+        last.map(|view| view.servers.iter().map(|server| (&server.key, server)).collect()).unwrap_or_default();
     let servers = group_spec(&config)
         .servers
         .into_iter()
         .zip(&config.servers)
         .enumerate()
         .map(|(position, (spec, server))| {
-            let stats =
-                known.get(&spec.key).map_or_else(|| Arc::new(ServerStats::default()), |stats| Arc::clone(stats));
+            let known = known.get(&spec.key);
+            let known_tls = known.and_then(|known| known.tls.as_ref());
             Arc::new(ServerView {
-                stats,
+                stats: known.map_or_else(|| Arc::new(ServerStats::default()), |known| known.stats.clone()),
+                tls: tls.as_ref().map(|tls| tls.of_server(known_tls)),
                 name: server.name.clone(),
                 address: server.address.clone(),
                 address_text: spec.key.address.clone(),
@@ -147,6 +165,7 @@ pub(crate) fn bind(
         policy: retry_policy(&config),
         config,
         published: published.clone(),
+        tls,
         plan: balance.reconcile(plan, at.now()),
         servers,
         cell: cell.clone(),

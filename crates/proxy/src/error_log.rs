@@ -20,6 +20,8 @@ pub const TARGET: &str = "forebay::upstream";
 pub enum Action {
     /// Until the connection is established.
     Connecting,
+    /// Connected, until TLS is.
+    Handshaking,
     /// Until the request is sent.
     Sending,
     /// Until the response header is complete.
@@ -111,6 +113,7 @@ impl Display for Action {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connecting => "connecting to upstream",
+            Self::Handshaking => "SSL handshaking to upstream",
             Self::Sending => "sending request to upstream",
             Self::ReadingHeader => "reading response header from upstream",
             Self::ReadingUpstream => "reading upstream",
@@ -132,6 +135,7 @@ impl Display for Failure<'_> {
             FailureReason::ConnectTimeout | FailureReason::SendTimeout | FailureReason::ReadTimeout => {
                 f.write_str("upstream timed out (110: Connection timed out)")
             }
+            FailureReason::Tls => self.cause.fmt(f),
             FailureReason::Reset => f.write_str("recv() failed (104: Connection reset by peer)"),
             FailureReason::Closed => f.write_str("upstream prematurely closed connection"),
             FailureReason::InvalidHeader => write!(f, "upstream sent invalid header: \"{}\"", self.cause),
@@ -170,7 +174,8 @@ impl Display for Context<'_> {
             let upstream = server.map_or(&group.name, |server| &server.address_text);
             // nginx sets a colon between the path of a unix socket and the URI.
             let colon = if upstream.starts_with("unix:") { ":" } else { "" };
-            write!(f, ", upstream: \"http://{upstream}{colon}{}\"", variables::request_uri(record))?;
+            let scheme = if group.tls.is_some() { "https" } else { "http" };
+            write!(f, ", upstream: \"{scheme}://{upstream}{colon}{}\"", variables::request_uri(record))?;
         }
         for (name, key) in [("host", header::HOST), ("referrer", header::REFERER)] {
             if let Some(value) = record.headers.get(key) {

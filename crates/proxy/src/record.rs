@@ -53,8 +53,10 @@ pub enum Scheme {
 pub enum FailureReason {
     /// Connecting was refused, or failed for another reason than time.
     Connect,
-    /// Not connected within `timeouts.connect`.
+    /// Not connected within `timeouts.connect`, the handshake of TLS included.
     ConnectTimeout,
+    /// Connected, and no TLS: the handshake failed, or the certificate is not believed. A server judges ours after it.
+    Tls,
     /// Nothing could be written for `timeouts.send`.
     SendTimeout,
     /// No complete response header within `timeouts.read`.
@@ -227,6 +229,7 @@ impl FailureReason {
         match self {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
             Self::SendTimeout => "send_timeout",
             Self::ReadTimeout => "read_timeout",
             Self::Reset => "reset",
@@ -238,9 +241,10 @@ impl FailureReason {
     }
 
     /// Every reason once; `Status` stands for all of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::ConnectTimeout,
+        Self::Tls,
         Self::SendTimeout,
         Self::ReadTimeout,
         Self::Reset,

@@ -15,6 +15,7 @@ use crate::clock::Moment;
 use crate::route::RouteTable;
 use crate::stats::{GroupStats, ServerStats};
 use crate::tls::Certificates;
+use crate::upstream::{GroupTls, PeerTls};
 
 /// One configuration in force.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct GroupView {
     pub config: Arc<config::Group>,
     /// What it was made of: the same for every zone.
     pub published: Arc<config::Group>,
+    /// TLS to the servers, if it is spoken.
+    pub tls: Option<Arc<GroupTls>>,
     /// The retry policy in the balancer's terms.
     pub policy: balance::retry::Policy,
     /// The plan, bound to the slots of `cell`.
@@ -67,6 +70,8 @@ pub struct ServerView {
     pub address_text: Arc<str>,
     /// What a sticky session calls it.
     pub sid: Arc<str>,
+    /// TLS to it, if it is spoken.
+    pub tls: Option<Arc<PeerTls>>,
     /// What was counted of it; survives updates that keep the key.
     pub stats: Arc<ServerStats>,
 }

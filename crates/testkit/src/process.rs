@@ -175,6 +175,13 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics

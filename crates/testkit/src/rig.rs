@@ -1,7 +1,8 @@
 //! The usual arrangement of a wire test: some upstreams, one group of them in a file, one Forebay in front.
 
-use std::{ffi::OsStr, fs, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fs, path::PathBuf, sync::Arc, time::Duration};
 
+use rustls::ServerConfig;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -26,6 +27,9 @@ pub struct Builder {
     group: Group,
     servers: usize,
     workers: usize,
+    tls: Option<Arc<ServerConfig>>,
+    others: Vec<Value>,
+    env: Vec<(String, PathBuf)>,
     args: Vec<String>,
 }
 
@@ -56,7 +60,16 @@ const LOG_FORMAT: &str = "$request_uri|$status|$upstream_addr|$upstream_status";
 impl Rig {
     /// Starts to arrange one around the binary at `path`: one server, no fields set.
     pub fn of(path: impl AsRef<OsStr>) -> Builder {
-        Builder { binary: path.as_ref().into(), group: Group::default(), servers: 1, workers: 1, args: Vec::new() }
+        Builder {
+            binary: path.as_ref().into(),
+            group: Group::default(),
+            servers: 1,
+            workers: 1,
+            tls: None,
+            others: Vec::new(),
+            env: Vec::new(),
+            args: Vec::new(),
+        }
     }
 
     /// A connection to the group's listener.
@@ -91,9 +104,20 @@ impl Rig {
         self.apply(lines).await;
     }
 
+    /// Writes `others.yaml` again, and returns once Forebay has applied it.
+    pub async fn write_others(&self, documents: &[Value]) {
+        let before = self.revision().await;
+        self.documents.write("others.yaml", documents);
+        self.applied(&before).await;
+    }
+
     async fn apply(&self, lines: &[usize]) {
         let before = self.revision().await;
         self.documents.write("group.yaml", &[self.group.document(&self.upstreams, lines)]);
+        self.applied(&before).await;
+    }
+
+    async fn applied(&self, before: &str) {
         let mut poll = tokio::time::interval(Duration::from_millis(10));
         patiently("the new configuration to be applied", async {
             while self.revision().await == before {
@@ -160,6 +184,27 @@ impl Builder {
         self
     }
 
+    /// Has every upstream speak TLS.
+    #[must_use]
+    pub fn secured(mut self, tls: Arc<ServerConfig>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Writes these documents, too, into `others.yaml`.
+    #[must_use]
+    pub fn others(mut self, documents: impl IntoIterator<Item = Value>) -> Self {
+        self.others.extend(documents);
+        self
+    }
+
+    /// Sets a variable of the environment to a path.
+    #[must_use]
+    pub fn env(mut self, name: &str, path: impl Into<PathBuf>) -> Self {
+        self.env.push((name.to_owned(), path.into()));
+        self
+    }
+
     /// Adds flags.
     #[must_use]
     pub fn args<I: IntoIterator<Item = S>, S: Into<String>>(mut self, args: I) -> Self {
@@ -171,16 +216,22 @@ impl Builder {
     pub async fn start(self) -> Rig {
         let mut upstreams = Vec::new();
         for name in ('a'..='z').take(self.servers) {
-            upstreams.push(Upstream::start(&name.to_string()).await);
+            let upstream = Upstream::start(&name.to_string()).await;
+            upstream.secure(self.tls.clone());
+            upstreams.push(upstream);
         }
         let documents = Documents::new();
         let lines: Vec<usize> = (0..upstreams.len()).collect();
         documents.write("group.yaml", &[self.group.document(&upstreams, &lines)]);
+        if !self.others.is_empty() {
+            documents.write("others.yaml", &self.others);
+        }
         let log = documents.beside("access.log");
         let forebay = Forebay::run(&self.binary, documents.path())
             .bind("default/app")
             .args(["--workers", &self.workers.to_string()]);
         let forebay = forebay.args(["--access-log-format", LOG_FORMAT, "--access-log"]).args([log]).args(&self.args);
+        let forebay = self.env.iter().fold(forebay, |forebay, (name, path)| forebay.env(name, path));
         Rig { forebay: forebay.start().await, upstreams, documents, group: self.group }
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// Where something listens. Prints as nginx prints it: `127.0.0.1:80`, `[::1]:80`, `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

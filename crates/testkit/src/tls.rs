@@ -5,7 +5,11 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::aws_lc_rs, pki_types::ServerName, version::TLS13,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+    version::TLS13,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -86,6 +90,17 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// The object `default/NAME` of this kind with its own certificate under `ca.crt`.
+    pub fn object(&self, kind: &str, name: &str) -> Value {
+        let data = if kind == "Secret" { "stringData" } else { "data" };
+        json!({
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": "default"},
+            data: {"ca.crt": self.pem()},
+        })
+    }
+
     /// A client that believes it alone, and offers these protocols (ALPN). Clones share their sessions.
     pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         self.client_of(&[&TLS13], protocols)
@@ -109,6 +124,35 @@ impl Authority {
 }
 
 impl Pair {
+    /// A server that shows it, and speaks HTTP/1.1.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.server_for(None)
+    }
+
+    /// A server that asks for certificates of `clients`, and lets nobody else in.
+    ///
+    /// # Panics
+    /// When the pair is none.
+    pub fn server_for(&self, clients: Option<&Authority>) -> Arc<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().expect("versions that the provider has");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.issuer.der().clone()).expect("its own certificate is one");
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
+                builder.with_client_cert_verifier(verifier.expect("an authority"))
+            }
+        };
+        let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes()).collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
+        let mut server = builder.with_single_cert(chain.expect("a chain"), key).expect("a pair");
+        server.alpn_protocols = vec![HTTP1.as_bytes().to_vec()];
+        Arc::new(server)
+    }
+
     /// The Secret `default/NAME` of it.
     pub fn secret(&self, name: &str) -> Value {
         json!({
@@ -131,5 +175,5 @@ pub async fn connect(address: SocketAddr, host: &str, client: &Arc<ClientConfig>
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let stream = crate::patiently("a TLS handshake", TlsConnector::from(client.clone()).connect(name, stream)).await?;
-    Ok(Stream::Tls(Box::new(stream)))
+    Ok(Stream::Tls(Box::new(stream.into())))
 }

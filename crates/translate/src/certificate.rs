@@ -127,6 +127,12 @@ pub fn provider() -> CryptoProvider {
     aws_lc_rs::default_provider()
 }
 
+/// When a certificate expires.
+pub fn expiry(certificate: &CertificateDer<'_>) -> Result<Timestamp, String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+    Ok(Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX))
+}
+
 fn dns_names(names: &[GeneralName<'_>]) -> Vec<String> {
     let dns = names.iter().filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),

@@ -39,6 +39,10 @@ pub const CERTIFICATE_HOST: Code = "FB4013";
 pub const NO_ADDRESSES: Code = "FB4014";
 /// An address of a DNS name is not used.
 pub const ADDRESS_IGNORED: Code = "FB4015";
+/// The `ConfigMap` does not exist or was refused.
+pub const CONFIG_MAP_MISSING: Code = "FB4016";
+/// The `ConfigMap` has no authority that can be used.
+pub const CONFIG_MAP_UNUSABLE: Code = "FB4017";
 
 /// The Ingress names a class that does not exist or was refused.
 pub const CLASS_MISSING: Code = "FB5001";

@@ -11,21 +11,24 @@ use crate::endpoints::{Draining, Endpoint, Role};
 use crate::kind::namespace;
 use crate::policy::{self, count, millis};
 use crate::report::{Reading, Report};
+use crate::server_tls::{self, Found, Sources};
 use crate::services::{PortRef, Services};
 use crate::{LocalAddresses, Options, codes, names};
 
 /// What every peer of a line has in common: a peer without an address of its own.
 type Template = Server;
 
-/// Reads one object; `None` when it is refused.
+/// Reads one object, and what its references to certificates led to; `None` when it is refused.
 pub fn read(
     located: &Located<UpstreamGroup>,
     services: Services<'_>,
+    sources: Sources<'_>,
     options: &Options,
     report: &mut Report,
-) -> Option<Group> {
+) -> Option<(Group, Found)> {
     let reading = &mut report.read(located);
     let group = policy::read(reading);
+    let spoken = server_tls::read(reading, sources);
     let is_sticky = located.spec.sticky.is_some();
     let draining = if is_sticky { Draining::Keep } else { Draining::Leave };
     let lines: Vec<_> = (located.spec.servers.iter().enumerate())
@@ -35,14 +38,14 @@ pub fn read(
         })
         .collect();
     let lines: Vec<Vec<Server>> = lines.into_iter().collect::<Option<_>>()?;
-    let group = group?;
+    let (group, (protocol, found)) = (group?, spoken?);
     let mut servers: Vec<Server> = lines.into_iter().flatten().collect();
     weigh(&mut servers, &group.method);
     keep_line_weights(&mut servers);
     if matches!(group.method, Method::Hash { consistent: true, .. }) {
         check_ring(reading, &servers);
     }
-    (!reading.is_refused()).then_some(Group { servers, ..group })
+    (!reading.is_refused()).then_some((Group { servers, protocol, ..group }, found))
 }
 
 fn expand(

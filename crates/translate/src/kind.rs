@@ -1,7 +1,7 @@
 //! What every kind read here has: a name for people, and metadata.
 
 use api::UpstreamGroup;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,7 +27,7 @@ macro_rules! kinds {
     };
 }
 
-kinds! { UpstreamGroup Ingress IngressClass Secret Service EndpointSlice }
+kinds! { UpstreamGroup Ingress IngressClass Secret ConfigMap Service EndpointSlice }
 
 /// The object's namespace; empty for cluster-scoped kinds.
 pub fn namespace(meta: &ObjectMeta) -> &str {

@@ -6,7 +6,8 @@
 //! reads the clock.
 //!
 //! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
-//! them serve; [`names`] holds what DNS names resolve to; [`groups`] makes groups of `UpstreamGroup`s; [`classes`] says which
+//! them serve; [`names`] holds what DNS names resolve to; [`groups`] makes groups of `UpstreamGroup`s, with what [`server_tls`]
+//! found in the [`keyring`]; [`classes`] says which
 //! Ingresses are ours, and [`ingress`] makes routes of them through [`backends`], which adds the implicit groups of plain
 //! Services, and [`tls`] the certificates that their hosts are answered with. [`translator`] does all this for objects that
 //! change.
@@ -20,10 +21,12 @@ pub mod document;
 mod endpoints;
 mod groups;
 mod ingress;
+mod keyring;
 pub mod kind;
 mod names;
 mod policy;
 mod report;
+mod server_tls;
 mod services;
 mod slices;
 mod table;

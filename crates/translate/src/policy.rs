@@ -1,7 +1,6 @@
 //! Everything an `UpstreamGroup` says besides its servers: method, retries, times, sticky sessions, headers.
 //!
-//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables, and
-//! what this release's data plane does not do. Every conversion that could fail is nevertheless checked, because an object
+//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables. Every conversion that could fail is nevertheless checked, because an object
 //! may come from a cluster whose CRD is older or newer.
 
 use std::fmt;
@@ -17,10 +16,9 @@ use crate::report::Reading;
 
 type Reader<'r> = Reading<'r, UpstreamGroup>;
 
-/// The group without its servers; `None` when the object is refused.
+/// The group without its servers and what is spoken to them; `None` when the object is refused.
 pub fn read(reading: &mut Reader<'_>) -> Option<Group> {
     let spec = &reading.located.spec;
-    unsupported(reading);
     let method = method(reading, &spec.method);
     let keepalive = keepalive(reading, &spec.keepalive);
     let next_upstream = next_upstream(reading, &spec.next_upstream);
@@ -43,24 +41,6 @@ pub fn read(reading: &mut Reader<'_>) -> Option<Group> {
         protocol: Protocol::Http1,
         request_headers: request_headers?,
     })
-}
-
-/// Refuses what the API has and this release has not, rather than doing something else in its place.
-fn unsupported(reading: &mut Reader<'_>) {
-    let spec = &reading.located.spec;
-    match spec.protocol {
-        api::Protocol::HTTP1 => {}
-        other @ (api::Protocol::H2C | api::Protocol::HTTPS | api::Protocol::H2) => reading.error(
-            codes::NOT_YET,
-            "spec.protocol",
-            format!("{other:?} is not spoken to servers by this release"),
-            "use HTTP1, which is the default",
-        ),
-    }
-    if spec.tls.is_some() && spec.protocol == api::Protocol::HTTP1 {
-        // A rule of the CRD, which is broken at `spec`.
-        reading.error(codes::VALUE, "spec", "tls may only be set when protocol is HTTPS or H2", "remove tls");
-    }
 }
 
 /// A duration of a field.

@@ -11,23 +11,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Certificate, CertificateId, Code, Diagnostic, HostPattern, PrivateKey, Severity};
+use config::{Certificate, CertificateId, Diagnostic, HostPattern, PrivateKey, Severity};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::{Ingress, IngressTLS};
-use rustls::crypto::CryptoProvider;
 
-use crate::certificate::{self, Flaw, Leaf, Validity};
+use crate::certificate::{Leaf, Validity};
 use crate::codes;
 use crate::document::{Located, Objects};
-use crate::kind::{Kind as _, name, namespace};
+use crate::keyring::{Keyring, Pair, Unusable};
+use crate::kind::{name, namespace};
 use crate::report::{Reading, Report};
 
 /// The certificates that Ingresses ask for, and whose they are.
 pub struct Certificates<'o> {
-    objects: &'o Objects,
+    keyring: Keyring<'o>,
     now: Timestamp,
-    provider: CryptoProvider,
     /// Every Secret that was asked for, read once.
     read: BTreeMap<CertificateId, Result<Pair<'o>, Unusable>>,
     owners: BTreeMap<HostPattern, Owner>,
@@ -38,28 +36,6 @@ pub struct Entry {
     field: String,
     id: CertificateId,
     hosts: Vec<HostPattern>,
-}
-
-/// A pair that can be served.
-struct Pair<'o> {
-    chain: &'o str,
-    key: &'o str,
-    leaf: Leaf,
-}
-
-/// Why a Secret cannot be served, as the end of a sentence about it.
-#[derive(Clone, Debug, thiserror::Error)]
-enum Unusable {
-    #[error("does not exist")]
-    Missing,
-    #[error("is refused")]
-    Refused,
-    #[error("is of type {0}, not kubernetes.io/tls")]
-    Type(String),
-    #[error("has no {0}")]
-    Key(&'static str),
-    #[error(transparent)]
-    Flaw(#[from] Flaw),
 }
 
 /// Whose a host is.
@@ -74,7 +50,7 @@ const HINT: &str = "kubectl create secret tls makes such a Secret from a certifi
 impl<'o> Certificates<'o> {
     /// None yet; whether a certificate is valid is judged at `now`.
     pub fn new(objects: &'o Objects, now: Timestamp) -> Self {
-        Self { objects, now, provider: certificate::provider(), read: BTreeMap::new(), owners: BTreeMap::new() }
+        Self { keyring: Keyring::new(objects), now, read: BTreeMap::new(), owners: BTreeMap::new() }
     }
 
     /// Reads `spec.tls` and says what is wrong with it. `host` reads one of its hosts.
@@ -102,7 +78,7 @@ impl<'o> Certificates<'o> {
                     entries.push(Entry { field, id, hosts });
                 }
                 Err(unusable) => reading.say(
-                    Diagnostic::new(unusable.code(), Severity::Warning, format!("Secret {id} {unusable}"))
+                    Diagnostic::new(unusable.code_of_secret(), Severity::Warning, format!("Secret {id} {unusable}"))
                         .field(format!("{field}.secretName"))
                         .hint(HINT),
                 ),
@@ -169,47 +145,13 @@ impl<'o> Certificates<'o> {
     }
 
     fn pair(&mut self, id: &CertificateId) -> &Result<Pair<'o>, Unusable> {
-        let Self { objects, provider, .. } = self;
-        self.read.entry(id.clone()).or_insert_with(|| match objects.secrets.find(id.namespace(), id.name()) {
-            Some(secret) => Pair::read(secret, provider),
-            None if objects.is_refused(Secret::KIND, id.namespace(), id.name()) => Err(Unusable::Refused),
-            None => Err(Unusable::Missing),
-        })
+        let Self { keyring, read, .. } = self;
+        read.entry(id.clone()).or_insert_with(|| keyring.pair(id.namespace(), id.name()))
     }
 
     fn covers(&self, id: &CertificateId, host: &HostPattern) -> bool {
         self.read.get(id).and_then(|read| read.as_ref().ok()).is_some_and(|pair| pair.leaf.covers(host))
     }
-}
-
-impl<'o> Pair<'o> {
-    fn read(secret: &'o Secret, provider: &CryptoProvider) -> Result<Self, Unusable> {
-        match secret.type_.as_deref() {
-            Some("kubernetes.io/tls") => {}
-            other => return Err(Unusable::Type(other.filter(|kind| !kind.is_empty()).unwrap_or("Opaque").to_owned())),
-        }
-        let chain = value(secret, "tls.crt")?;
-        let key = value(secret, "tls.key")?;
-        let leaf = Leaf::read(chain.as_bytes(), key.as_bytes(), provider)?;
-        Ok(Self { chain, key, leaf })
-    }
-}
-
-impl Unusable {
-    fn code(&self) -> Code {
-        match self {
-            Self::Missing | Self::Refused => codes::SECRET_MISSING,
-            Self::Type(_) | Self::Key(_) | Self::Flaw(_) => codes::SECRET_UNUSABLE,
-        }
-    }
-}
-
-/// The text of a key; `stringData` precedes `data`, as the API server merges them.
-fn value<'s>(secret: &'s Secret, key: &'static str) -> Result<&'s str, Unusable> {
-    let text = secret.string_data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
-    let bytes = text.or_else(|| Some(&*secret.data.as_ref()?.get(key)?.0)).unwrap_or_default();
-    // PEM is ASCII (RFC 7468); what else stands in the file is for people.
-    std::str::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty()).ok_or(Unusable::Key(key))
 }
 
 /// What is doubtful about a certificate that is served all the same.

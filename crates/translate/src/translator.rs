@@ -35,8 +35,12 @@ pub struct Translator {
     pub options: Options,
     slices: Slices,
     groups: BTreeMap<GroupId, Verdict>,
-    /// The groups of objects that name a Service.
-    users: ByName<BTreeSet<GroupId>>,
+    /// The groups of objects that name a Service, a Secret, a `ConfigMap`.
+    users: Users,
+    users_of_secrets: Users,
+    users_of_config_maps: Users,
+    /// Groups by when the validity of a certificate of theirs changes.
+    expiring: BTreeSet<(Timestamp, GroupId)>,
     routing: Routing,
     /// What an earlier controller may have told data planes of Ingresses of which no version can be used here; `None` before
     /// Ingresses are read. What was told or taken back since is known, so nothing is added later.
@@ -45,6 +49,9 @@ pub struct Translator {
     /// What is said of implicit groups, by the object whose reference is the first.
     notes: BTreeMap<ObjectRef, BTreeMap<GroupId, Diagnostic>>,
 }
+
+/// Groups by what they name.
+type Users = ByName<BTreeSet<GroupId>>;
 
 /// Which objects are new, different or gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +62,10 @@ pub struct Changed {
     pub services: BTreeSet<Name>,
     /// `EndpointSlice`s.
     pub slices: BTreeSet<Name>,
+    /// Secrets that groups name.
+    pub secrets: BTreeSet<Name>,
+    /// `ConfigMap`s.
+    pub config_maps: BTreeSet<Name>,
     /// Some Ingress, `IngressClass` or Secret that an Ingress names.
     pub routes: bool,
 }
@@ -92,14 +103,17 @@ impl Changed {
             groups: groups.map(|(namespace, name)| GroupId::new(&namespace, &name)).collect(),
             services: objects.services.iter().map(|(name, _)| name).collect(),
             slices: objects.endpoint_slices.iter().map(|(name, _)| name).collect(),
+            secrets: objects.secrets.iter().map(|(name, _)| name).collect(),
+            config_maps: objects.config_maps.iter().map(|(name, _)| name).collect(),
             routes: true,
         }
     }
 
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        let Self { groups, services, slices, routes } = self;
-        groups.is_empty() && services.is_empty() && slices.is_empty() && !routes
+        let Self { groups, services, slices, secrets, config_maps, routes } = self;
+        let held = secrets.is_empty() && config_maps.is_empty();
+        groups.is_empty() && services.is_empty() && slices.is_empty() && held && !routes
     }
 }
 
@@ -120,7 +134,10 @@ impl Translator {
             options,
             slices: Slices::default(),
             groups: BTreeMap::new(),
-            users: ByName::default(),
+            users: Users::default(),
+            users_of_secrets: Users::default(),
+            users_of_config_maps: Users::default(),
+            expiring: BTreeSet::new(),
             routing: Routing::default(),
             held: None,
             implicit: BTreeMap::new(),
@@ -137,8 +154,14 @@ impl Translator {
             services.extend(affected.into_iter().map(|service| (slice.0.clone(), service)));
         }
         let mut groups = changed.groups.clone();
-        let users = services.iter().filter_map(|(namespace, name)| self.users.find(namespace, name));
-        groups.extend(users.flatten().cloned());
+        for (users, changed) in [
+            (&self.users, &services),
+            (&self.users_of_secrets, &changed.secrets),
+            (&self.users_of_config_maps, &changed.config_maps),
+        ] {
+            let users = changed.iter().filter_map(|(namespace, name)| users.find(namespace, name));
+            groups.extend(users.flatten().cloned());
+        }
         let mut reroute = changed.routes;
         for id in groups {
             reroute |= self.judge(id, objects, &mut touched);
@@ -163,10 +186,12 @@ impl Translator {
         self.update(objects, &Changed { groups, ..Changed::default() })
     }
 
-    /// Takes the present, and reads the routes again if the validity of a certificate has changed.
+    /// Takes the present, and reads again what the validity of a certificate has changed for.
     pub fn advance(&mut self, now: Timestamp, objects: &Objects) -> Touched {
         self.options.now = now;
-        self.update(objects, &Changed { routes: self.is_outdated(now), ..Changed::default() })
+        let groups = self.expiring.iter().take_while(|(until, _)| *until <= now).map(|(_, id)| id.clone()).collect();
+        let routes = self.routing.until.is_some_and(|until| until <= now);
+        self.update(objects, &Changed { groups, routes, ..Changed::default() })
     }
 
     /// Whether the validity of a certificate has changed by `now`.
@@ -176,7 +201,8 @@ impl Translator {
 
     /// The next moment at which the validity of a certificate changes; [`crate::look_again_in`] says how to wait for it.
     pub fn until(&self) -> Option<Timestamp> {
-        self.routing.until
+        let first = self.expiring.first().map(|(until, _)| *until);
+        first.into_iter().chain(self.routing.until).min()
     }
 
     /// The DNS names that groups use, in the versions judged and in those in force.
@@ -188,8 +214,7 @@ impl Translator {
     pub fn resource(&self, key: &ResourceKey) -> Option<Resource> {
         match key {
             ResourceKey::Certificate(id) => {
-                let certificate = self.routing.certificates.get(id);
-                certificate.map(|certificate| Resource::Certificate(id.clone(), certificate.clone()))
+                self.certificate(id).map(|certificate| Resource::Certificate(id.clone(), certificate.clone()))
             }
             ResourceKey::Group(id) => self.group(id).map(|group| Resource::Group(id.clone(), group.clone())),
             ResourceKey::Route(host) => self.routing.hosts.get(host).cloned().map(Resource::Route),
@@ -199,6 +224,13 @@ impl Translator {
     /// A group, of an object or implicit.
     pub fn group(&self, id: &GroupId) -> Option<&Arc<Group>> {
         self.groups.get(id).and_then(|verdict| verdict.group.as_ref()).or_else(|| self.implicit.get(id))
+    }
+
+    /// A certificate: as Ingresses have it, who name hosts for it, else as a group shows it to its servers.
+    fn certificate(&self, id: &CertificateId) -> Option<&Arc<Certificate>> {
+        let users = || self.users_of_secrets.find(id.namespace(), id.name()).into_iter().flatten();
+        let shown = || users().filter_map(|user| self.groups.get(user)?.found.shown()).find(|(shown, _)| shown == id);
+        self.routing.certificates.get(id).or_else(|| Some(&shown()?.1))
     }
 
     /// What was said against an `UpstreamGroup`.
@@ -228,7 +260,9 @@ impl Translator {
         let said = self.slices.diagnostics().chain(groups_said).chain(routes_said).chain(notes);
         let mut diagnostics: Vec<_> = said.cloned().collect();
         report::sort(&mut diagnostics);
-        let certificates = self.routing.certificates.clone();
+        let shown = self.groups.values().filter_map(|verdict| verdict.found.shown());
+        let mut certificates: BTreeMap<_, _> = shown.cloned().collect();
+        certificates.extend(self.routing.certificates.iter().map(|(id, one)| (id.clone(), one.clone())));
         let config = Config { groups, routes: Arc::new(Routes { hosts }), certificates };
         Translation { config, diagnostics, until: self.until() }
     }
@@ -238,10 +272,17 @@ impl Translator {
     pub fn is_unknown(&self, key: &ResourceKey) -> bool {
         match key {
             ResourceKey::Group(id) => self.groups.get(id).is_some_and(|verdict| verdict.group.is_none()),
-            ResourceKey::Certificate(_) | ResourceKey::Route(_) => {
-                self.held.as_ref().is_some_and(|held| held.contains(key))
+            ResourceKey::Certificate(id) => {
+                let users = self.users_of_secrets.find(id.namespace(), id.name()).into_iter().flatten();
+                let mut unknown = users.filter_map(|user| Some(self.groups.get(user)?.unknown(user.namespace())));
+                self.is_held(key) || unknown.any(|mut unknown| unknown.any(|unknown| unknown == *id))
             }
+            ResourceKey::Route(_) => self.is_held(key),
         }
+    }
+
+    fn is_held(&self, key: &ResourceKey) -> bool {
+        self.held.as_ref().is_some_and(|held| held.contains(key))
     }
 
     /// Reads one group again. Whether routes must be, too: they ask whether a group is there, is refused, or is not.
@@ -250,7 +291,7 @@ impl Translator {
         let last = self.groups.remove(&id);
         let object = objects.upstream_groups.find(id.namespace(), id.name());
         let next = match object {
-            Some(object) => Some(Verdict::of(object, last.as_ref(), services, &self.options)),
+            Some(object) => Some(Verdict::of(object, last.as_ref(), objects, services, &self.options)),
             None if objects.is_refused(api::KIND, id.namespace(), id.name()) => Some(Verdict::default()),
             None => None,
         };
@@ -262,14 +303,42 @@ impl Translator {
             touched.resources.insert(ResourceKey::Group(id.clone()));
         }
         touched.groups.insert(id.clone());
-        for service in last.iter().flat_map(|verdict| &verdict.services) {
-            self.users.entry(id.namespace(), service).remove(&id);
+        let shown = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.found.shown().cloned());
+        if shown(&last) != shown(&next) {
+            let shown = [shown(&last), shown(&next)].into_iter().flatten();
+            touched.resources.extend(shown.map(|(id, _)| ResourceKey::Certificate(id)));
         }
-        for service in next.iter().flat_map(|verdict| &verdict.services) {
-            self.users.entry(id.namespace(), service).insert(id.clone());
+        let unknown = next.iter().flat_map(|verdict| verdict.unknown(id.namespace()));
+        touched.resources.extend(unknown.map(ResourceKey::Certificate));
+        if let Some(last) = &last {
+            for (users, named) in self.users_of(last) {
+                for name in named {
+                    users.entry(id.namespace(), name).remove(&id);
+                }
+            }
+            if let Some(until) = last.found.until {
+                self.expiring.remove(&(until, id.clone()));
+            }
+        }
+        if let Some(next) = &next {
+            for (users, named) in self.users_of(next) {
+                for name in named {
+                    users.entry(id.namespace(), name).insert(id.clone());
+                }
+            }
+            self.expiring.extend(next.found.until.map(|until| (until, id.clone())));
         }
         self.groups.extend(next.map(|verdict| (id, verdict)));
         reroute
+    }
+
+    /// What a group names, with the users of each kind.
+    fn users_of<'v>(&mut self, verdict: &'v Verdict) -> [(&mut Users, &'v BTreeSet<Arc<str>>); 3] {
+        [
+            (&mut self.users, &verdict.services),
+            (&mut self.users_of_secrets, &verdict.secrets),
+            (&mut self.users_of_config_maps, &verdict.config_maps),
+        ]
     }
 
     /// Reads all routes again, and the implicit groups with them.

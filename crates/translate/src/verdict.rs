@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use api::UpstreamGroup;
-use config::{Diagnostic, Group};
+use api::{CaReferenceKind, UpstreamGroup};
+use config::{CertificateId, Diagnostic, Group};
 
-use crate::document::Located;
+use crate::document::{Located, Objects};
 use crate::report::Report;
+use crate::server_tls::{Found, Sources};
 use crate::services::Services;
 use crate::{Options, dns_names, groups};
 
@@ -26,6 +27,11 @@ pub struct Verdict {
     pub services: BTreeSet<Arc<str>>,
     /// The DNS names in the same versions.
     pub names: BTreeSet<Arc<str>>,
+    /// The Secrets and `ConfigMap`s likewise.
+    pub secrets: BTreeSet<Arc<str>>,
+    pub config_maps: BTreeSet<Arc<str>>,
+    /// What its references to certificates led to, in the version in force.
+    pub found: Found,
     /// The version of the object that is in force.
     good: Option<Arc<Located<UpstreamGroup>>>,
 }
@@ -35,25 +41,48 @@ impl Verdict {
     pub fn of(
         object: &Arc<Located<UpstreamGroup>>,
         last: Option<&Self>,
+        objects: &Objects,
         services: Services<'_>,
         options: &Options,
     ) -> Self {
         let mut report = Report::default();
-        let read = |version, report: &mut _| groups::read(version, services, options, report);
-        let (group, good) = if let Some(group) = read(object, &mut report) {
-            (Some(Arc::new(group)), Some(object.clone()))
+        let last = last.filter(|last| last.is_of(object));
+        let sources = Sources { objects, last: last.map(|last| &last.found), now: options.now };
+        let read = |version, report: &mut _| {
+            let (group, found) = groups::read(version, services, sources, options, report)?;
+            Some((Some(Arc::new(group)), found))
+        };
+        let ((group, found), good) = if let Some(read) = read(object, &mut report) {
+            (read, Some(object.clone()))
         } else {
-            let last = last.filter(|last| last.is_of(object));
             let good = last.and_then(|last| last.good.clone());
             // Nothing new is wrong with what was found good.
             let again = good.as_deref().and_then(|good| read(good, &mut Report::default()));
-            (again.map(Arc::new).or_else(|| last?.group.clone()), good)
+            let again = again.or_else(|| last.map(|last| (last.group.clone(), last.found.clone())));
+            (again.unwrap_or_default(), good)
         };
         let versions = [Some(object), good.as_ref()].into_iter().flatten();
         let names = dns_names(versions.clone().map(|version| &version.object));
-        let named = versions.flat_map(|version| &version.spec.servers).filter_map(|line| line.service.as_ref());
+        let named = versions.clone().flat_map(|version| &version.spec.servers).filter_map(|line| line.service.as_ref());
         let services = named.map(|service| service.name.as_str().into()).collect();
-        Self { group, diagnostics: report.finish(), services, names, good }
+        let [mut secrets, mut config_maps] = <[BTreeSet<Arc<str>>; 2]>::default();
+        for tls in versions.filter_map(|version| version.spec.tls.as_ref()) {
+            secrets.extend(tls.client_certificate_ref.as_ref().map(|shown| shown.name.as_str().into()));
+            if let Some(authorities) = &tls.ca_certificate_ref {
+                let named = match authorities.kind {
+                    CaReferenceKind::Secret => &mut secrets,
+                    CaReferenceKind::ConfigMap => &mut config_maps,
+                };
+                named.insert(authorities.name.as_str().into());
+            }
+        }
+        Self { group, diagnostics: report.finish(), services, names, secrets, config_maps, found, good }
+    }
+
+    /// Certificates that are shown by a version of which nothing can be used: what they are is not known.
+    pub fn unknown(&self, namespace: &str) -> impl Iterator<Item = CertificateId> {
+        let named = if self.group.is_none() { Some(&self.secrets) } else { None };
+        named.into_iter().flatten().map(move |name| CertificateId::new(namespace, name))
     }
 
     /// An object deleted and made again is another.

@@ -77,7 +77,7 @@ fn a_template_is_judged_by_when_it_is_evaluated() {
 #[test]
 fn what_this_release_cannot_do_is_refused() {
     for (rest, said_of) in
-        [("  protocol: H2C", "spec.protocol"), ("  protocol: HTTPS\n  tls: {serverName: a.example}", "spec.protocol")]
+        [("  protocol: H2C", "spec.protocol"), ("  protocol: H2\n  tls: {serverName: a.example}", "spec.protocol")]
     {
         assert_eq!(said(&files(&spec(rest))), [format!("FB3102 error UpstreamGroup default/g {said_of}")]);
     }

@@ -240,6 +240,33 @@ async fn drain() {
     assert!(moved.header("set-cookie").is_some_and(|cookie| cookie.starts_with("route=a")), "{:?}", moved.head);
 }
 
+/// Its README makes a certificate and a `ConfigMap`; here the test's own authority does.
+#[tokio::test]
+async fn tls_to_servers() {
+    let (config, servers) = running::lay_out("tls-to-servers").await;
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = authority.issue(&["app.example"]).server();
+    for one in &servers {
+        one.secure(Some(server.clone()));
+    }
+    let ca = authority.object("ConfigMap", "app-ca").to_string();
+    std::fs::write(config.path().join("app-ca.yaml"), ca).unwrap();
+    let forebay = Forebay::run(env!("CARGO_BIN_EXE_forebay"), config.path()).bind("default/tls-to-servers");
+    let forebay = forebay.args(["--workers", "1"]).start().await;
+    for name in ["one", "two", "one", "two"] {
+        assert_eq!(Client::get(forebay.http(0), "/").await.text(), name);
+    }
+    assert_eq!(servers.iter().map(|one| one.record().connections).collect::<Vec<_>>(), [1, 1]);
+
+    servers[0].secure(Some(other.issue(&["app.example"]).server()));
+    servers[0].close_connections();
+    servers[0].wait_for("its connections to be closed", |record| record.open == 0).await;
+    for _ in 0..4 {
+        assert_eq!(Client::get(forebay.http(0), "/").await.text(), "two");
+    }
+    forebay.logged("upstream SSL certificate verify error").await;
+}
+
 /// Its README makes a Secret; here the test's own authority does.
 #[tokio::test]
 async fn tls() {

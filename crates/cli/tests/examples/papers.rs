@@ -52,7 +52,12 @@ fn every_readme_shows_its_document_and_what_to_expect() {
 
 #[test]
 fn every_example_passes_check() {
-    let paths: Vec<String> = names().iter().map(|name| format!("examples/{name}")).collect();
+    let mut paths: Vec<String> = names().iter().map(|name| format!("examples/{name}")).collect();
+    // What a README has its reader make.
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let ca = dir.path().join("app-ca.yaml");
+    fs::write(&ca, testkit::Authority::new().object("ConfigMap", "app-ca").to_string()).expect("a file is written");
+    paths.push(ca.display().to_string());
     let all: Vec<&str> = ["check"].into_iter().chain(paths.iter().map(String::as_str)).collect();
     let (passed, said) = forebay(&all);
     assert!(passed, "{said}");
@@ -82,6 +87,7 @@ fn every_command_is_one_that_works() {
                     "for n in ",
                     "openssl req -x509 ",
                     "kubectl create secret ",
+                    "kubectl create configmap ",
                 ];
                 assert!(known.iter().any(|start| command.starts_with(start)), "{name}: {command}");
             }

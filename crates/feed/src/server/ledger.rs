@@ -43,11 +43,11 @@ pub(super) struct Sent {
 /// What is being sent.
 #[derive(Debug, Default)]
 struct Round {
-    /// What refers to nothing, and there was when the round began.
+    /// What no route is, and there was when the round began.
     makes: Keys,
     /// Routes, new, changed or gone.
     routes: Keys,
-    /// What routes refer to, and there was not, nor has been since: no route sent in this round needs it.
+    /// What others refer to, and there was not, nor has been since: nothing sent in this round needs it.
     breaks: Keys,
 }
 
@@ -94,7 +94,13 @@ impl Ledger {
     pub fn next(&mut self, published: &Published, commit: u64) -> Option<Bytes> {
         while let Some(key) = self.round.makes.pop_first() {
             match self.wanted(&key, published) {
-                Some(encoded) if self.differs(&key, encoded) => return Some(self.put(key, encoded, commit)),
+                Some(encoded) if self.differs(&key, encoded) => {
+                    if let Some((first, encoded)) = self.missing(encoded, published) {
+                        self.round.makes.insert(key);
+                        return Some(self.put(first, encoded, commit));
+                    }
+                    return Some(self.put(key, encoded, commit));
+                }
                 // It went within the round: routes sent before may still need it.
                 None if self.sent.contains_key(&key) => drop(self.due.insert(key)),
                 Some(_) | None => {}
@@ -120,6 +126,10 @@ impl Ledger {
             }
         }
         while let Some(key) = self.round.breaks.pop_last() {
+            if matches!(*key, ResourceKey::Certificate(_)) && self.has_group_due() {
+                self.due.insert(key);
+                continue;
+            }
             if self.is_gone(&key, published) {
                 self.sent.remove(&key);
                 return Some(del(key.to_string()));
@@ -213,14 +223,23 @@ impl Ledger {
         !stays && self.sent.contains_key(key)
     }
 
+    /// Whether a group that the subscriber has changed within the round: the version it has may still show a certificate that
+    /// the newest one does not.
+    fn has_group_due(&self) -> bool {
+        self.due.iter().any(|key| matches!(**key, ResourceKey::Group(_)) && self.sent.contains_key(key))
+    }
+
     fn differs(&self, key: &ResourceKey, encoded: &Encoded) -> bool {
         self.sent.get(key).is_none_or(|sent| sent.version != encoded.version())
     }
 
-    /// Something that a route refers to and the subscriber has nothing of.
-    fn missing<'a>(&self, route: &Encoded, published: &'a Published) -> Option<(Arc<ResourceKey>, &'a Encoded)> {
-        let mut absent = route.resource().references().filter(|key| !self.sent.contains_key(key));
-        absent.find_map(|key| Some((published.interned(&key)?, self.wanted(&key, published)?)))
+    /// Something that a route or a group refers to and the subscriber has nothing of; what that refers to first.
+    fn missing<'a>(&self, from: &Encoded, published: &'a Published) -> Option<(Arc<ResourceKey>, &'a Encoded)> {
+        let mut absent = from.resource().references().filter(|key| !self.sent.contains_key(key));
+        absent.find_map(|key| {
+            let (key, encoded) = (published.interned(&key)?, self.wanted(&key, published)?);
+            Some(self.missing(encoded, published).unwrap_or((key, encoded)))
+        })
     }
 
     fn put(&mut self, key: Arc<ResourceKey>, encoded: &Encoded, commit: u64) -> Bytes {

@@ -105,6 +105,7 @@ fn server(picture: &ServerPicture<'_>) -> Server {
                 FailureReason::Status(status) => Some(status),
                 FailureReason::Connect
                 | FailureReason::ConnectTimeout
+                | FailureReason::Tls
                 | FailureReason::SendTimeout
                 | FailureReason::ReadTimeout
                 | FailureReason::Reset

@@ -113,7 +113,7 @@ families! {
     CONFIG_LAST_SUCCESSFUL = Gauge "forebay_config_last_reload_successful" []
         "1 if the last of them was applied, 0 if it was refused.";
     CERTIFICATE_EXPIRY = Gauge "forebay_certificate_expiry_timestamp_seconds" [namespace, name]
-        "When a certificate that TLS listeners present expires, seconds since the epoch; by its Secret.";
+        "When a certificate expires, seconds since the epoch; by its Secret: those that TLS listeners present and, where there are such, those shown to servers.";
     FEED_CONTROLLER_INFO = Gauge "forebay_feed_controller_info" [controller, address]
         "1; the controller that is connected, as --controller names it, and the one of its addresses.";
     FEED_SYNCED = Gauge "forebay_feed_synced" []

@@ -99,7 +99,9 @@ impl Numbers {
         for (class, count) in CodeClass::ALL.iter().zip(self.requests) {
             sheet.counter(&family::SERVER_REQUESTS, &[group, own, &[("code_class", class.label())]], count);
         }
-        for (reason, count) in FailureReason::ALL.iter().zip(self.failures) {
+        // Most servers are not spoken to over TLS, and have no series of it.
+        let is_shown = |(reason, count): &(&FailureReason, u64)| **reason != FailureReason::Tls || *count > 0;
+        for (reason, count) in FailureReason::ALL.iter().zip(self.failures).filter(is_shown) {
             sheet.counter(&family::SERVER_FAILURES, &[group, own, &[("kind", reason.name())]], count);
         }
         sheet.counter(&family::SERVER_EJECTIONS, labels, self.ejections);

@@ -75,7 +75,8 @@ pub(crate) async fn proxy(
                 }
             }
             Answer::Failed(failure) => {
-                let disabled = lease.finish(Outcome::Failed, now).disabled;
+                let outcome = if failure.blames { Outcome::Failed } else { Outcome::Next };
+                let disabled = lease.finish(outcome, now).disabled;
                 end_attempt(&mut exchange, AttemptEnd::Failed(failure.reason), disabled, now);
                 set_status(&mut exchange, failure.status());
                 failure.report(&exchange.record, disabled);

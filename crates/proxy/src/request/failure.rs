@@ -7,7 +7,7 @@ use balance::retry;
 
 use crate::error_log::{self, Action};
 use crate::record::{FailureReason, Record};
-use crate::upstream::{ConnectError, Fault};
+use crate::upstream::{self, ConnectError, Fault};
 
 /// A failure that is the server's.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub(crate) struct Failure {
     pub(crate) begun: bool,
     /// Whether that connection was an idle one.
     pub(crate) reused: bool,
+    /// Whether it speaks against the server. What a client chose does not: whoever sends a host that is nobody's must not put
+    /// the servers out for all others. nginx counts it (ledger: `tls-name-of-client`).
+    pub(crate) blames: bool,
     cause: Cause,
 }
 
@@ -26,23 +29,35 @@ enum Cause {
     Connect(ConnectError),
     Send(Fault),
     Text(&'static str),
+    Tls(String),
 }
 
 impl Failure {
-    /// There is no connection.
-    pub(crate) fn connecting(error: ConnectError) -> Self {
-        let reason = match error {
-            ConnectError::Io(_) => FailureReason::Connect,
-            ConnectError::TimedOut => FailureReason::ConnectTimeout,
+    /// There is no connection. `by_client`: the name that is asked for in TLS is the client's choice.
+    pub(crate) fn connecting(error: ConnectError, by_client: bool) -> Self {
+        let (reason, action) = match error {
+            ConnectError::Io(_) => (FailureReason::Connect, Action::Connecting),
+            ConnectError::TimedOut => (FailureReason::ConnectTimeout, Action::Connecting),
+            ConnectError::HandshakeTimedOut => (FailureReason::ConnectTimeout, Action::Handshaking),
+            ConnectError::Handshake(_) => (FailureReason::Tls, Action::Handshaking),
         };
-        Self { reason, action: Action::Connecting, begun: false, reused: false, cause: Cause::Connect(error) }
+        let blames = match &error {
+            ConnectError::Handshake(failed) => !(failed.is_our_own() || by_client && failed.is_about_name()),
+            ConnectError::Io(_) | ConnectError::TimedOut | ConnectError::HandshakeTimedOut => true,
+        };
+        Self { reason, action, begun: false, reused: false, blames, cause: Cause::Connect(error) }
     }
 
     /// The connection broke before a complete header.
     pub(crate) fn sending(fault: Fault, reused: bool) -> Self {
-        let reason = reason_of(&fault);
+        let broken = match &fault {
+            Fault::Io(error) => upstream::broken(error),
+            Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => None,
+        };
+        let reason = if broken.is_some() { FailureReason::Tls } else { reason_of(&fault) };
         let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        Self { reason, action, begun: true, reused, cause: Cause::Send(fault) }
+        let cause = broken.map_or_else(|| Cause::Send(fault), Cause::Tls);
+        Self { reason, action, begun: true, reused, blames: true, cause }
     }
 
     /// No complete header in time.
@@ -52,6 +67,7 @@ impl Failure {
             action: Action::ReadingHeader,
             begun: true,
             reused,
+            blames: true,
             cause: Cause::Text("timed out"),
         }
     }
@@ -63,6 +79,7 @@ impl Failure {
             action: Action::ReadingHeader,
             begun: true,
             reused,
+            blames: true,
             cause: Cause::Text(why),
         }
     }
@@ -79,9 +96,11 @@ impl Failure {
                 retry::Failure::Timeout
             }
             FailureReason::InvalidHeader | FailureReason::HeaderTooLarge => retry::Failure::InvalidHeader,
-            FailureReason::Connect | FailureReason::Reset | FailureReason::Closed | FailureReason::Status(_) => {
-                retry::Failure::Error
-            }
+            FailureReason::Connect
+            | FailureReason::Tls
+            | FailureReason::Reset
+            | FailureReason::Closed
+            | FailureReason::Status(_) => retry::Failure::Error,
         }
     }
 
@@ -112,6 +131,7 @@ impl fmt::Display for Cause {
             Self::Connect(error) => error.fmt(f),
             Self::Send(fault) => fault.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::Tls(text) => f.write_str(text),
         }
     }
 }
@@ -122,6 +142,8 @@ fn reason_of(fault: &Fault) -> FailureReason {
         Fault::Closed => FailureReason::Closed,
         // Our own connection's send timeout (see upstream::io).
         Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => FailureReason::SendTimeout,
+        // TLS that ends without saying so (RFC 8446 section 6.1).
+        Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => FailureReason::Closed,
         Fault::Io(_) | Fault::Client(_) => FailureReason::Reset,
         Fault::Malformed(_) | Fault::Invalid(_) => FailureReason::InvalidHeader,
         Fault::TooLarge => FailureReason::HeaderTooLarge,

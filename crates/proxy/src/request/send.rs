@@ -41,7 +41,10 @@ pub(crate) async fn send(
     loop {
         let mut connection = match connect(exchange, group, server, now).await {
             Ok(connection) => connection,
-            Err(error) => return Answer::Failed(Failure::connecting(error)),
+            Err(error) => {
+                let by_client = server.tls.as_ref().is_some_and(|tls| tls.is_named_by_client());
+                return Answer::Failed(Failure::connecting(error, by_client));
+            }
         };
         begin(exchange, group, &mut connection, upgrade);
         let reused = connection.is_reused();
@@ -82,13 +85,17 @@ async fn connect(
     server: &ServerView,
     now: Moment,
 ) -> Result<Box<Connection>, ConnectError> {
-    let idle = exchange.worker.pool.lock().take(group, &server.address_text, now);
+    let host = &exchange.record.host;
+    let tls = server.tls.as_ref().map(|tls| tls.wanted(if host.is_empty() { group.id.name() } else { host }));
+    let tls = tls.transpose()?;
+    let idle = exchange.worker.pool.lock().take(group, &server.address_text, tls.as_ref(), now);
     if let Some(connection) = idle {
         return Ok(connection);
     }
     let limit = exchange.worker.shared.options.limits.upstream_header_bytes;
     let timeouts = &group.config.timeouts;
-    dial(&server.address, timeouts, limit, exchange.timeout(timeouts.send.as_duration()), now).await
+    let send_timeout = exchange.timeout(timeouts.send.as_duration());
+    dial(&server.address, tls.as_ref(), timeouts, limit, send_timeout, now).await
 }
 
 /// Begins the request, as this group's servers are sent it.

@@ -33,7 +33,7 @@ use tracing::{error, warn};
 use crate::apply;
 use crate::config_status::ConfigStatus;
 use crate::proxy::Proxy;
-use crate::tls;
+use crate::{tls, upstream};
 use last_good::{Keeper, StateDir};
 use reporter::Reporter;
 use task::{Boot, Task};
@@ -121,7 +121,10 @@ impl Feed {
 /// Whether a resource could be put in force: what the balancer refuses is refused by name, not with the whole commit.
 fn check(resource: &Resource) -> Result<(), String> {
     match resource {
-        Resource::Group(id, group) => apply::check_group(id, group).map_err(|refused| refused.error.to_string()),
+        Resource::Group(id, group) => {
+            apply::check_group(id, group).map_err(|refused| refused.error.to_string())?;
+            group.tls().map_or(Ok(()), upstream::check).map_err(|unusable| unusable.to_string())
+        }
         Resource::Certificate(_, certificate) => {
             tls::certificate_check(certificate).map_err(|refused| refused.to_string())
         }

@@ -59,6 +59,7 @@ fn server(server: &ServerPicture<'_>) -> ServerReport {
                 FailureReason::Status(status) => format!("http_{status}").into(),
                 FailureReason::Connect
                 | FailureReason::ConnectTimeout
+                | FailureReason::Tls
                 | FailureReason::SendTimeout
                 | FailureReason::ReadTimeout
                 | FailureReason::Reset

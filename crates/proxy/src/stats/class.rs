@@ -41,13 +41,14 @@ pub(super) const fn failure_index(reason: FailureReason) -> usize {
     match reason {
         FailureReason::Connect => 0,
         FailureReason::ConnectTimeout => 1,
-        FailureReason::SendTimeout => 2,
-        FailureReason::ReadTimeout => 3,
-        FailureReason::Reset => 4,
-        FailureReason::Closed => 5,
-        FailureReason::InvalidHeader => 6,
-        FailureReason::HeaderTooLarge => 7,
-        FailureReason::Status(_) => 8,
+        FailureReason::Tls => 2,
+        FailureReason::SendTimeout => 3,
+        FailureReason::ReadTimeout => 4,
+        FailureReason::Reset => 5,
+        FailureReason::Closed => 6,
+        FailureReason::InvalidHeader => 7,
+        FailureReason::HeaderTooLarge => 8,
+        FailureReason::Status(_) => 9,
     }
 }
 
@@ -124,7 +125,9 @@ impl RetryReason {
     pub const fn of(end: AttemptEnd) -> Option<Self> {
         match end {
             AttemptEnd::Failed(reason) => match reason {
-                FailureReason::Connect | FailureReason::Reset | FailureReason::Closed => Some(Self(Condition::Error)),
+                FailureReason::Connect | FailureReason::Tls | FailureReason::Reset | FailureReason::Closed => {
+                    Some(Self(Condition::Error))
+                }
                 FailureReason::ConnectTimeout | FailureReason::SendTimeout | FailureReason::ReadTimeout => {
                     Some(Self(Condition::Timeout))
                 }

@@ -23,6 +23,7 @@ impl LastFailure {
             FailureReason::Status(status) => u64::from(status.min(999)),
             FailureReason::Connect
             | FailureReason::ConnectTimeout
+            | FailureReason::Tls
             | FailureReason::SendTimeout
             | FailureReason::ReadTimeout
             | FailureReason::Reset

@@ -35,7 +35,7 @@ pub(crate) fn server(name: &str, address: &str) -> Server {
 pub(crate) fn view(id: &GroupId, group: Group) -> Arc<GroupView> {
     let plan = Plan::build(&group_spec(&group)).unwrap();
     let group = Arc::new(group);
-    apply::bind(id, (&group, group.clone()), None, plan, Moment::from(START))
+    apply::bind(id, (&group, group.clone()), None, None, plan, Moment::from(START))
 }
 
 /// `GET /cart?id=7` from 192.0.2.7, in the group `shop/app` of 127.0.0.1:1 and :2; no attempt yet.

@@ -85,9 +85,9 @@ impl Certificates {
         (next, refused)
     }
 
-    /// Whether there is none at all.
+    /// Whether there is none for any host.
     pub fn is_empty(&self) -> bool {
-        self.loaded.is_empty()
+        self.exact.is_empty() && self.wildcard.is_empty() && self.default.is_none()
     }
 
     /// When each of them expires, in seconds since the epoch.

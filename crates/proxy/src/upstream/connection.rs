@@ -10,14 +10,18 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::http1::{Fault, Incoming, Outgoing, RequestFraming};
 use super::io::UpstreamIo;
+use super::tls::{Secured, Wanted};
 use crate::alarm::Timeout;
 use crate::clock::Moment;
 use crate::request::body::Source;
+use crate::snapshot::GroupView;
 
 /// Whoever holds it does its work: nothing is sent or received but by its methods. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     io: UpstreamIo,
+    /// Whom it was made to over TLS: nobody else's requests are sent on it.
+    secured: Option<Secured>,
     outgoing: Outgoing,
     incoming: Incoming,
     created: Moment,
@@ -26,8 +30,27 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Established at `created`. Response headers may have `max_header_bytes`.
-    pub(super) fn new(io: UpstreamIo, max_header_bytes: usize, created: Moment) -> Self {
-        Self { io, outgoing: Outgoing::default(), incoming: Incoming::new(max_header_bytes), created, requests: 0 }
+    pub(super) fn new(io: UpstreamIo, secured: Option<Secured>, max_header_bytes: usize, created: Moment) -> Self {
+        let (outgoing, incoming) = (Outgoing::default(), Incoming::new(max_header_bytes));
+        Self { io, secured, outgoing, incoming, created, requests: 0 }
+    }
+
+    /// Whether it is what a request asks for.
+    pub(super) fn is(&self, wanted: Option<&Wanted<'_>>) -> bool {
+        match (&self.secured, wanted) {
+            (None, None) => true,
+            (Some(secured), Some(wanted)) => secured.is(wanted),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
+    /// Whether it was made as connections of the group are made now.
+    pub(super) fn is_current(&self, group: &GroupView) -> bool {
+        match (&self.secured, &group.tls) {
+            (None, None) => true,
+            (Some(secured), Some(tls)) => secured.is_of(tls),
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 
     /// When it was established.

@@ -1,13 +1,16 @@
-//! A fresh connection to a server, within `timeouts.connect` (nginx `proxy_connect_timeout`).
+//! A fresh connection to a server, within `timeouts.connect` (nginx `proxy_connect_timeout`): the handshake of TLS has what
+//! connecting left of it, because nginx's timer runs on (`ngx_http_upstream_ssl_init_connection`).
 
 use std::io;
-use std::time::Duration;
 
 use config::{Address, Timeouts};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::either::Either;
 
 use super::connection::Connection;
-use super::io::{Stream, UpstreamIo};
+use super::io::{Socket, UpstreamIo};
+use super::tls::{HandshakeError, Wanted, handshake};
 use crate::alarm::Timeout;
 use crate::clock::Moment;
 
@@ -20,34 +23,43 @@ pub(crate) enum ConnectError {
     /// Not established in time.
     #[error("connect timed out")]
     TimedOut,
+    /// Established, and no TLS on it in time.
+    #[error("handshake timed out")]
+    HandshakeTimedOut,
+    /// Established, and no TLS on it.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
 }
 
 /// Connects, within the limit. `send_timeout` holds from the first write on.
 pub(crate) async fn dial(
     address: &Address,
+    tls: Option<&Wanted<'_>>,
     timeouts: &Timeouts,
     max_header_bytes: usize,
     send_timeout: Timeout,
     at: Moment,
 ) -> Result<Box<Connection>, ConnectError> {
-    let stream = within(timeouts.connect.as_duration(), connect(address)).await?;
-    Ok(Box::new(Connection::new(UpstreamIo::new(stream, send_timeout), max_header_bytes, at)))
+    let deadline = Instant::now() + timeouts.connect.as_duration();
+    let socket = timeout_at(deadline, connect(address)).await.map_err(|_| ConnectError::TimedOut)??;
+    let (stream, secured) = match tls {
+        None => (Either::Left(socket), None),
+        Some(tls) => {
+            let secured = tls.secured();
+            let shaking = timeout_at(deadline, handshake(tls.client.clone(), secured.name(), socket)).await;
+            (Either::Right(shaking.map_err(|_| ConnectError::HandshakeTimedOut)??), Some(secured))
+        }
+    };
+    Ok(Box::new(Connection::new(UpstreamIo::new(stream, send_timeout), secured, max_header_bytes, at)))
 }
 
-async fn connect(address: &Address) -> io::Result<Stream> {
+async fn connect(address: &Address) -> io::Result<Socket> {
     match address {
         Address::Inet(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Stream::Tcp(stream))
+            Ok(Either::Left(stream))
         }
-        Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-    }
-}
-
-async fn within(limit: Duration, connecting: impl Future<Output = io::Result<Stream>>) -> Result<Stream, ConnectError> {
-    match tokio::time::timeout(limit, connecting).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(ConnectError::TimedOut),
+        Address::Unix(path) => Ok(Either::Right(UnixStream::connect(path).await?)),
     }
 }

@@ -1,23 +1,25 @@
 //! A connection to a server, with nginx's send timeout and the bytes counted.
 //!
 //! `proxy_send_timeout` bounds the time between two successful writes, of HTTP and of what follows an upgrade, so it lives
-//! below both: a write that stays pending for too long fails with [`std::io::ErrorKind::TimedOut`].
+//! below both: a write that stays pending for too long fails with [`std::io::ErrorKind::TimedOut`]. What is counted and timed
+//! is what HTTP sends, not what TLS makes of it, as in nginx (`c->sent`).
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::alarm::Timeout;
 
-/// A stream to a server.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+/// What reaches a server.
+pub(super) type Socket = Either<TcpStream, UnixStream>;
+
+/// A stream to a server, in the clear or not.
+pub(super) type Stream = Either<Socket, Box<TlsStream<Socket>>>;
 
 /// A stream whose writes are timed and whose bytes are counted.
 #[derive(Debug)]
@@ -65,13 +67,19 @@ impl UpstreamIo {
     }
 }
 
+impl Drop for UpstreamIo {
+    /// TLS says that it ends, if the socket takes it, and waits for no answer (nginx `ngx_ssl_shutdown`).
+    fn drop(&mut self) {
+        if let Either::Right(tls) = &mut self.stream {
+            let _ = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
 impl AsyncRead for UpstreamIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.received += (buf.filled().len() - before) as u64;
         result
     }
@@ -79,10 +87,7 @@ impl AsyncRead for UpstreamIo {
 
 impl AsyncWrite for UpstreamIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(cx, result)
     }
 
@@ -91,10 +96,7 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.written(cx, result)
     }
 
@@ -102,17 +104,13 @@ impl AsyncWrite for UpstreamIo {
         true
     }
 
+    /// A socket has nothing to flush; TLS has what the socket did not take at once, which is a write that is pending.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(cx, result.map_ok(|()| 0)).map_ok(drop)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

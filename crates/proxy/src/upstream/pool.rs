@@ -11,6 +11,7 @@ use std::time::Duration;
 use config::GroupId;
 
 use super::connection::Connection;
+use super::tls::Wanted;
 use crate::clock::Moment;
 use crate::snapshot::{GroupCell, GroupView, Snapshot};
 
@@ -38,10 +39,17 @@ struct Idle {
 }
 
 impl Pool {
-    /// Takes the most recently stored connection to `address` that is still open and young enough.
-    pub(crate) fn take(&mut self, group: &GroupView, address: &str, now: Moment) -> Option<Box<Connection>> {
+    /// Takes the most recently stored connection to `address` that is as `wanted`, still open and young enough.
+    pub(crate) fn take(
+        &mut self,
+        group: &GroupView,
+        address: &str,
+        wanted: Option<&Wanted<'_>>,
+        now: Moment,
+    ) -> Option<Box<Connection>> {
         let idle = &mut self.groups.get_mut(&key(group))?.idle;
-        while let Some(index) = idle.iter().rposition(|idle| &*idle.address == address) {
+        let is_it = |idle: &Idle| &*idle.address == address && idle.connection.is(wanted);
+        while let Some(index) = idle.iter().rposition(is_it) {
             let Idle { mut connection, since, timeout, .. } = idle.remove(index);
             if now.since(since) < timeout && !connection.is_closed() {
                 return Some(connection);
@@ -55,7 +63,8 @@ impl Pool {
         let keepalive = &group.config.keepalive;
         let worn_out = connection.requests() >= keepalive.requests
             || now.since(connection.created()) > keepalive.time.as_duration()
-            || connection.is_closed();
+            || connection.is_closed()
+            || !connection.is_current(group);
         if worn_out || keepalive.connections == 0 {
             return;
         }
@@ -83,13 +92,13 @@ impl Pool {
         });
     }
 
-    /// Closes the idle connections of groups and servers that are gone.
+    /// Closes the idle connections of groups and servers that are gone, and those made by rules that are not in force any more.
     pub(crate) fn retain(&mut self, snapshot: &Snapshot) {
         self.groups.retain(|_, Kept { group, cell, idle }| {
             let view = snapshot.groups.get(group).filter(|view| Arc::ptr_eq(&view.cell, cell));
             let Some(view) = view else { return false };
             let keep = view.config.keepalive.connections as usize;
-            idle.retain(|idle| view.takes_requests(&idle.address));
+            idle.retain(|idle| view.takes_requests(&idle.address) && idle.connection.is_current(view));
             idle.drain(..idle.len().saturating_sub(keep));
             !idle.is_empty()
         });

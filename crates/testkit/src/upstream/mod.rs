@@ -1,4 +1,4 @@
-//! A scriptable HTTP/1 upstream: it answers, misbehaves or refuses as its [`Mode`] says, and remembers what it received.
+//! A scriptable HTTP/1 upstream, over TLS if it is told to: it answers, misbehaves or refuses as its [`Mode`] says, and remembers what it received.
 //!
 //! The mode may change at any time and applies to what is accepted or read next. While it refuses, its port stays its own
 //! ([`Port`]), so the upstream comes back where it was.
@@ -10,6 +10,7 @@ mod serve;
 
 use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc};
 
+use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Mutex, watch},
@@ -46,6 +47,10 @@ pub struct Received {
 /// What an upstream has seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
+    /// Handshakes of TLS that came to an end, in order.
+    pub handshakes: Vec<Handshake>,
+    /// Handshakes of TLS that failed.
+    pub refused: usize,
     /// Every request whose head was read (and whose body was, unless the mode does not read it), in order.
     pub requests: Vec<Arc<Received>>,
     /// Connections accepted.
@@ -56,9 +61,23 @@ pub struct Record {
     pub aborted: usize,
 }
 
+/// A handshake as the server saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The name that was asked for.
+    pub name: Option<String>,
+    /// The protocol that was agreed on (ALPN).
+    pub protocol: Option<String>,
+    /// Whether a session was resumed.
+    pub resumed: bool,
+    /// Whether the client showed a certificate.
+    pub shown: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
     name: String,
+    tls: watch::Sender<Option<Arc<ServerConfig>>>,
     gate: Gate,
     mode: watch::Sender<Mode>,
     record: watch::Sender<Record>,
@@ -128,6 +147,7 @@ impl Upstream {
         };
         let shared = Arc::new(Shared {
             name: name.to_owned(),
+            tls: watch::Sender::new(None),
             gate,
             mode: watch::Sender::new(Mode::Ok),
             record: watch::Sender::default(),
@@ -169,6 +189,11 @@ impl Upstream {
             }
             unchanged => *acceptor = unchanged,
         }
+    }
+
+    /// Speaks TLS on connections that are accepted from now on.
+    pub fn secure(&self, tls: Option<Arc<ServerConfig>>) {
+        self.shared.tls.send_replace(tls);
     }
 
     /// Closes every open connection, whatever it is doing.

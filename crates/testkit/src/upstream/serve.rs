@@ -2,7 +2,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use super::{After, Cut, Listener, Mode, Received, Shared, Stale, reply::reply};
+use rustls::HandshakeKind;
+use tokio_rustls::TlsAcceptor;
+
+use super::{After, Cut, Handshake, Listener, Mode, Received, Shared, Stale, reply::reply};
 use crate::{
     Head, Stream,
     message::{Body, Wire},
@@ -41,6 +44,14 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
 async fn connection(shared: Arc<Shared>, stream: Stream, number: usize) {
     let mut cut = shared.cut.subscribe();
     let Cut { idle, all } = *cut.borrow_and_update();
+    let secured = tokio::select! {
+        secured = secure(&shared, stream) => secured,
+        _ = cut.wait_for(|cut| cut.all != all) => None,
+    };
+    let Some(stream) = secured else {
+        shared.record.send_modify(|record| record.open -= 1);
+        return;
+    };
     let mut connection = Connection { shared: shared.clone(), wire: Wire::new(stream), number, idle };
     let ended = tokio::select! {
         ended = connection.run() => ended,
@@ -52,6 +63,25 @@ async fn connection(shared: Arc<Shared>, stream: Stream, number: usize) {
         drop(connection);
     }
     shared.record.send_modify(|record| record.open -= 1);
+}
+
+/// The stream with TLS on it, if that is spoken; nothing when the handshake fails.
+async fn secure(shared: &Shared, stream: Stream) -> Option<Stream> {
+    let Some(tls) = shared.tls.borrow().clone() else { return Some(stream) };
+    let Stream::Tcp(stream) = stream else { panic!("TLS over TCP alone") };
+    let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else {
+        shared.record.send_modify(|record| record.refused += 1);
+        return None;
+    };
+    let (_, session) = stream.get_ref();
+    let handshake = Handshake {
+        name: session.server_name().map(str::to_owned),
+        protocol: session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        shown: session.peer_certificates().is_some(),
+    };
+    shared.record.send_modify(|record| record.handshakes.push(handshake));
+    Some(Stream::Tls(Box::new(stream.into())))
 }
 
 impl Connection {

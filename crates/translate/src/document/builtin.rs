@@ -1,7 +1,7 @@
 //! The schema of every kind: ours from its CRD, Kubernetes' own from the types, with the limits added that the API server
 //! keeps in code rather than in its schema (kubernetes `pkg/apis/*/validation`).
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,6 +18,7 @@ pub(super) fn schema(kind: Kind) -> Json {
         Kind::Ingress => derived::<Ingress>(),
         Kind::IngressClass => derived::<IngressClass>(),
         Kind::Secret => derived::<Secret>(),
+        Kind::ConfigMap => derived::<ConfigMap>(),
         Kind::Service => derived::<Service>(),
         Kind::EndpointSlice => derived::<EndpointSlice>(),
     };
@@ -48,7 +49,7 @@ fn with_type_and_metadata(mut schema: Json) -> Json {
 fn required(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::UpstreamGroup => &["metadata", "spec"],
-        Kind::Ingress | Kind::IngressClass | Kind::Secret | Kind::Service => &["metadata"],
+        Kind::Ingress | Kind::IngressClass | Kind::Secret | Kind::ConfigMap | Kind::Service => &["metadata"],
         Kind::EndpointSlice => &["metadata", "addressType", "endpoints"],
     }
 }
@@ -57,7 +58,7 @@ fn limits(kind: Kind) -> Vec<(&'static str, Json)> {
     let port = json!({"minimum": 1, "maximum": 65535});
     let protocol = json!({"enum": ["TCP", "UDP", "SCTP"]});
     match kind {
-        Kind::UpstreamGroup | Kind::IngressClass | Kind::Secret => vec![],
+        Kind::UpstreamGroup | Kind::IngressClass | Kind::Secret | Kind::ConfigMap => vec![],
         Kind::Ingress => vec![
             ("spec.rules[].http.paths[].pathType", json!({"enum": ["Exact", "ImplementationSpecific", "Prefix"]})),
             ("spec.rules[].http.paths[].backend.service.port.number", port.clone()),

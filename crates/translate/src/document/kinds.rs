@@ -12,6 +12,7 @@ pub(super) enum Kind {
     Ingress,
     IngressClass,
     Secret,
+    ConfigMap,
     Service,
     EndpointSlice,
 }
@@ -39,8 +40,15 @@ pub(super) enum NameRule {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::UpstreamGroup, Self::Ingress, Self::IngressClass, Self::Secret, Self::Service, Self::EndpointSlice];
+    pub const ALL: [Self; 7] = [
+        Self::UpstreamGroup,
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Service,
+        Self::EndpointSlice,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +56,7 @@ impl Kind {
             Self::Ingress => "Ingress",
             Self::IngressClass => "IngressClass",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
         }
@@ -58,7 +67,7 @@ impl Kind {
         match self {
             Self::UpstreamGroup => (api::GROUP, api::VERSION),
             Self::Ingress | Self::IngressClass => ("networking.k8s.io", "v1"),
-            Self::Secret | Self::Service => ("", "v1"),
+            Self::Secret | Self::ConfigMap | Self::Service => ("", "v1"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1"),
         }
     }
@@ -66,22 +75,30 @@ impl Kind {
     pub const fn is_namespaced(self) -> bool {
         match self {
             Self::IngressClass => false,
-            Self::UpstreamGroup | Self::Ingress | Self::Secret | Self::Service | Self::EndpointSlice => true,
+            Self::UpstreamGroup
+            | Self::Ingress
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::Service
+            | Self::EndpointSlice => true,
         }
     }
 
     pub const fn name_rule(self) -> NameRule {
         match self {
             Self::Service => NameRule::Label,
-            Self::UpstreamGroup | Self::Ingress | Self::IngressClass | Self::Secret | Self::EndpointSlice => {
-                NameRule::Subdomain
-            }
+            Self::UpstreamGroup
+            | Self::Ingress
+            | Self::IngressClass
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::EndpointSlice => NameRule::Subdomain,
         }
     }
 
     /// What the whole object must be like.
     pub fn schema(self) -> &'static Schema {
-        static SCHEMAS: LazyLock<[Schema; 6]> =
+        static SCHEMAS: LazyLock<[Schema; 7]> =
             LazyLock::new(|| Kind::ALL.map(|kind| Schema::read(&builtin::schema(kind))));
         &SCHEMAS[self as usize]
     }

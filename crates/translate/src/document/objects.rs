@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::UpstreamGroup;
 use config::{Diagnostic, Location, ObjectRef};
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
@@ -41,6 +41,8 @@ pub struct Objects {
     pub ingress_classes: Store<IngressClass>,
     /// `v1` `Secret`
     pub secrets: Store<Secret>,
+    /// `v1` `ConfigMap`
+    pub config_maps: Store<ConfigMap>,
     /// `v1` `Service`
     pub services: Store<Service>,
     /// `discovery.k8s.io/v1` `EndpointSlice`
@@ -64,9 +66,19 @@ pub struct Located<T> {
 impl Objects {
     /// Whether there is no object at all.
     pub fn is_empty(&self) -> bool {
-        let Self { upstream_groups, ingresses, ingress_classes, secrets, services, endpoint_slices, refused } = self;
+        let Self {
+            upstream_groups,
+            ingresses,
+            ingress_classes,
+            secrets,
+            config_maps,
+            services,
+            endpoint_slices,
+            refused,
+        } = self;
         let routes = upstream_groups.is_empty() && ingresses.is_empty() && ingress_classes.is_empty();
-        routes && secrets.is_empty() && services.is_empty() && endpoint_slices.is_empty() && refused.is_empty()
+        let held = secrets.is_empty() && config_maps.is_empty();
+        routes && held && services.is_empty() && endpoint_slices.is_empty() && refused.is_empty()
     }
 
     /// These objects, with those of `layer` in place of what has their names.
@@ -82,6 +94,7 @@ impl Objects {
         put(&mut all.ingresses, &layer.ingresses);
         put(&mut all.ingress_classes, &layer.ingress_classes);
         put(&mut all.secrets, &layer.secrets);
+        put(&mut all.config_maps, &layer.config_maps);
         put(&mut all.services, &layer.services);
         put(&mut all.endpoint_slices, &layer.endpoint_slices);
         let here = layer.references();
@@ -95,7 +108,8 @@ impl Objects {
             store.values().map(|object| object.reference())
         }
         let routes = of(&self.upstream_groups).chain(of(&self.ingresses)).chain(of(&self.ingress_classes));
-        routes.chain(of(&self.secrets)).chain(of(&self.services)).chain(of(&self.endpoint_slices)).collect()
+        let held = of(&self.secrets).chain(of(&self.config_maps));
+        routes.chain(held).chain(of(&self.services)).chain(of(&self.endpoint_slices)).collect()
     }
 
     /// Whether the object was written and is not here.

@@ -219,6 +219,7 @@ impl Draft<'_> {
             Kind::Ingress => push(&mut objects.ingresses, json, source, wrong, advice::none),
             Kind::IngressClass => push(&mut objects.ingress_classes, json, source, wrong, advice::none),
             Kind::Secret => push(&mut objects.secrets, json, source, wrong, advice::none),
+            Kind::ConfigMap => push(&mut objects.config_maps, json, source, wrong, advice::none),
             Kind::Service => push(&mut objects.services, json, source, wrong, advice::none),
             Kind::EndpointSlice => push(&mut objects.endpoint_slices, json, source, wrong, advice::none),
         }

@@ -24,6 +24,7 @@ pub fn objects(yaml: &str) -> Objects {
             "Ingress" => drop(objects.ingresses.put(object(value))),
             "IngressClass" => drop(objects.ingress_classes.put(object(value))),
             "Secret" => drop(objects.secrets.put(object(value))),
+            "ConfigMap" => drop(objects.config_maps.put(object(value))),
             "Service" => drop(objects.services.put(object(value))),
             "EndpointSlice" => drop(objects.endpoint_slices.put(object(value))),
             other => panic!("{other} is no kind of ours"),

@@ -92,7 +92,11 @@ impl Outgoing {
             if self.state == State::Body && self.chunk.is_empty() && self.tail.is_empty() {
                 match body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx)) {
                     Poll::Ready(frame) => self.add(frame.transpose()?)?,
-                    Poll::Pending if self.is_written() => return Poll::Pending,
+                    Poll::Pending if self.is_written() => {
+                        // A server may answer before it has everything, and wait until somebody read that.
+                        let _ = Pin::new(&mut *io).poll_flush(cx)?;
+                        return Poll::Pending;
+                    }
                     Poll::Pending => {}
                 }
             }
