@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use api::UpstreamGroup;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::ListParams;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use tokio::time::timeout;
-use translate::Store;
+use translate::Objects;
 use translate::kind::Kind;
 
 use crate::index::{Index, Kept, Place, Told};
 use crate::trouble::{Reason, Trouble};
-use crate::watch::{SECRETS, Scope};
+use crate::watch::{SECRETS, Scope, whole};
 
 /// Objects asked for at a time, as `kubectl get` asks.
 const PAGE: u32 = 500;
@@ -54,16 +54,18 @@ pub enum Part {
     Classes,
     /// Every route, because some Ingress was not seen.
     Routes,
-    /// Certificates.
+    /// Certificates and authorities in Secrets.
     Certificates,
+    /// Authorities in `ConfigMap`s.
+    Authorities,
 }
 
 /// Lists what a controller with this scope would watch, each kind once. Of Secrets the content is kept of those alone that
-/// the cluster's Ingresses name, or those of `besides`.
+/// the cluster's objects name, or those of `besides`; of `ConfigMap`s no others are asked for.
 ///
 /// # Errors
 /// The API server cannot be reached, or does not let us see what cannot be left out.
-pub async fn list(client: &Client, scope: &Scope, besides: &Store<Ingress>) -> Result<Listing, Trouble> {
+pub async fn list(client: &Client, scope: &Scope, besides: &Objects) -> Result<Listing, Trouble> {
     let mut lister = Lister { client, listing: Listing { index: scope.index(), left_out: Vec::new() } };
     let everything = ListParams::default().limit(PAGE);
     let places = scope.places();
@@ -78,6 +80,7 @@ pub async fn list(client: &Client, scope: &Scope, besides: &Store<Ingress>) -> R
     lister.listing.index.want(besides);
     for place in &places {
         lister.list_in::<Secret>(place, &everything.clone().fields(SECRETS)).await?;
+        lister.fetch_config_maps(place).await?;
     }
     Ok(lister.listing)
 }
@@ -120,6 +123,20 @@ impl Lister<'_> {
         Ok(())
     }
 
+    async fn fetch_config_maps(&mut self, place: &Place) -> Result<(), Trouble> {
+        self.listing.index.take::<ConfigMap>(place, Event::Init);
+        let wanted = self.listing.index.wanted_config_maps().iter().map(|(name, ())| name);
+        let wanted: Vec<_> = wanted.filter(|(namespace, _)| place.holds(namespace)).collect();
+        for (namespace, name) in wanted {
+            match whole(self.client, &namespace, &name).await {
+                Ok(found) => found.into_iter().for_each(|told| self.listing.index.take(place, Event::InitApply(told))),
+                Err(error) => return self.leave_out(ConfigMap::KIND, Trouble::of_list::<ConfigMap>(&error, place)),
+            }
+        }
+        self.listing.index.take::<ConfigMap>(place, Event::InitDone);
+        Ok(())
+    }
+
     fn leave_out(&mut self, kind: &str, trouble: Trouble) -> Result<(), Trouble> {
         match Part::without(kind, trouble.reason) {
             Some(part) => {
@@ -137,6 +154,7 @@ impl Part {
         match reason {
             Reason::Missing => (kind == UpstreamGroup::KIND).then_some(Self::Groups),
             Reason::Forbidden if kind == Secret::KIND => Some(Self::Certificates),
+            Reason::Forbidden if kind == ConfigMap::KIND => Some(Self::Authorities),
             Reason::Forbidden if kind == IngressClass::KIND => Some(Self::Classes),
             Reason::Forbidden => (kind == Ingress::KIND).then_some(Self::Routes),
             Reason::Unauthorized | Reason::Expired | Reason::Refused | Reason::Broken | Reason::Unreachable => None,

@@ -81,6 +81,7 @@ impl Metrics {
             ("Ingress", objects.ingresses.len()),
             ("IngressClass", objects.ingress_classes.len()),
             ("Secret", objects.secrets.len()),
+            ("ConfigMap", objects.config_maps.len()),
             ("Service", objects.services.len()),
             ("EndpointSlice", objects.endpoint_slices.len()),
         ] {

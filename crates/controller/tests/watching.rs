@@ -10,12 +10,12 @@ use std::time::Duration;
 use api::UpstreamGroup;
 use controller::index::{Index, Place};
 use controller::metrics::Metrics;
-use controller::watch::{Classes, Scope, Step, Watches};
+use controller::watch::{Asks, Classes, Scope, Step, Watches, asks};
 use k8s_openapi::api::core::v1::Secret;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use support::watched::Played;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use translate::kind::Kind as _;
 
@@ -29,7 +29,7 @@ struct World {
     steps: mpsc::Receiver<Step>,
     registry: Registry,
     log: Log,
-    _secrets: watch::Sender<()>,
+    _asks: Asks,
     _tasks: JoinSet<()>,
     _logging: tracing::subscriber::DefaultGuard,
 }
@@ -48,10 +48,10 @@ impl World {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
         let (sender, steps) = mpsc::channel(64);
-        let (secrets, anew) = watch::channel(());
+        let (asks, asked) = asks();
         let index = scope.index();
-        let tasks = Watches::new(api.client.clone(), scope, sender, metrics, anew).start();
-        Self { api, index, steps, registry, log, _secrets: secrets, _tasks: tasks, _logging: logging }
+        let tasks = Watches::new(api.client.clone(), scope, sender, metrics, asked).start();
+        Self { api, index, steps, registry, log, _asks: asks, _tasks: tasks, _logging: logging }
     }
 
     /// Takes steps until `is_so`.

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 use crate::Tools;
 use crate::cluster::libraries;
 
-/// Writes the image `name:tag` that the last stage of a Dockerfile makes of what its stage `build` left as `/forebay`: `program`.
+/// Where Debian keeps certificates of authorities.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Writes the image `name:tag` that the last stage of a Dockerfile makes of what its stage `build` left as `/forebay`: `program`;
+/// authorities are this machine's, or none.
 ///
 /// # Errors
 /// buildah refuses it, or is not there.
@@ -31,7 +35,10 @@ pub fn of_dockerfile(
     let at = dockerfile.rfind("\nFROM ").context("a last stage")?;
     fs::create_dir(path("context"))?;
     fs::copy(program, path("context/forebay"))?;
-    let stages = format!("FROM scratch AS build\nCOPY forebay /forebay\n{}", &dockerfile[at..]);
+    let authorities = fs::read(AUTHORITIES).unwrap_or_default();
+    fs::write(path("context/authorities"), authorities)?;
+    let build = format!("FROM scratch AS build\nCOPY forebay /forebay\nCOPY authorities {AUTHORITIES}\n");
+    let stages = build + &dockerfile[at..];
     fs::write(path("context/Dockerfile"), stages)?;
     let buildah = |arguments: &[&str]| {
         let mut command = Command::new(root.join("usr/bin/buildah"));

@@ -280,7 +280,7 @@ async fn what_may_not_be_listed_is_said_and_misleads_nobody() {
     let said = check(&user, &[], "");
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stdout.contains("warning[FB6005]: cannot list Secret everywhere: forbidden ("), "{said:?}");
-    assert!(said.stdout.contains("; certificates were not looked at\n"), "{said:?}");
+    assert!(said.stdout.contains("; certificates, and groups that name one, were not looked at\n"), "{said:?}");
     assert!(said.stdout.contains("\n+ shop/app  ") && said.stdout.contains("\n1 warning in N objects\n"), "{said:?}");
 
     let user = reader(&cluster, "no-classes", &["ingressclasses"]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use api::{CaReferenceKind, UpstreamTls};
 use config::{Code, Diagnostic, ObjectRef, Severity};
 use controller::connect::{Access, ConnectError};
 use controller::listing::{self, LeftOut, Part};
@@ -72,7 +73,7 @@ pub async fn look(question: Question) -> Result<Answer, ClusterError> {
         classes: Classes::Needed,
     };
     let none = Objects::default();
-    let besides = files.as_ref().map_or(&none.ingresses, |files| &files.objects.ingresses);
+    let besides = files.as_ref().map_or(&none, |files| &files.objects);
     let listing = listing::list(&client, &scope, besides).await?;
     let mut cluster = listing.index.objects().clone();
     let count = cluster.references().len() + listing.index.unread().len();
@@ -137,9 +138,32 @@ fn leave_out(part: Part, objects: &mut Objects, options: &translate::Options) ->
             for ingress in bare {
                 objects.ingresses.put(ingress);
             }
-            is_used
+            is_used | leave_groups_out(objects, names_secret)
         }
+        Part::Authorities => leave_groups_out(objects, names_config_map),
     }
+}
+
+/// Takes groups out that cannot be judged; whether there were some.
+fn leave_groups_out(objects: &mut Objects, is_out: fn(&UpstreamTls) -> bool) -> bool {
+    let groups = objects.upstream_groups.iter().filter(|(_, group)| group.spec.tls.as_ref().is_some_and(is_out));
+    let out: Vec<_> = groups.map(|(name, group)| (name, group.reference())).collect();
+    let is_used = !out.is_empty();
+    for ((namespace, name), reference) in out {
+        objects.upstream_groups.remove(&namespace, &name);
+        // What refers to it is not said to lead nowhere.
+        objects.refused.insert(reference);
+    }
+    is_used
+}
+
+fn names_secret(tls: &UpstreamTls) -> bool {
+    let authorities = tls.ca_certificate_ref.as_ref();
+    tls.client_certificate_ref.is_some() || authorities.is_some_and(|one| one.kind == CaReferenceKind::Secret)
+}
+
+fn names_config_map(tls: &UpstreamTls) -> bool {
+    tls.ca_certificate_ref.as_ref().is_some_and(|one| one.kind == CaReferenceKind::ConfigMap)
 }
 
 /// `None` if it names no Secret.
@@ -159,12 +183,13 @@ fn said(part: Part, trouble: &Trouble) -> Diagnostic {
         Part::Groups => "groups of the cluster are taken for none",
         Part::Classes => "which Ingresses are served is not known, so routes were not looked at",
         Part::Routes => "routes were not looked at",
-        Part::Certificates => "certificates were not looked at",
+        Part::Certificates => "certificates, and groups that name one, were not looked at",
+        Part::Authorities => "groups whose authorities are in one were not looked at",
     };
     let diagnostic = Diagnostic::new(LEFT_OUT, Severity::Warning, format!("{trouble}; {what}"));
     match part {
         Part::Classes => diagnostic.hint("or name the class that is served: --ingress-class NAME"),
-        Part::Groups | Part::Routes | Part::Certificates => diagnostic,
+        Part::Groups | Part::Routes | Part::Certificates | Part::Authorities => diagnostic,
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use api::UpstreamGroup;
 use config::GroupId;
 use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,9 +24,6 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A kind that is kept.
 pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static {
-    /// Whether objects of the kind name Secrets.
-    const NAMES_SECRETS: bool = false;
-
     /// Where objects of the kind are.
     fn store(objects: &mut Objects) -> &mut Store<Self>;
 
@@ -52,6 +49,11 @@ pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + Deseri
 
     /// Whether the content is kept only of objects that others name.
     fn is_private() -> bool {
+        false
+    }
+
+    /// Whether it may name such objects.
+    fn names_others(&self) -> bool {
         false
     }
 
@@ -116,6 +118,10 @@ impl Kept for UpstreamGroup {
         self.status != next.status
     }
 
+    fn names_others(&self) -> bool {
+        self.spec.tls.is_some()
+    }
+
     fn note(news: &mut News, namespace: &str, name: &str) {
         news.translate.groups.insert(GroupId::new(namespace, name));
         news.groups.insert(GroupId::new(namespace, name));
@@ -127,7 +133,9 @@ impl Kept for UpstreamGroup {
 }
 
 impl Kept for Ingress {
-    const NAMES_SECRETS: bool = true;
+    fn names_others(&self) -> bool {
+        self.spec.as_ref().is_some_and(|spec| spec.tls.is_some())
+    }
 
     fn store(objects: &mut Objects) -> &mut Store<Self> {
         &mut objects.ingresses
@@ -192,17 +200,18 @@ impl Kept for Secret {
 
     fn trim(&mut self) {
         bare(self.metadata_mut());
-        if let Some(data) = &mut self.data {
-            data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key"));
-        }
+        // One without any is not one whose content was dropped.
+        let data = self.data.get_or_insert_default();
+        data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key" | "ca.crt"));
     }
 
     fn differs(&self, next: &Self) -> bool {
         (&self.type_, &self.data) != (&next.type_, &next.data)
     }
 
-    fn note(news: &mut News, _namespace: &str, _name: &str) {
+    fn note(news: &mut News, namespace: &str, name: &str) {
         news.translate.routes = true;
+        news.translate.secrets.insert((namespace.into(), name.into()));
     }
 
     fn is_private() -> bool {
@@ -211,6 +220,47 @@ impl Kept for Secret {
 
     fn empty(&mut self) {
         self.data = None;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.data.is_none()
+    }
+}
+
+/// Watched by its metadata: without content until somebody fetched it, who sees to it that there is some.
+impl Kept for ConfigMap {
+    fn store(objects: &mut Objects) -> &mut Store<Self> {
+        &mut objects.config_maps
+    }
+
+    fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
+        &mut shelves.config_maps
+    }
+
+    fn trim(&mut self) {
+        bare(self.metadata_mut());
+        if let Some(data) = &mut self.data {
+            data.retain(|key, _| key == "ca.crt");
+        }
+        if let Some(data) = &mut self.binary_data {
+            data.retain(|key, _| key == "ca.crt");
+        }
+    }
+
+    fn differs(&self, next: &Self) -> bool {
+        (&self.data, &self.binary_data) != (&next.data, &next.binary_data)
+    }
+
+    fn note(news: &mut News, namespace: &str, name: &str) {
+        news.translate.config_maps.insert((namespace.into(), name.into()));
+    }
+
+    fn is_private() -> bool {
+        true
+    }
+
+    fn empty(&mut self) {
+        (self.data, self.binary_data) = (None, None);
     }
 
     fn is_empty(&self) -> bool {

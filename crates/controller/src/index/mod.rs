@@ -6,19 +6,21 @@
 
 mod kept;
 mod shelf;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Diagnostic, GroupId, ObjectRef, Severity};
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use translate::kind::{Kind, name, namespace};
-use translate::{ByName, Changed, Located, Name, Objects, Store};
+use translate::{ByName, Changed, Located, Name, Objects};
 
 use shelf::Shelves;
+use wanted::{Private, names_any};
 
 pub use kept::Kept;
 pub use shelf::Place;
@@ -37,11 +39,13 @@ pub struct Index {
     lists: BTreeSet<(&'static str, Place)>,
     unread: BTreeMap<ObjectRef, Unread>,
     load_balancer: Option<Vec<IngressLoadBalancerIngress>>,
-    /// The Secrets that Ingresses name, as of the last [`Self::settle`].
-    wanted: ByName<()>,
-    /// Secrets whose content was thrown away because nothing named them.
-    emptied: BTreeSet<Name>,
-    ingresses_changed: bool,
+    /// Secrets and `ConfigMap`s: which are named, as of the last [`Self::settle`], and which have no content here.
+    secrets: Private,
+    config_maps: Private,
+    /// Whether what is named may be others than at the last [`Self::settle`].
+    references_changed: bool,
+    /// Groups that are not translated before the content of what they name is here.
+    waiting: BTreeSet<GroupId>,
     news: News,
 }
 
@@ -103,11 +107,12 @@ impl Index {
     pub fn excuse(&mut self, kind: &'static str, place: &Place) {
         self.awaited.remove(&(kind, place.clone()));
         self.lists.remove(&(kind, place.clone()));
+        self.wait_no_longer(kind);
     }
 
-    /// Waits for Secrets once more.
-    pub fn await_secrets(&mut self) {
-        self.awaited.extend(self.lists.iter().filter(|(kind, _)| *kind == Secret::KIND).cloned());
+    /// Waits for these kinds once more.
+    pub fn await_anew(&mut self, kinds: &BTreeSet<&'static str>) {
+        self.awaited.extend(self.lists.iter().filter(|(kind, _)| kinds.contains(kind)).cloned());
     }
 
     /// What is still waited for.
@@ -140,7 +145,7 @@ impl Index {
 
     /// Whether there is news.
     pub fn has_news(&self) -> bool {
-        self.ingresses_changed || self.news != News::default()
+        self.references_changed || self.news != News::default()
     }
 
     /// What changed since the last call.
@@ -148,40 +153,49 @@ impl Index {
         std::mem::take(&mut self.news)
     }
 
-    /// Throws away the content of Secrets that no Ingress names any more. Whether Secrets must be listed anew, because an
-    /// Ingress names one whose content was thrown away.
-    pub fn settle(&mut self) -> Settled {
-        if !std::mem::take(&mut self.ingresses_changed) {
-            return Settled::Complete;
+    /// Throws away the content of Secrets and `ConfigMap`s that nothing names any more. Says which of these kinds must be
+    /// listed anew, because something is named whose content is not here.
+    pub fn settle(&mut self) -> BTreeSet<&'static str> {
+        if !std::mem::take(&mut self.references_changed) {
+            return BTreeSet::new();
         }
-        self.wanted = ByName::default();
-        want(&mut self.wanted, &self.objects.ingresses);
-        let is_wanted = |name: &Name| self.wanted.find(&name.0, &name.1).is_some();
-        let held = self.objects.secrets.iter().filter(|(_, secret)| secret.data.is_some());
-        let unwanted: Vec<Name> = held.map(|(name, _)| name).filter(|name| !is_wanted(name)).collect();
-        let missed = self.emptied.iter().any(is_wanted);
-        for (namespace, name) in unwanted {
-            if let Some(secret) = self.objects.secrets.find_mut(&namespace, &name) {
-                let mut bare = secret.object.clone();
-                bare.data = None;
-                *secret = Arc::new(Located::from(bare));
-                self.emptied.insert((namespace, name));
+        (self.secrets.wanted, self.config_maps.wanted) = wanted::of(&self.objects);
+        self.secrets.drop_unwanted(&mut self.objects.secrets);
+        self.config_maps.drop_unwanted(&mut self.objects.config_maps);
+        let (secrets, config_maps) = (self.secrets.missed(), self.config_maps.missed());
+        let mut missing = BTreeSet::new();
+        missing.extend((!secrets.is_empty()).then_some(Secret::KIND));
+        missing.extend((!config_maps.is_empty()).then_some(ConfigMap::KIND));
+        if !missing.is_empty() {
+            let is_missing = |id: &GroupId| {
+                let group = self.objects.upstream_groups.find(id.namespace(), id.name());
+                group.is_some_and(|group| names_any(group, &secrets, &config_maps))
+            };
+            for id in self.news.translate.groups.extract_if(.., |id| is_missing(id)) {
+                self.news.groups.remove(&id);
+                self.waiting.insert(id);
             }
         }
-        if missed { Settled::SecretsMissing } else { Settled::Complete }
+        missing
     }
 
-    /// Keeps the content of the Secrets, too, that these Ingresses name: of those that are listed from now on, until
-    /// [`Self::settle`] looks anew.
-    pub fn want(&mut self, ingresses: &Store<Ingress>) {
-        want(&mut self.wanted, ingresses);
+    /// Keeps the content of what these objects name, too: of what is listed from now on, until [`Self::settle`] looks anew.
+    pub fn want(&mut self, objects: &Objects) {
+        let (secrets, config_maps) = wanted::of(objects);
+        self.secrets.want(&secrets);
+        self.config_maps.want(&config_maps);
+    }
+
+    /// The `ConfigMap`s that are named, as of the last [`Self::settle`].
+    pub fn wanted_config_maps(&self) -> &ByName<()> {
+        &self.config_maps.wanted
     }
 
     /// What is thrown away before anything is kept.
     fn edge<K: Kept>(&mut self, mut told: Told<K>) -> Told<K> {
         if let Ok(object) = &mut told.0 {
             object.trim();
-            if K::is_private() && self.wanted.find(namespace(object.metadata()), name(object.metadata())).is_none() {
+            if self.is_unwanted::<K>(namespace(object.metadata()), name(object.metadata())) {
                 object.empty();
             }
         }
@@ -217,18 +231,28 @@ impl Index {
 
     fn put<K: Kept>(&mut self, object: K) {
         let (namespace, name) = (namespace(object.metadata()).to_owned(), name(object.metadata()).to_owned());
-        if K::is_private() {
+        let is_unwanted = self.is_unwanted::<K>(&namespace, &name);
+        if let Some(private) = self.private::<K>() {
             let key: Name = (namespace.as_str().into(), name.as_str().into());
-            if object.is_empty() {
-                self.emptied.insert(key)
+            if !object.is_empty() {
+                private.emptied.remove(&key);
+            } else if is_unwanted {
+                private.emptied.insert(key);
             } else {
-                self.emptied.remove(&key)
-            };
+                // It came to be named while its metadata were on the way: what is known of it stays until it is fetched.
+                private.emptied.insert(key);
+                self.references_changed = true;
+                let known = K::store(&mut self.objects).find(&namespace, &name);
+                if known.is_some_and(|known| !known.is_empty()) {
+                    return;
+                }
+            }
         }
         let reference = reference::<K>(&namespace, &name);
         let was_refused = self.unread.remove(&reference).is_some() && self.objects.refused.remove(&reference);
         let object = Arc::new(Located::from(object));
         let last = K::store(&mut self.objects).insert(&namespace, &name, object.clone());
+        self.references_changed |= object.names_others() || last.as_ref().is_some_and(|last| last.names_others());
         match last {
             Some(last) if !was_refused && !last.differs(&object) => {
                 if last.status_differs(&object) {
@@ -242,9 +266,12 @@ impl Index {
     fn delete<K: Kept>(&mut self, namespace: &str, name: &str) {
         let reference = reference::<K>(namespace, name);
         let was_refused = self.unread.remove(&reference).is_some() && self.objects.refused.remove(&reference);
-        let was_there = K::store(&mut self.objects).remove(namespace, name).is_some();
-        self.emptied.remove(&(namespace.into(), name.into()));
-        if was_there || was_refused {
+        let last = K::store(&mut self.objects).remove(namespace, name);
+        self.references_changed |= last.as_ref().is_some_and(|last| last.names_others());
+        if let Some(private) = self.private::<K>() {
+            private.emptied.remove(&(namespace.into(), name.into()));
+        }
+        if last.is_some() || was_refused {
             self.note::<K>(namespace, name);
         }
     }
@@ -263,30 +290,34 @@ impl Index {
             self.apply(told);
         }
         self.awaited.remove(&(K::KIND, place.clone()));
+        self.wait_no_longer(K::KIND);
     }
 
     fn note<K: Kept>(&mut self, namespace: &str, name: &str) {
-        if !K::is_private() || self.wanted.find(namespace, name).is_some() {
+        if !self.is_unwanted::<K>(namespace, name) {
             K::note(&mut self.news, namespace, name);
         }
-        self.ingresses_changed |= K::NAMES_SECRETS;
     }
-}
 
-/// Whether all that is named is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// It is.
-    Complete,
-    /// The content of a Secret was thrown away before an Ingress named it.
-    SecretsMissing,
-}
+    fn private<K: Kept>(&mut self) -> Option<&mut Private> {
+        match K::KIND {
+            Secret::KIND => Some(&mut self.secrets),
+            ConfigMap::KIND => Some(&mut self.config_maps),
+            _ => None,
+        }
+    }
 
-fn want(wanted: &mut ByName<()>, ingresses: &Store<Ingress>) {
-    for ((namespace, _), ingress) in ingresses.iter() {
-        let named = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-        for secret in named.filter_map(|tls| tls.secret_name.as_deref()) {
-            wanted.insert(&namespace, secret, ());
+    /// Whether the content of the object is nobody's business.
+    fn is_unwanted<K: Kept>(&mut self, namespace: &str, name: &str) -> bool {
+        self.private::<K>().is_some_and(|private| private.wanted.find(namespace, name).is_none())
+    }
+
+    /// What was to be listed anew is, or cannot be: groups that waited for it are translated with what there is.
+    fn wait_no_longer(&mut self, kind: &str) {
+        if [Secret::KIND, ConfigMap::KIND].contains(&kind) {
+            let waiting = std::mem::take(&mut self.waiting);
+            self.news.groups.extend(waiting.iter().cloned());
+            self.news.translate.groups.extend(waiting);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::UpstreamGroup;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
@@ -31,6 +31,7 @@ pub struct Shelves {
     pub ingresses: Shelf<Ingress>,
     pub ingress_classes: Shelf<IngressClass>,
     pub secrets: Shelf<Secret>,
+    pub config_maps: Shelf<ConfigMap>,
     pub services: Shelf<Service>,
     pub endpoint_slices: Shelf<EndpointSlice>,
 }

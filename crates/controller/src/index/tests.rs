@@ -1,7 +1,7 @@
 //! The index told by plain calls.
 
 use api::UpstreamGroup;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde_json::{Value, json};
@@ -152,16 +152,16 @@ fn only_secrets_that_are_named_are_kept() {
     };
     let mut index = Index::default();
     list::<Ingress>(&mut index, &ALL, [ingress("one")]);
-    assert_eq!(index.settle(), Settled::Complete);
+    assert_eq!(index.settle(), [].into());
     list::<Secret>(&mut index, &ALL, [secret("one"), secret("two")]);
-    assert_eq!((held(&index, "one"), held(&index, "two")), (Some(2), None));
+    assert_eq!((held(&index, "one"), held(&index, "two")), (Some(3), None));
 
     index.take::<Ingress>(&ALL, Event::Apply(told(ingress("two"))));
-    assert_eq!(index.settle(), Settled::SecretsMissing);
+    assert_eq!(index.settle(), [Secret::KIND].into());
     assert_eq!(held(&index, "one"), None);
     list::<Secret>(&mut index, &ALL, [secret("one"), secret("two")]);
-    assert_eq!((held(&index, "one"), held(&index, "two")), (None, Some(2)));
-    assert_eq!(index.settle(), Settled::Complete);
+    assert_eq!((held(&index, "one"), held(&index, "two")), (None, Some(3)));
+    assert_eq!(index.settle(), [].into());
 }
 
 #[test]
@@ -170,6 +170,72 @@ fn what_is_excused_is_not_waited_for() {
     index.excuse(Secret::KIND, &ALL);
     list::<Ingress>(&mut index, &ALL, []);
     assert!(index.awaited().is_empty());
-    index.await_secrets();
+    index.await_anew(&[Secret::KIND].into());
     assert!(index.awaited().is_empty());
+}
+
+fn believing(name: &str, config_map: &str) -> Value {
+    let mut group = group(name, 1, "10.0.0.1:443");
+    group["spec"]["protocol"] = "HTTPS".into();
+    group["spec"]["tls"] = json!({"caCertificateRef": {"kind": "ConfigMap", "name": config_map}});
+    group
+}
+
+fn config_map(name: &str, data: Option<&str>) -> Value {
+    let mut map = json!({"metadata": {"namespace": "shop", "name": name}});
+    if let Some(text) = data {
+        map["data"] = json!({"ca.crt": text, "other": "large"});
+    }
+    map
+}
+
+#[test]
+fn a_group_waits_for_the_content_of_what_it_names() {
+    let held = |index: &Index, name: &str| {
+        let map = index.objects().config_maps.find("shop", name)?;
+        Some(map.data.as_ref()?.clone().into_values().collect::<Vec<_>>())
+    };
+    let names = |news: News| {
+        let maps: Vec<_> = news.translate.config_maps.into_iter().map(|(_, name)| name.to_string()).collect();
+        (news.translate.groups.into_iter().map(|id| id.name().to_owned()).collect::<Vec<_>>(), maps)
+    };
+    let mut index = Index::default();
+    // Metadata alone.
+    list::<ConfigMap>(&mut index, &ALL, [config_map("ca", None), config_map("other", None)]);
+    assert!(!index.has_news());
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("a", "ca"))));
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(group("b", 1, "10.0.0.1:80"))));
+    assert_eq!(index.settle(), [ConfigMap::KIND].into());
+    assert!(index.wanted_config_maps().find("shop", "ca").is_some() && index.wanted_config_maps().len() == 1);
+    assert_eq!(names(index.take_news()), (vec!["b".to_owned()], vec![]), "others do not wait");
+    list::<ConfigMap>(&mut index, &ALL, [config_map("ca", Some("one")), config_map("other", None)]);
+    assert_eq!(index.settle(), [].into());
+    assert_eq!(names(index.take_news()), (vec!["a".to_owned()], vec!["ca".to_owned()]));
+    assert_eq!((held(&index, "ca"), held(&index, "other")), (Some(vec!["one".to_owned()]), None));
+
+    // Named while its metadata were on the way: what is known stays, and it is asked for.
+    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", None))));
+    assert_eq!(held(&index, "ca"), Some(vec!["one".to_owned()]));
+    assert_eq!(index.settle(), [ConfigMap::KIND].into());
+    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", Some("two")))));
+    assert_eq!(names(index.take_news()), (vec![], vec!["ca".to_owned()]));
+    index.take::<ConfigMap>(&ALL, Event::Delete(told(config_map("ca", None))));
+    assert_eq!((held(&index, "ca"), names(index.take_news())), (None, (vec![], vec!["ca".to_owned()])));
+
+    // Nobody names it any more.
+    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", Some("three")))));
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(group("a", 2, "10.0.0.1:80"))));
+    assert_eq!(index.settle(), [].into());
+    assert_eq!((held(&index, "ca"), index.wanted_config_maps().is_empty()), (None, true));
+}
+
+#[test]
+fn a_group_waits_no_longer_than_there_is_hope() {
+    let mut index = Index::default();
+    list::<ConfigMap>(&mut index, &ALL, [config_map("ca", None)]);
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("a", "ca"))));
+    assert_eq!(index.settle(), [ConfigMap::KIND].into());
+    assert!(index.take_news().translate.groups.is_empty());
+    index.excuse(ConfigMap::KIND, &ALL);
+    assert_eq!(index.take_news().translate.groups.len(), 1);
 }

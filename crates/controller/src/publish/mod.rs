@@ -22,10 +22,10 @@ use translate::{Name, Names, Touched, Translator, dns_names, look_again_in};
 use crate::clock::Clock;
 use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
 use crate::hub::Hub;
-use crate::index::{Index, News, Settled};
+use crate::index::{Index, News};
 use crate::metrics::Metrics;
 use crate::names::Resolver;
-use crate::watch::Step;
+use crate::watch::{Asks, Step};
 
 pub use pace::{GATHER, Pace, SPACING};
 pub use readiness::Readiness;
@@ -47,8 +47,8 @@ pub struct Parts {
     pub facts: Arc<Facts>,
     /// What operators look at.
     pub metrics: Metrics,
-    /// Asks for Secrets to be listed anew.
-    pub secrets: watch::Sender<()>,
+    /// Asks the watches for what is named.
+    pub asks: Asks,
 }
 
 /// Publishes a cluster.
@@ -157,16 +157,15 @@ impl Publisher {
         if !self.is_due(now) {
             return 0;
         }
-        let Parts { index, translator, hub, facts, metrics, secrets } = &mut self.parts;
+        let Parts { index, translator, hub, facts, metrics, asks } = &mut self.parts;
         let start = std::time::Instant::now();
-        if index.settle() == Settled::SecretsMissing {
-            secrets.send_replace(());
-            if !self.readiness.borrow().is_published() {
-                // To publish without those certificates would take them from data planes that have them.
-                index.await_secrets();
-                self.tell_readiness();
-                return 0;
-            }
+        let missing = index.settle();
+        asks.tell(index.wanted_config_maps(), &missing);
+        if !missing.is_empty() && !self.readiness.borrow().is_published() {
+            // To publish without those certificates would take them from data planes that have them.
+            index.await_anew(&missing);
+            self.tell_readiness();
+            return 0;
         }
         let news = index.take_news();
         let mut touched = translator.advance(now, index.objects());

@@ -28,7 +28,7 @@ fn parts(index: Index) -> Parts {
         hub: Arc::default(),
         facts: Arc::default(),
         metrics: Metrics::new(&Registry::new()).unwrap(),
-        secrets: watch::Sender::new(()),
+        asks: crate::watch::asks().0,
     }
 }
 

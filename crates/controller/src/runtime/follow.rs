@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::names::Resolver;
 use crate::publish::{Parts, Publisher, Readiness};
-use crate::watch::{Scope, Watches, load_balancer};
+use crate::watch::{Scope, Watches, asks, load_balancer};
 
 /// Steps that may wait for the publisher; more make the watches wait.
 const STEPS: usize = 1024;
@@ -49,7 +49,7 @@ impl Following {
     ) -> Self {
         let FollowOptions { scope, translate, publish_service } = options;
         let (steps, receiver) = mpsc::channel(STEPS);
-        let (secrets, anew) = watch::channel(());
+        let (asks, asked) = asks();
         let index = scope.index();
         let (publisher, readiness) = Publisher::new(Parts {
             index,
@@ -57,9 +57,9 @@ impl Following {
             hub,
             facts,
             metrics: metrics.clone(),
-            secrets,
+            asks,
         });
-        let mut tasks = Watches::new(client.clone(), scope, steps.clone(), metrics, anew).start();
+        let mut tasks = Watches::new(client.clone(), scope, steps.clone(), metrics, asked).start();
         if let Some((namespace, name)) = publish_service {
             tasks.spawn(load_balancer(client, namespace, name, steps));
         }

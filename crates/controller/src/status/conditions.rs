@@ -76,7 +76,11 @@ fn reference(problem: &Diagnostic) -> Option<ConditionReason> {
         codes::PORT_MISSING => Some(Reason::PortNotFound),
         codes::EXTERNAL_NAME | codes::ADDRESS_IGNORED => Some(Reason::RefNotPermitted),
         codes::NO_ENDPOINTS => Some(Reason::NoEndpoints),
-        codes::NO_ADDRESSES | codes::SECRET_MISSING | codes::SECRET_UNUSABLE => Some(Reason::ResolutionFailed),
+        codes::NO_ADDRESSES
+        | codes::SECRET_MISSING
+        | codes::SECRET_UNUSABLE
+        | codes::CONFIG_MAP_MISSING
+        | codes::CONFIG_MAP_UNUSABLE => Some(Reason::ResolutionFailed),
         _ => None,
     }
 }

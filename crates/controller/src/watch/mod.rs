@@ -4,6 +4,8 @@
 //! Here is what it leaves to its user: when to try again, what to say about it, and what to go on without. Nothing that goes
 //! wrong empties anything: the index holds the last complete list until the next one is.
 
+mod asks;
+mod fetch;
 mod single;
 mod words;
 
@@ -14,13 +16,13 @@ use api::UpstreamGroup;
 use feed::Backoff;
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -30,6 +32,8 @@ use crate::index::{Index, Kept, Place, Told};
 use crate::metrics::Metrics;
 use crate::trouble::{GRACE, Reason, Teller, Trouble};
 
+pub use asks::{Asked, Asks, asks};
+pub(crate) use fetch::whole;
 pub use single::load_balancer;
 
 /// What a watch does to the index, done by whoever owns it.
@@ -38,8 +42,10 @@ pub struct Step {
     work: Box<dyn FnOnce(&mut Index) + Send>,
 }
 
-/// Which Secrets are looked at.
-pub(crate) const SECRETS: &str = "type=kubernetes.io/tls";
+/// Which Secrets are looked at: pairs are of a type of their own, authorities may be in any, and of these types, the most of
+/// many clusters, none has either.
+pub(crate) const SECRETS: &str =
+    "type!=helm.sh/release.v1,type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/service-account-token";
 
 /// What is watched.
 #[derive(Clone, Debug)]
@@ -65,8 +71,7 @@ pub struct Watches {
     scope: Scope,
     steps: mpsc::Sender<Step>,
     metrics: Metrics,
-    /// Asks for Secrets to be listed anew.
-    secrets: watch::Receiver<()>,
+    asked: Asked,
     /// The watches that do not reach the API server: it is said of the first, and that it is over of the last.
     cut_off: Mutex<BTreeSet<(&'static str, Place)>>,
 }
@@ -100,7 +105,8 @@ impl Scope {
 
     /// An index that waits for everything that is watched.
     pub fn index(&self) -> Index {
-        let kinds = [UpstreamGroup::KIND, Ingress::KIND, Secret::KIND, Service::KIND, EndpointSlice::KIND];
+        let kinds =
+            [UpstreamGroup::KIND, Ingress::KIND, Secret::KIND, ConfigMap::KIND, Service::KIND, EndpointSlice::KIND];
         let lists = self.places().into_iter().flat_map(|place| kinds.map(|kind| (kind, place.clone())));
         Index::awaiting(lists.chain([(IngressClass::KIND, Place::Everywhere)]))
     }
@@ -111,7 +117,8 @@ impl Scope {
         match reason {
             Reason::Missing => kind == UpstreamGroup::KIND,
             Reason::Forbidden => {
-                kind == Secret::KIND || (kind == IngressClass::KIND && self.classes == Classes::Dispensable)
+                let is_private = kind == Secret::KIND || kind == ConfigMap::KIND;
+                is_private || (kind == IngressClass::KIND && self.classes == Classes::Dispensable)
             }
             Reason::Unauthorized | Reason::Expired | Reason::Refused | Reason::Broken | Reason::Unreachable => false,
         }
@@ -119,15 +126,9 @@ impl Scope {
 }
 
 impl Watches {
-    /// Watches that hand their steps to `steps`. `secrets` asks for Secrets to be listed anew.
-    pub fn new(
-        client: Client,
-        scope: Scope,
-        steps: mpsc::Sender<Step>,
-        metrics: Metrics,
-        secrets: watch::Receiver<()>,
-    ) -> Self {
-        Self { client, scope, steps, metrics, secrets, cut_off: Mutex::default() }
+    /// Watches that hand their steps to `steps`.
+    pub fn new(client: Client, scope: Scope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
+        Self { client, scope, steps, metrics, asked, cut_off: Mutex::default() }
     }
 
     /// Starts them all; they run until the set is dropped.
@@ -141,6 +142,8 @@ impl Watches {
             watches.spawn::<Service>(&mut tasks, &place, &everything);
             watches.spawn::<EndpointSlice>(&mut tasks, &place, &everything);
             watches.spawn::<Secret>(&mut tasks, &place, &Config::default().fields(SECRETS));
+            let this = watches.clone();
+            tasks.spawn(async move { this.follow_config_maps(place).await });
         }
         let classes = Api::all(watches.client.clone());
         let this = watches.clone();
@@ -162,16 +165,31 @@ impl Watches {
 
     /// Follows one kind in one place, and begins anew when told to. Returns when nobody listens any more.
     async fn follow<K: Kept>(&self, api: Api<Told<K>>, place: Place, config: Config) {
-        let mut anew = self.secrets.clone();
+        let mut anew = self.asked.secrets.clone();
         loop {
             let events = watcher(api.clone(), config.clone());
-            let mut relay =
-                Relay { watches: self, place: place.clone(), backoff: Backoff::default(), teller: Teller::default() };
+            let mut relay = self.relay(&place);
             tokio::select! {
                 () = relay.run::<K>(events) => return,
                 Ok(()) = anew.changed(), if K::is_private() => {}
             }
         }
+    }
+
+    async fn follow_config_maps(&self, place: Place) {
+        let mut anew = self.asked.config_maps.clone();
+        loop {
+            let events = fetch::config_maps(self.client.clone(), &place, self.asked.config_maps.clone());
+            let mut relay = self.relay(&place);
+            tokio::select! {
+                () = relay.run::<ConfigMap>(events) => return,
+                Ok(()) = anew.changed() => {}
+            }
+        }
+    }
+
+    fn relay(&self, place: &Place) -> Relay<'_> {
+        Relay { watches: self, place: place.clone(), backoff: Backoff::default(), teller: Teller::default() }
     }
 }
 

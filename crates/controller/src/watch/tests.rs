@@ -13,8 +13,8 @@ fn watches(scope: Scope) -> (Watches, mpsc::Receiver<Step>) {
     // Nobody connects.
     let client = Client::try_from(kube::Config::new("http://192.0.2.1".parse().unwrap())).unwrap();
     let (steps, receiver) = mpsc::channel(64);
-    let (_, secrets) = watch::channel(());
-    (Watches::new(client, scope, steps, Metrics::new(&Registry::new()).unwrap(), secrets), receiver)
+    let (_, asked) = asks();
+    (Watches::new(client, scope, steps, Metrics::new(&Registry::new()).unwrap(), asked), receiver)
 }
 
 fn error(code: u16) -> watcher::Error {
