@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ListParams, PartialObjectMeta};
-use kube::core::DeserializeGuard;
+use kube::api::{ListParams, PartialObjectMeta, WatchParams};
+use kube::core::{DeserializeGuard, Request};
 use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::{Api, Client, Error};
+use kube::{Api, Client, Error, Resource as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use translate::ByName;
@@ -36,14 +36,15 @@ pub fn config_maps(
         Place::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
     let metadata = Box::pin(watcher(api, Config::default()));
+    let place = place.clone();
     stream::unfold((metadata, None::<Metadata>), move |(mut metadata, left)| {
-        let (client, wanted) = (client.clone(), wanted.clone());
+        let (client, wanted, place) = (client.clone(), wanted.clone(), place.clone());
         async move {
             let event = match left {
                 Some(event) => event,
                 None => match metadata.next().await? {
                     Ok(event) => event,
-                    Err(error) => return Some((Err(error), (metadata, None))),
+                    Err(error) => return Some((Err(in_words(&client, &place, error).await), (metadata, None))),
                 },
             };
             match fill(&client, &wanted, &event).await {
@@ -52,6 +53,25 @@ pub fn config_maps(
             }
         }
     })
+}
+
+/// What an error is that could not be read. The API server writes its refusal of a watch of metadata over many lines, and the
+/// library reads a watch line by line; asked for once, the answer is read as a whole.
+async fn in_words(client: &Client, place: &Place, error: watcher::Error) -> watcher::Error {
+    let (watcher::Error::WatchStartFailed(Error::SerdeError(_)) | watcher::Error::WatchFailed(Error::SerdeError(_))) = &error
+    else {
+        return error;
+    };
+    let namespace = match place {
+        Place::Everywhere => None,
+        Place::Namespace(namespace) => Some(&**namespace),
+    };
+    let params = WatchParams::default().timeout(1).disable_bookmarks();
+    let Ok(request) = Request::new(ConfigMap::url_path(&(), namespace)).watch(&params, "0") else { return error };
+    match client.request_text(request).await {
+        Err(refused @ Error::Api(_)) => watcher::Error::WatchFailed(refused),
+        Ok(_) | Err(_) => error,
+    }
 }
 
 async fn fill(
