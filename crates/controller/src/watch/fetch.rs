@@ -58,7 +58,8 @@ pub fn config_maps(
 /// What an error is that could not be read. The API server writes its refusal of a watch of metadata over many lines, and the
 /// library reads a watch line by line; asked for once, the answer is read as a whole.
 async fn in_words(client: &Client, place: &Place, error: watcher::Error) -> watcher::Error {
-    let (watcher::Error::WatchStartFailed(Error::SerdeError(_)) | watcher::Error::WatchFailed(Error::SerdeError(_))) = &error
+    let (watcher::Error::WatchStartFailed(Error::SerdeError(_)) | watcher::Error::WatchFailed(Error::SerdeError(_))) =
+        &error
     else {
         return error;
     };
