@@ -70,9 +70,9 @@ pub(crate) async fn send(
             Err(NoHeader::Fault(fault)) => Failure::sending(fault, reused),
         };
         // nginx's event loop would have seen the close before it picked the connection: nobody is to blame, the next
-        // connection is tried.
-        let was_closed = reused && connection.request_bytes() == (0, 0);
-        if !was_closed || failure.is_timeout() {
+        // connection is tried, unless what it took of the body was not kept.
+        let was_closed = reused && connection.request_bytes() == (0, 0) && !failure.is_timeout();
+        if !was_closed || !exchange.body.as_ref().is_none_or(|body| body.is_replayable()) {
             return Answer::Failed(failure);
         }
     }

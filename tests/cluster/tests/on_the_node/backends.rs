@@ -8,6 +8,7 @@ use api::ActiveTier;
 use cluster::request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use crate::bad;
 use crate::certificates;
 use crate::objects::{App, ingress};
 use crate::rig::{Rig, answers, load, took};
@@ -26,6 +27,7 @@ async fn pods_come_and_go() {
     reuse_by_another(&rig).await;
     rename(&rig).await;
     certificates::rotation(&rig).await;
+    bad::bad_objects(&rig).await;
     removal(&rig).await;
     rig.is_quiet().await;
 }
@@ -203,7 +205,7 @@ async fn rename(rig: &Rig) {
 async fn removal(rig: &Rig) {
     let began = Instant::now();
     let load = load("first.example");
-    let gone = ["orderly", "hasty", "scale", "flap", "again", "second", "rename", "tls"];
+    let gone = ["orderly", "hasty", "scale", "flap", "again", "second", "rename", "tls", "good", "bad"];
     rig.run(&format!("delete namespace {} --timeout=90s", gone.join(" "))).await;
     for name in gone {
         answers(&format!("{name}.example"), 404, "").await;

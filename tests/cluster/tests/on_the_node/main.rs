@@ -6,6 +6,7 @@
 //! namespaces of their own. What needs no pods is in `end_to_end`.
 
 mod backends;
+mod bad;
 mod certificates;
 mod objects;
 mod ourselves;
