@@ -161,7 +161,7 @@ fn a_server_counts_where_it_is_used() {
             let counters = Counters { requests: 1, ..Counters::default() };
             Some(ServerReport { name, address, state, effective_weight: 1, active: 0, counters, last_failure: None })
         });
-        report.groups.values_mut().for_each(|group| group.servers = told.clone().collect());
+        report.groups.values_mut().for_each(|group| Arc::make_mut(group).servers = told.clone().collect());
         report
     };
     let facts = facts(1, line.clone());
