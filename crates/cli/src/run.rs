@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
@@ -20,14 +20,14 @@ use crate::{groups, logging, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").args(["config", "in_cluster", "kubeconfig"]).required(true))]
 pub struct RunArgs {
     /// Files or directories of YAML or JSON documents, the very ones `kubectl apply` takes; repeatable
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
-    #[arg(required_unless_present_any = ["kubeconfig", "in_cluster"], conflicts_with_all = ["kubeconfig", "in_cluster"])]
     config: Vec<PathBuf>,
 
     /// Follow the cluster this pod runs in, with its ServiceAccount, in place of files
-    #[arg(long, env = "FOREBAY_IN_CLUSTER", conflicts_with = "kubeconfig")]
+    #[arg(long, env = "FOREBAY_IN_CLUSTER")]
     in_cluster: bool,
 
     #[command(flatten, next_help_heading = "A cluster in place of files")]

@@ -63,10 +63,14 @@ impl Http2 {
         self.ask(request).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits for the end of the connection.
+    /// Waits for the end of the connection. Whoever still says goodbye when the other end has left is told that nobody
+    /// listens, which is an end, too.
     pub async fn ended(self) -> Result<(), h2::Error> {
         drop(self.sender);
-        patiently("the end of the connection", self.driver).await.expect("the driver does not panic")
+        let ended = patiently("the end of the connection", self.driver).await.expect("the driver does not panic");
+        let has_left =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        ended.or_else(|error| if error.get_io().is_some_and(has_left) { Ok(()) } else { Err(error) })
     }
 
     /// Whether the connection is still there.
