@@ -25,7 +25,7 @@ pub async fn bad_objects(rig: &Rig) {
     rig.apply(&ingress("bad", "lost", "resource: {apiGroup: forebay.dev, kind: UpstreamGroup, name: lost}")).await;
     shows(rig, "lost", "ResolvedRefs=False").await;
     answers("lost.example", 503, "").await;
-    rig.apply(UNREADABLE).await;
+    rig.run(UNREADABLE).await;
     rig.run(r#"patch ingress bad -n bad --type=merge -p {"spec":{"tls":[{"hosts":["bad.example"],"secretName":"unreadable"}]}}"#)
         .await;
     until("what is wrong with the Secret", async || {
@@ -61,10 +61,6 @@ metadata: {name: lost, namespace: bad}
 spec: {servers: [{name: app, service: {name: nobody, port: http}}]}
 ";
 
-const UNREADABLE: &str = "
-apiVersion: v1
-kind: Secret
-type: kubernetes.io/tls
-metadata: {name: unreadable, namespace: bad}
-stringData: {tls.crt: not a certificate, tls.key: not a key}
-";
+/// The API server warns of such a Secret, and takes it.
+const UNREADABLE: &str = "create secret generic unreadable -n bad --type=kubernetes.io/tls --from-literal=tls.crt=certificate \
+     --from-literal=tls.key=key";
