@@ -73,7 +73,7 @@ impl Cluster {
             cluster.start(part)?;
         }
         for (program, image) in [("pod", node::POD_IMAGE), ("coredns", node::DNS_IMAGE)] {
-            cluster.load(image, &cluster.tools.program(program), &format!("/{program}")).await?;
+            cluster.load(image, &[(cluster.tools.program(program), format!("/{program}"))]).await?;
         }
         let proxy = "--clusterrole=system:node-proxier";
         cluster.kubectl().run(&["create", "clusterrolebinding", "kube-proxy", proxy, "--user=system:kube-proxy"]);
@@ -249,7 +249,7 @@ impl Cluster {
     }
 
     /// The programs.
-    pub(crate) fn tools(&self) -> &Tools {
+    pub fn tools(&self) -> &Tools {
         &self.tools
     }
 

@@ -1,10 +1,10 @@
-//! Images: of the Dockerfile's last stage by buildah, and without a builder an archive of one layer with one program.
+//! Images: of the Dockerfile's last stage by buildah, and without a builder an archive of one layer with a program and what it needs.
 //!
 //! The form of the latter is that of the OCI image layout: blobs by digest, a manifest that names them, an index that names the
 //! manifest.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -60,19 +60,23 @@ pub fn of_dockerfile(
     Ok(())
 }
 
-/// Writes an image `name:tag` that runs `program` as `path`.
+/// Writes an image `name:tag` of files, each with its path in the image; it runs the first.
 ///
 /// # Errors
-/// The program cannot be read or the archive not written.
-pub fn write(archive: &Path, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
+/// A file cannot be read or the archive not written.
+pub fn write(archive: &Path, name: &str, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
+    let (_, program) = files.first().context("an image needs a program")?;
     let mut layer = tar::Builder::new(Vec::new());
-    add(&mut layer, path.trim_start_matches('/'), &fs::read(program)?, 0o755)?;
+    for (file, path) in files {
+        let content = fs::read(file).with_context(|| file.display().to_string())?;
+        add(&mut layer, path.trim_start_matches('/'), &content, 0o755)?;
+    }
     let layer = layer.into_inner()?;
 
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = json!({
         "architecture": architecture, "os": "linux",
-        "config": {"Entrypoint": [path], "User": "65532:65532"},
+        "config": {"Entrypoint": [program], "User": "65532:65532"},
         "rootfs": {"type": "layers", "diff_ids": [hash(&layer)]},
     });
     let config = config.to_string().into_bytes();

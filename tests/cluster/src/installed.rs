@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::forebay::{ADMIN, FEED, Forebay, HTTP, HTTPS};
-use crate::{Cluster, Kubectl, Tools, until};
+use crate::{Cluster, Kubectl, Tools, clock, until};
 
 /// The namespace of the manifests.
 pub const NAMESPACE: &str = "forebay";
@@ -80,14 +80,9 @@ impl Installed {
     /// When it cannot be started.
     pub fn controller_at(&self, n: u8, clock: &str) -> Forebay {
         let kubeconfig = self.cluster.service_account(NAMESPACE, "forebay-controller").expect("a kubeconfig");
-        let library = self.cluster.tools().faketime().expect("the packages of tests/cluster/build");
-        let environment = [
-            ("LD_PRELOAD", library.as_os_str()),
-            ("FAKETIME", clock.as_ref()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
-            // Nothing is left in /dev/shm.
-            ("FAKETIME_DISABLE_SHM", "1".as_ref()),
-        ];
+        let environment = clock::environment(self.cluster.tools(), clock);
+        let environment: Vec<(&str, &OsStr)> =
+            environment.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         self.start_controller(n, &kubeconfig, &[], &environment)
     }
 

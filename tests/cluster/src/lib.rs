@@ -6,7 +6,9 @@
 //! a loud skip on a laptop and a failure where `CI=true` ([`required`]).
 
 mod certificates;
+pub mod clock;
 mod cluster;
+mod cut;
 pub mod forebay;
 pub mod image;
 mod installed;

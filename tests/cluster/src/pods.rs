@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
@@ -13,13 +13,13 @@ use crate::cluster::libraries;
 use crate::{Cluster, Part, image, node, until};
 
 impl Cluster {
-    /// Gives the node an image `name` that runs `program`, a static binary, as `path`.
+    /// Gives the node an image `name` of files, each with its path in the image; it runs the first.
     ///
     /// # Errors
     /// It cannot be packed, or containerd refuses it.
-    pub async fn load(&self, name: &str, program: &Path, path: &str) -> anyhow::Result<()> {
+    pub async fn load(&self, name: &str, files: &[(PathBuf, String)]) -> anyhow::Result<()> {
         let archive = tempfile::NamedTempFile::new_in(self.namespaces().folder())?;
-        image::write(archive.path(), name, program, path)?;
+        image::write(archive.path(), name, files)?;
         self.import(archive.path()).await
     }
 

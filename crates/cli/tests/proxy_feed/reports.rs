@@ -1,7 +1,7 @@
 //! What the leader is told, and when.
 
 use serde_json::Value;
-use testkit::controller::Flaw;
+use testkit::controller::{Flaw, Manner};
 use testkit::{Controller, Forebay, Upstream};
 
 use crate::rig::{FOREBAY, Files, app, config, config_shows, get, metric};
@@ -94,4 +94,36 @@ async fn the_leader_may_be_any_controller_that_an_operator_named() {
     let said = forebay.logged(refused).await;
     assert!(said.contains(r#"is not for "127.0.0.1" or "localhost"; "#), "{said}");
     assert!(stranger.seen().authorizations.is_empty());
+}
+
+#[tokio::test]
+async fn a_leader_that_hangs_keeps_nobody_waiting() {
+    let files = Files::new();
+    let upstream = Upstream::start("one").await;
+    let leader = Controller::start("controller-1", &files.authority).await;
+    let next = Controller::start("controller-2", &files.authority).await;
+    let mut controller = Controller::start("controller-0", &files.authority).await;
+    controller.publish(&config(app("a", &[&upstream])));
+    controller.lead(&leader);
+    let forebay = files.proxy(&[&controller]).start().await;
+    let reports = |count| move |seen: &testkit::controller::Seen| seen.reports.len() == count;
+    leader.wait_for("a report", reports(1)).await;
+    leader.behave(Manner::Silent);
+    controller.publish(&config([app("a", &[&upstream]), app("b", &[&upstream])].concat()));
+    leader.wait_for("what it does not answer", reports(2)).await;
+
+    // Named by a controller that was out of reach, as it may have been itself: it is asked anew.
+    leader.behave(Manner::Serve);
+    controller.restart().await;
+    let seen = leader.wait_for("the same once more", reports(3)).await;
+    assert!(seen.reports[2]["groups"]["shop/b"].is_object(), "{}", seen.reports[2]);
+
+    leader.behave(Manner::Silent);
+    controller.publish(&config(app("a", &[&upstream])));
+    leader.wait_for("what it does not answer", reports(4)).await;
+    controller.lead(&next);
+    let seen = next.wait_for("a report", reports(1)).await;
+    assert_eq!(seen.reports[0]["extent"], "full");
+    let log = forebay.log();
+    assert!(!log.iter().any(|line| line.contains("does not take reports")), "nobody waited for an answer: {log:?}");
 }

@@ -102,7 +102,7 @@ impl Admin {
         match path {
             "/healthz" | "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => match &*self.readiness.borrow() {
-                Readiness::Published => text(StatusCode::OK, "ready\n"),
+                Readiness::Published => text(StatusCode::OK, "ok\n"),
                 waiting @ (Readiness::Lists(_) | Readiness::Names) => {
                     text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {waiting}\n"))
                 }

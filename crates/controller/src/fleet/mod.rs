@@ -15,15 +15,12 @@ use std::sync::Arc;
 
 use config::{GroupId, Millis, ResourceKey};
 use feed::Scope;
-use feed::report::{Absorbed, Extent, Rejected, Report};
+use feed::report::{Absorbed, Extent, MEMORY, Rejected, Report};
 
 use group::Group;
 
 pub use group::{GroupView, ServerKey, ServerSum, Standing};
 pub use reports::Reports;
-
-/// An instance not heard of for this long is gone: three intervals between reports, and what they are spread by.
-pub const EXPIRY: Millis = Millis::from_secs(35);
 
 /// Instances remembered; each further one is refused. Bounds what pods can make the leader keep.
 pub const INSTANCES: usize = 2_000;
@@ -108,11 +105,11 @@ impl Fleet {
         absorbed
     }
 
-    /// Forgets instances that were not heard of for [`EXPIRY`].
+    /// Forgets instances that were not heard of for [`MEMORY`].
     pub fn expire(&mut self, now: Millis) {
         let mut gone = Vec::new();
         self.instances.retain(|_, instance| {
-            let lives = now.0 < instance.heard.0.saturating_add(EXPIRY.0);
+            let lives = now.0 < instance.heard.0.saturating_add(MEMORY.0);
             if !lives {
                 gone.push((instance.id, instance.known));
             }

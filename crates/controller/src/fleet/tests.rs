@@ -64,9 +64,9 @@ fn sums_are_those_of_all_who_live() {
     assert_eq!((sum.reported, sum.up, sum.ejected, sum.requests, sum.active), (2, 1, 1, 150, 2));
     fleet.take_changed();
 
-    fleet.expire(Millis(EXPIRY.0 - 1));
+    fleet.expire(Millis(MEMORY.0 - 1));
     assert_eq!((fleet.len(), fleet.take_changed()), (2, Changed::default()));
-    fleet.expire(EXPIRY);
+    fleet.expire(MEMORY);
     assert_eq!((fleet.len(), fleet.view(&id()).server(&key("a")).requests), (1, 50));
     assert!(fleet.take_changed().fleet);
     fleet.expire(second(100));

@@ -21,7 +21,7 @@ use crate::violation::Violation;
 
 pub use delivered::{Delivered, Groups};
 pub use history::{Absorbed, History};
-pub use schedule::{Part, Schedule};
+pub use schedule::{MEMORY, Part, Schedule};
 pub use server::{Counters, LastFailure, ServerReport, ServerState};
 
 /// One report of one instance.

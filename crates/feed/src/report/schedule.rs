@@ -19,6 +19,10 @@ const FULL_JITTER: Millis = Millis(12_000);
 pub const SOON: Millis = Millis(300);
 /// ...but reports are never closer than this, however fast things change.
 pub const CLOSEST: Millis = Millis(1000);
+/// A leader forgets an instance that it has not heard of for this long: three intervals, and what they are spread by.
+pub const MEMORY: Millis = Millis(35_000);
+/// Who was not heard for this long may be forgotten by the time that the next report arrives: it has ten seconds.
+const FORGOTTEN: Millis = Millis(MEMORY.0 - 10_000);
 
 /// How much of the picture a report has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub struct Schedule {
     /// From when on the next of these is full; `None`: at once, the leader knows nothing.
     full: Option<Millis>,
     last: Option<Millis>,
+    /// When the leader last took a report, and whether that was the last one.
+    heard: Option<Millis>,
+    arrived: bool,
 }
 
 impl Schedule {
@@ -48,6 +55,17 @@ impl Schedule {
     pub fn leader(&mut self, is_known: bool, now: Millis, chance: u64) {
         let soon = self.soon(now, chance);
         (self.news, self.changes, self.full) = (None, is_known.then_some(soon), None);
+        (self.heard, self.arrived) = (None, true);
+    }
+
+    /// The leader was named once more, by a controller that could not be reached before: what did not arrive may arrive now.
+    /// Whether there is such a report.
+    pub fn named_again(&mut self, now: Millis, chance: u64) -> bool {
+        let is_due = self.changes.is_some() && !self.arrived;
+        if is_due {
+            self.changes = Some(self.soon(now, chance));
+        }
+        is_due
     }
 
     /// A configuration was put in force, or a resource refused. To a leader that knows nothing nothing is news: it is told
@@ -67,7 +85,10 @@ impl Schedule {
     pub fn take(&mut self, now: Millis, chance: u64) -> Option<Part> {
         self.due().filter(|due| *due <= now)?;
         self.news = None;
-        self.last = Some(now);
+        (self.last, self.arrived) = (Some(now), false);
+        if self.heard.is_some_and(|heard| now.0.saturating_sub(heard.0) >= FORGOTTEN.0) {
+            (self.changes, self.full) = (Some(now), None);
+        }
         if self.changes.is_some_and(|changes| changes > now) {
             return Some(Part::News);
         }
@@ -78,6 +99,11 @@ impl Schedule {
         // Other bits of it: who reports late must not be the one who tells everything late.
         self.full = Some(about(now, FULL, FULL_JITTER, chance.rotate_left(32)));
         Some(Part::Everything)
+    }
+
+    /// The report taken last was delivered.
+    pub fn delivered(&mut self, now: Millis) {
+        (self.heard, self.arrived) = (Some(now), true);
     }
 
     /// The report taken last was not delivered: everything is still due if it was that, and news are not news any more once
@@ -121,7 +147,10 @@ mod tests {
             if every.is_some_and(|every| now % every == 0) {
                 schedule.changed(Millis(now), chance);
             }
-            taken.extend(schedule.take(Millis(now), chance).map(|part| (now, part)));
+            if let Some(part) = schedule.take(Millis(now), chance) {
+                schedule.delivered(Millis(now));
+                taken.push((now, part));
+            }
         }
         taken
     }
@@ -203,8 +232,40 @@ mod tests {
         assert_eq!(schedule.take(Millis(0), 0), Some(Part::Everything));
         schedule.failed(Part::Everything);
         assert_eq!(schedule.take(Millis(8000), 0), Some(Part::Everything));
+        schedule.delivered(Millis(8000));
         assert_eq!(schedule.take(Millis(16_000), 0), Some(Part::Changes));
         schedule.failed(Part::Changes);
         assert_eq!(schedule.take(Millis(24_000), 0), Some(Part::Changes));
+    }
+
+    #[test]
+    fn a_leader_that_may_have_forgotten_is_told_everything() {
+        let mut schedule = Schedule::default();
+        schedule.leader(true, Millis(0), 0);
+        assert_eq!(schedule.take(Millis(0), 0), Some(Part::Everything));
+        schedule.delivered(Millis(0));
+        for at in [8000, 16_000, 24_000] {
+            assert_eq!(schedule.take(Millis(at), 0), Some(Part::Changes));
+            schedule.failed(Part::Changes);
+        }
+        // Not even news go alone.
+        schedule.changed(Millis(25_000), 0);
+        assert_eq!(schedule.take(Millis(25_000), 0), Some(Part::Everything));
+        schedule.delivered(Millis(25_000));
+        assert_eq!(schedule.take(Millis(33_000), 0), Some(Part::Changes));
+    }
+
+    #[test]
+    fn who_is_named_again_is_told_at_once_what_did_not_arrive() {
+        let mut schedule = Schedule::default();
+        assert!(!schedule.named_again(Millis(0), 0), "nobody was named");
+        schedule.leader(true, Millis(0), 0);
+        assert!(!schedule.named_again(Millis(0), 0), "nothing was sent");
+        assert_eq!(schedule.take(Millis(0), 0), Some(Part::Everything));
+        schedule.delivered(Millis(0));
+        assert!(!schedule.named_again(Millis(10), 0), "everything arrived");
+        assert_eq!(schedule.take(Millis(8000), 0), Some(Part::Changes));
+        assert!(schedule.named_again(Millis(8500), MOST), "it is under way, or lost");
+        assert_eq!((schedule.due(), schedule.take(Millis(9000), 0)), (Some(Millis(9000)), Some(Part::Changes)));
     }
 }

@@ -96,6 +96,7 @@ impl Feed {
             in_force: in_force_sender,
             leader: leader_sender,
             teller: Teller::default(),
+            named: false,
             backoff: Backoff::default(),
         };
         tasks.push(tokio::spawn(task.run()));

@@ -54,33 +54,47 @@ struct Sent {
 }
 
 impl Reporter {
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         let (mut schedule, mut sent, mut teller) = (Schedule::default(), Sent::default(), Teller::default());
+        let (mut leader, mut in_force, mut to) = (self.leader.clone(), self.in_force.clone(), None);
         loop {
             // A leader may be named before there is anything to tell it.
             let due = schedule.due().filter(|_| self.in_force.borrow().is_some()).map(|due| self.instant(due));
             tokio::select! {
-                changed = self.leader.changed() => {
+                changed = leader.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let known = self.leader.borrow_and_update().as_ref().is_some_and(LeaderAt::takes_reports);
-                    schedule.leader(known, self.now(), rand::random());
-                    sent.delivered = Delivered::default();
-                    sent.connection = None;
+                    let named = leader.borrow_and_update().clone();
+                    if named != to {
+                        let known = named.as_ref().is_some_and(LeaderAt::takes_reports);
+                        schedule.leader(known, self.now(), rand::random());
+                        (to, sent.delivered, sent.connection) = (named, Delivered::default(), None);
+                    } else if schedule.named_again(self.now(), rand::random()) {
+                        // Packets of the old one may wait for a minute before they are sent again.
+                        sent.connection = None;
+                    }
                 }
-                changed = self.in_force.changed() => {
+                changed = in_force.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.in_force.mark_unchanged();
+                    in_force.mark_unchanged();
                     schedule.changed(self.now(), rand::random());
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if let Some(part) = schedule.take(self.now(), rand::random())
-                        && self.report(part, &mut sent, &mut teller).await.is_err()
-                    {
-                        schedule.failed(part);
+                    let Some(part) = schedule.take(self.now(), rand::random()) else { continue };
+                    let outcome = tokio::select! {
+                        outcome = self.report(part, to.as_ref(), &mut sent, &mut teller) => outcome,
+                        // Whoever leads now, what is under way is not for them.
+                        _ = leader.changed() => {
+                            leader.mark_changed();
+                            Err(())
+                        }
+                    };
+                    match outcome {
+                        Ok(()) => schedule.delivered(self.now()),
+                        Err(()) => schedule.failed(part),
                     }
                 }
             }
@@ -88,8 +102,14 @@ impl Reporter {
     }
 
     /// Sends one. `Err`: it was not delivered, which was said.
-    async fn report(&self, part: Part, sent: &mut Sent, teller: &mut Teller) -> Result<(), ()> {
-        let (Some(in_force), Some(leader)) = (self.in_force.borrow().clone(), self.leader.borrow().clone()) else {
+    async fn report(
+        &self,
+        part: Part,
+        leader: Option<&LeaderAt>,
+        sent: &mut Sent,
+        teller: &mut Teller,
+    ) -> Result<(), ()> {
+        let (Some(in_force), Some(leader)) = (self.in_force.borrow().clone(), leader) else {
             return Ok(());
         };
         sent.seq += 1;
@@ -118,7 +138,7 @@ impl Reporter {
         let outcome = match made.await {
             Ok((json, told, now, before)) => {
                 sent.delivered = before;
-                let outcome = self.deliver(json, &leader, sent).await;
+                let outcome = self.deliver(json, leader, sent).await;
                 if outcome.is_ok() {
                     sent.delivered.note(part, now, told);
                 }

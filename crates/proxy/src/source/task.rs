@@ -40,6 +40,8 @@ pub(super) struct Task {
     pub boot: Boot,
     pub in_force: watch::Sender<Option<InForce>>,
     pub leader: watch::Sender<Option<LeaderAt>>,
+    /// Whether the present stream named a leader.
+    pub named: bool,
     pub teller: Teller,
     pub backoff: Backoff,
 }
@@ -164,6 +166,7 @@ impl Task {
     /// One stream, from dialling to its end.
     async fn attempt(&mut self, to: &Candidate) -> Stop {
         let (sender, lines) = body::lines();
+        self.named = false;
         self.client.connect(self.now());
         if let Some(hello) = self.client.poll() {
             // There is room in a channel that is new.
@@ -254,11 +257,13 @@ impl Task {
         stop.map_or(Ok(()), Err)
     }
 
-    fn leads(&self, leader: Option<LeaderAt>) {
+    /// Every beat names it. Told is a change, and that it is named after a stream was lost.
+    fn leads(&mut self, leader: Option<LeaderAt>) {
+        let is_first = !std::mem::replace(&mut self.named, true);
         self.leader.send_if_modified(|last| {
             let differs = *last != leader;
             *last = leader;
-            differs
+            differs || is_first
         });
     }
 

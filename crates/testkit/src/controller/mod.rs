@@ -39,7 +39,7 @@ pub enum Manner {
     Serve,
     /// Accepts connections and never speaks.
     Mute,
-    /// Accepts streams and never says a line.
+    /// Accepts streams and reports, and never says a word.
     Silent,
     /// Accepts streams and says a byte at a time, without end.
     Trickle,

@@ -74,10 +74,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Lin
             tokio::spawn(stream(shared, manner, incoming, sender));
             respond(200, lines)
         }
-        ("/report/v1", _) => {
+        ("/report/v1", manner) => {
             let body = incoming.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let report: Value = serde_json::from_slice(&body).expect("a report is JSON");
             shared.note(|seen| seen.reports.push(report));
+            if manner == Manner::Silent {
+                std::future::pending::<()>().await;
+            }
             respond(204, lines)
         }
         (_, _) => respond(404, lines),

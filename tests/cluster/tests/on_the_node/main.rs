@@ -8,6 +8,8 @@
 mod backends;
 mod bad;
 mod certificates;
+mod clocks;
+mod cut;
 mod objects;
 mod ourselves;
 mod readme;

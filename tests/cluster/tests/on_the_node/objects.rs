@@ -11,18 +11,20 @@ pub struct App {
     pub flags: &'static str,
     /// Lines of the group's server.
     pub server: &'static str,
+    /// Lines of the group.
+    pub group: &'static str,
 }
 
 impl App {
     /// One that leaves in order.
     pub const fn new(name: &'static str, replicas: u32) -> Self {
-        Self { name, replicas, flags: "", server: "" }
+        Self { name, replicas, flags: "", server: "", group: "" }
     }
 }
 
 impl fmt::Display for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, replicas, flags, server } = self;
+        let Self { name, replicas, flags, server, group } = self;
         let arguments: Vec<_> = ["serve"].into_iter().chain(flags.split_whitespace()).chain([":8080"]).collect();
         write!(
             f,
@@ -62,7 +64,7 @@ kind: UpstreamGroup
 metadata: {{name: {name}, namespace: {name}}}
 spec:
   servers:
-  - {{name: app, service: {{name: {name}, port: http}}{server}}}
+  - {{name: app, service: {{name: {name}, port: http}}{server}}}{group}
 ---
 {ingress}",
             image = cluster::POD_IMAGE,

@@ -35,11 +35,10 @@ impl Rig {
         let cluster = Cluster::node(tools).await.expect("a node starts");
         cluster.import(ours).await.expect("our image");
         // What the manifests' examples run, in its place.
-        for (name, program, path) in [
-            ("docker.io/hashicorp/http-echo:1.0", &pod, "/http-echo"),
-            ("docker.io/curlimages/curl:8.16.0", &pod, "/bin/sh"),
-        ] {
-            cluster.load(name, program, path).await.expect("an image");
+        for (name, path) in
+            [("docker.io/hashicorp/http-echo:1.0", "/http-echo"), ("docker.io/curlimages/curl:8.16.0", "/bin/sh")]
+        {
+            cluster.load(name, &[(pod.clone(), path.to_owned())]).await.expect("an image");
         }
         let seen = Seen::of(&cluster).await;
         let rig = Self { cluster, seen };
@@ -191,6 +190,11 @@ impl Rig {
             (format!("pods -n {NAMESPACE}"), "{.metadata.name} {.status.containerStatuses[0].restartCount}");
         let again = format!("{pod} 1");
         until(&what, async || self.lines(&pods, path).await.contains(&again).then_some(())).await;
+    }
+
+    /// How often each of our containers was started again.
+    pub async fn restarts(&self) -> Vec<String> {
+        self.lines(&format!("pods -n {NAMESPACE}"), "{.status.containerStatuses[0].restartCount}").await
     }
 
     /// Has the next pod get this address, once the pod that had it is gone.
