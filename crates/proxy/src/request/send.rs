@@ -94,8 +94,7 @@ async fn connect(
     }
     let limit = exchange.worker.shared.options.limits.upstream_header_bytes;
     let timeouts = &group.config.timeouts;
-    let send_timeout = exchange.timeout(timeouts.send.as_duration());
-    dial(&server.address, tls.as_ref(), timeouts, limit, send_timeout, now).await
+    dial(&server.address, tls.as_ref(), timeouts, limit, now).await
 }
 
 /// Begins the request, as this group's servers are sent it.

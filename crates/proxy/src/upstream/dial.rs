@@ -11,7 +11,6 @@ use tokio_util::either::Either;
 use super::connection::Connection;
 use super::io::{Socket, UpstreamIo};
 use super::tls::{HandshakeError, Wanted, handshake};
-use crate::alarm::Timeout;
 use crate::clock::Moment;
 
 /// Why there is no connection.
@@ -31,13 +30,12 @@ pub(crate) enum ConnectError {
     Handshake(#[from] HandshakeError),
 }
 
-/// Connects, within the limit. `send_timeout` holds from the first write on.
+/// Connects, within the limit.
 pub(crate) async fn dial(
     address: &Address,
     tls: Option<&Wanted<'_>>,
     timeouts: &Timeouts,
     max_header_bytes: usize,
-    send_timeout: Timeout,
     at: Moment,
 ) -> Result<Box<Connection>, ConnectError> {
     let deadline = Instant::now() + timeouts.connect.as_duration();
@@ -50,7 +48,7 @@ pub(crate) async fn dial(
             (Either::Right(shaking.map_err(|_| ConnectError::HandshakeTimedOut)??), Some(secured))
         }
     };
-    Ok(Box::new(Connection::new(UpstreamIo::new(stream, send_timeout), secured, max_header_bytes, at)))
+    Ok(Box::new(Connection::new(UpstreamIo::new(stream), secured, max_header_bytes, at)))
 }
 
 async fn connect(address: &Address) -> io::Result<Socket> {

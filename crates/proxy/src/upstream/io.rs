@@ -27,17 +27,18 @@ pub(crate) struct UpstreamIo {
     stream: Stream,
     sent: u64,
     received: u64,
-    send_timeout: Timeout,
+    /// `None` before the first request.
+    send_timeout: Option<Timeout>,
 }
 
 impl UpstreamIo {
-    pub(super) fn new(stream: Stream, send_timeout: Timeout) -> Self {
-        Self { stream, sent: 0, received: 0, send_timeout }
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, sent: 0, received: 0, send_timeout: None }
     }
 
     /// Counts from zero, for another request, whose task waits by `send_timeout`.
     pub(super) fn begin(&mut self, send_timeout: Timeout) {
-        (self.sent, self.received, self.send_timeout) = (0, 0, send_timeout);
+        (self.sent, self.received, self.send_timeout) = (0, 0, Some(send_timeout));
     }
 
     /// Bytes sent and received since then.
@@ -47,20 +48,23 @@ impl UpstreamIo {
 
     /// Goes on in another task than the one that began.
     pub(crate) fn moves(&mut self, send_timeout: Timeout) {
-        self.send_timeout = send_timeout;
+        self.send_timeout = Some(send_timeout);
     }
 
     /// Settles a write: counts it, or lets the time run while it is pending.
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Ready(Ok(bytes)) => {
-                self.send_timeout.restart();
                 self.sent += bytes as u64;
+                if let Some(timeout) = &mut self.send_timeout {
+                    timeout.restart();
+                }
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                ready!(self.send_timeout.poll(cx));
+                let Some(timeout) = &mut self.send_timeout else { return Poll::Pending };
+                ready!(timeout.poll(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
