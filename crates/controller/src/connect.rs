@@ -8,6 +8,9 @@ use kube::{Client, Config};
 
 /// How long a connection to the API server may take to open.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long an API server may be silent that was asked something: longer than a watch lasts in which nothing happens. One whose
+/// packets lead nowhere is noticed so, as client-go notices it by pings of HTTP/2.
+const SILENCE: Duration = Duration::from_secs(crate::watch::LASTS.as_secs() + 10);
 
 /// Where the API server is, and who asks.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +52,7 @@ impl Access {
     /// Makes a client; nothing is asked yet.
     pub async fn client(&self) -> Result<(Client, String), ConnectError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = match &self.kubeconfig {
+        let config = match &self.kubeconfig {
             Some(path) => {
                 let fail = |error| ConnectError::File { path: path.display().to_string(), error };
                 let kubeconfig = Kubeconfig::read_from(path).map_err(fail)?;
@@ -67,10 +70,21 @@ impl Access {
                 Err(error) => return Err(error.into()),
             },
         };
-        config.connect_timeout = Some(CONNECT);
         let namespace = config.default_namespace.clone();
-        Ok((Client::try_from(config)?, namespace))
+        Ok((client(config)?, namespace))
     }
+}
+
+/// A client with the patience that all of ours have. It does not try again by itself: that is for whoever asks, who has a budget, a
+/// back-off and a log.
+///
+/// # Errors
+/// The credentials cannot be used.
+pub fn client(mut config: Config) -> kube::Result<Client> {
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    config.default_retry = false;
+    Client::try_from(config)
 }
 
 /// Where a kubeconfig is looked for that nobody named.

@@ -78,6 +78,17 @@ impl World {
         asked
     }
 
+    /// Lets this time pass, in which nobody hears anything.
+    async fn silence(&self, time: Duration) {
+        // Whoever has taken what came last goes to wait for more.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    }
+
     fn groups(&self) -> Vec<String> {
         groups(&self.index)
     }
@@ -257,4 +268,51 @@ async fn what_is_forbidden_for_a_moment_is_nothing_to_say_and_is_waited_for() {
     world.api.list(10, [], None);
     world.until(|index| index.awaited().is_empty()).await;
     assert_eq!((world.counted("forbidden"), world.said("forbidden"), world.said("again")), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_busy_is_asked_again_by_us_alone() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.refuse(429, "TooManyRequests");
+    world.api.list(10, [group("a", 9)], None);
+    let first = world.api.watch();
+    world.has(&["a"]).await;
+    for (code, reason) in [(429, "TooManyRequests"), (503, "ServiceUnavailable"), (504, "Timeout")] {
+        world.api.refuse(code, reason);
+    }
+    first.end();
+    let asked = world.asked(6).await;
+    assert!(asked.contains("watch=true") && asked.contains("resourceVersion=10"), "{asked}");
+    let mut second = world.api.watch();
+    second.tell("ADDED", &group("b", 11)).await;
+    world.has(&["a", "b"]).await;
+    assert_eq!((world.counted("refused"), world.api.count()), (4, 7), "each refusal was heard of");
+}
+
+#[tokio::test]
+async fn a_watch_that_is_not_ended_is_taken_for_lost() {
+    let mut world = World::start("upstreamgroups").await;
+    world.api.list(10, [group("a", 9)], None);
+    let mut first = world.api.watch();
+    assert!(world.asked(1).await.contains("timeoutSeconds=30"));
+    first.tell("ADDED", &group("b", 11)).await;
+    world.has(&["a", "b"]).await;
+    world.silence(Duration::from_secs(36)).await;
+    let asked = world.asked(2).await;
+    assert!(asked.contains("watch=true") && asked.contains("resourceVersion=11"), "{asked}");
+    let mut second = world.api.watch();
+    second.tell("ADDED", &group("c", 12)).await;
+    world.has(&["a", "b", "c"]).await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_answered_is_asked_for_again() {
+    let mut world = World::start("upstreamgroups").await;
+    world.asked(0).await;
+    world.silence(Duration::from_secs(41)).await;
+    assert!(!world.asked(1).await.contains("watch=true"));
+    assert_ne!(world.counted("unreachable"), 0);
+    // Nobody waits for the first answer any more.
+    world.api.list(10, [group("a", 9)], None);
+    world.has(&["a"]).await;
 }

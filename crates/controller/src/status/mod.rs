@@ -63,7 +63,7 @@ pub struct Sources {
 }
 
 /// Writes status and events while this replica leads, until `stop`. The client must not try again by itself
-/// ([`kube::Config::default_retry`] off): it would spend what the budget does not know of.
+/// ([`crate::connect::client`]): it would spend what the budget does not know of.
 pub async fn run(
     client: Client,
     sources: Sources,

@@ -10,13 +10,14 @@ use futures_util::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, PartialObjectMeta, WatchParams};
 use kube::core::{DeserializeGuard, Request};
-use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Error, Resource as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use translate::ByName;
 use translate::kind::{name, namespace};
 
+use super::lasting;
 use crate::index::{Place, Told};
 
 /// How long a fetch may take.
@@ -35,7 +36,7 @@ pub fn config_maps(
         Place::Everywhere => Api::all(client.clone()),
         Place::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
     };
-    let metadata = Box::pin(watcher(api, Config::default()));
+    let metadata = Box::pin(watcher(api, lasting()));
     let place = place.clone();
     stream::unfold((metadata, None::<Metadata>), move |(mut metadata, left)| {
         let (client, wanted, place) = (client.clone(), wanted.clone(), place.clone());

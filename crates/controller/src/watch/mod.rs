@@ -11,6 +11,7 @@ mod words;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::UpstreamGroup;
 use feed::Backoff;
@@ -35,6 +36,16 @@ use crate::trouble::{GRACE, Reason, Teller, Trouble};
 pub use asks::{Asked, Asks, asks};
 pub(crate) use fetch::whole;
 pub use single::load_balancer;
+
+/// How long a watch is asked for. The API server ends it then, with a bookmark from which it goes on. One that has not ended 5 s
+/// later is taken for lost, by `kube-runtime`: an API server whose packets lead nowhere ends nothing.
+pub(crate) const LASTS: Duration = Duration::from_secs(30);
+
+/// What is asked of the API server for a watch.
+fn lasting() -> Config {
+    #[expect(clippy::cast_possible_truncation, reason = "half a minute")]
+    Config::default().timeout(LASTS.as_secs() as u32)
+}
 
 /// What a watch does to the index, done by whoever owns it.
 pub struct Step {
@@ -135,13 +146,13 @@ impl Watches {
     pub fn start(self) -> JoinSet<()> {
         let watches = Arc::new(self);
         let mut tasks = JoinSet::new();
-        let everything = Config::default();
+        let everything = lasting();
         for place in watches.scope.places() {
             watches.spawn::<UpstreamGroup>(&mut tasks, &place, &everything);
             watches.spawn::<Ingress>(&mut tasks, &place, &everything);
             watches.spawn::<Service>(&mut tasks, &place, &everything);
             watches.spawn::<EndpointSlice>(&mut tasks, &place, &everything);
-            watches.spawn::<Secret>(&mut tasks, &place, &Config::default().fields(SECRETS));
+            watches.spawn::<Secret>(&mut tasks, &place, &lasting().fields(SECRETS));
             let this = watches.clone();
             tasks.spawn(async move { this.follow_config_maps(place).await });
         }

@@ -5,13 +5,13 @@ use feed::Backoff;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::{IngressLoadBalancerIngress, IngressPortStatus};
-use kube::runtime::watcher::watch_object;
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::Step;
+use super::{Step, lasting};
 use crate::index::Place;
 use crate::trouble::{Teller, Trouble};
 
@@ -20,15 +20,23 @@ pub async fn load_balancer(client: Client, namespace: String, name: String, step
     let api: Api<Service> = Api::namespaced(client, &namespace);
     let mut backoff = Backoff::default();
     let mut teller = Teller::default();
-    let mut services = std::pin::pin!(watch_object(api, &name));
-    while let Some(seen) = services.next().await {
-        match seen {
-            Ok(service) => {
+    let mut events = std::pin::pin!(watcher(api, lasting().fields(&format!("metadata.name={name}"))));
+    let mut listed = false;
+    while let Some(event) = events.next().await {
+        match event {
+            // That a list begins proves nothing.
+            Ok(Event::Init) => listed = false,
+            Ok(event) => {
                 backoff.reset();
                 if teller.well().is_some() {
                     info!("--publish-service {namespace}/{name}: watching it again");
                 }
-                let addresses = service.map(|service| addresses(&service)).unwrap_or_default();
+                let addresses = match &event {
+                    Event::InitApply(service) | Event::Apply(service) => addresses(service),
+                    Event::InitDone if listed => continue,
+                    Event::Init | Event::InitDone | Event::Delete(_) => Vec::new(),
+                };
+                listed |= matches!(event, Event::InitApply(_));
                 if steps.send(Step::new(move |index| index.set_load_balancer(Some(addresses)))).await.is_err() {
                     return;
                 }

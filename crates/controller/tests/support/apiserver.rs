@@ -68,9 +68,8 @@ impl ApiServer {
     }
 
     pub fn client(&self) -> Client {
-        let mut config = Config::new(format!("http://{}", self.address).parse().unwrap());
-        config.default_retry = false;
-        Client::try_from(config).unwrap()
+        let config = Config::new(format!("http://{}", self.address).parse().unwrap());
+        controller::connect::client(config).unwrap()
     }
 
     /// How many requests came for a path that begins so.

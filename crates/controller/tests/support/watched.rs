@@ -42,13 +42,12 @@ impl Played {
     /// One that plays `plural`. A request for it waits for its answer.
     pub async fn start(plural: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
-        config.default_retry = false;
+        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
         let (replies, receiver) = mpsc::unbounded_channel();
         let (asked, is_asked) = watch::channel(Vec::new());
         let stage = Arc::new(Stage { plural, asked, replies: receiver.into() });
         tokio::spawn(serve(stage, listener));
-        Self { client: Client::try_from(config).unwrap(), asked: is_asked, replies }
+        Self { client: controller::connect::client(config).unwrap(), asked: is_asked, replies }
     }
 
     /// Answers a list; `next` is the token of the page after it.
