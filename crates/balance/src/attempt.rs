@@ -44,6 +44,9 @@ pub enum Outcome {
     Next,
     /// The client went away: nginx accounts it as a success.
     Abandoned,
+    /// It was never asked, for a reason of ours: nothing is known of it that was not before. nginx accounts an internal error as a
+    /// success.
+    Unasked,
 }
 
 /// What a release changed.

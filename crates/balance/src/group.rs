@@ -154,6 +154,7 @@ impl Group {
                 Outcome::Done(_) | Outcome::Next | Outcome::Abandoned => {
                     released.recovered = entry.state.succeed(server, now);
                 }
+                Outcome::Unasked => {}
             }
         }
         if let (Some(index), Some(position)) = (&mut self.index, entry.position) {

@@ -106,6 +106,19 @@ fn an_abandoned_probe_revives() {
     }
 }
 
+/// A fault of ours is no news of the peer: it is as out as it was, and the next window has its probe.
+#[test]
+fn a_probe_that_was_never_asked_revives_nobody() {
+    let mut lab = Lab::new(&pair(1, 2));
+    fail_first(&mut lab);
+    lab.at(3);
+    let probe = std::iter::repeat_with(|| lab.open()).find(|peer| peer.position == 0).expect("a probe");
+    assert_eq!(lab.release(probe, Outcome::Unasked), Released::default());
+    assert_eq!((lab.fails()[0], lab.letters(3)), (1, "bbb".to_owned()));
+    lab.at(6);
+    assert!(lab.letters(3).contains('a'));
+}
+
 #[test]
 fn zero_max_fails_never_ejects_and_zero_fail_timeout_ejects_for_the_rest_of_the_second() {
     let mut lab = Lab::new(&pair(0, 10));

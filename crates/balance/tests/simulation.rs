@@ -144,8 +144,14 @@ impl World {
     fn release(&mut self) {
         let Some(lease) = self.take_lease() else { return };
         let times = Times { header: self.rng.below(300), last_byte: 300 + self.rng.below(6000) };
-        let outcomes =
-            [Outcome::Done(Some(times)), Outcome::Done(None), Outcome::Abandoned, Outcome::Failed, Outcome::Next];
+        let outcomes = [
+            Outcome::Done(Some(times)),
+            Outcome::Done(None),
+            Outcome::Abandoned,
+            Outcome::Failed,
+            Outcome::Next,
+            Outcome::Unasked,
+        ];
         let outcome = self.rng.pick(&outcomes);
         self.finish(&lease, outcome);
     }

@@ -102,6 +102,10 @@ pub struct LimitArgs {
     #[arg(long, env = "FOREBAY_CLIENT_BODY_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub client_body_timeout: Duration,
 
+    /// Between two writes to a client that does not take them; beyond it the connection is closed
+    #[arg(long, env = "FOREBAY_CLIENT_SEND_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub client_send_timeout: Duration,
+
     /// Requests one client connection may carry; 0 is no limit
     #[arg(long, env = "FOREBAY_CLIENT_KEEPALIVE_REQUESTS", value_name = "N", default_value_t = 1000)]
     pub client_keepalive_requests: u64,
@@ -229,6 +233,7 @@ impl DataPlaneArgs {
                 headers: usize::from(self.limits.client_max_headers),
                 header_timeout: self.limits.client_header_timeout,
                 body_timeout: self.limits.client_body_timeout,
+                send_timeout: self.limits.client_send_timeout,
                 body_bytes: self.limits.client_max_body_size,
                 keepalive_requests: self.limits.client_keepalive_requests,
                 concurrent_streams: self.limits.client_concurrent_streams,

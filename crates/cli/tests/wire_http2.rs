@@ -263,3 +263,21 @@ async fn prior_knowledge_is_not_enabled() {
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     client.end().await;
 }
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_reset_and_the_others_go_on() {
+    let rig = TlsRig::start(&["--client-send-timeout", "100ms"]).await;
+    let mut client = connect(&rig).await;
+    let (response, _) = client.open(get("/bytes/5000000").body(()).unwrap(), true).await.unwrap();
+    let mut body = patiently("a response", response).await.unwrap().into_body();
+    rig.upstream.wait_for("the request to be given up", |record| record.open == 0 && record.connections == 1).await;
+    let mut ended = None;
+    while let Some(part) = patiently("the end of the stream", body.data()).await {
+        ended = part.err();
+        if ended.is_some() {
+            break;
+        }
+    }
+    assert_eq!(ended.and_then(|error| error.reason()), Some(Reason::CANCEL));
+    assert_eq!(client.get("https://shop.example/").await.status, 200);
+}

@@ -1,7 +1,9 @@
 //! What is tried again, what is not, and what the client gets in the end: 502, 503, 504 and the replay buffer.
 
 use serde_json::{Value, json};
-use testkit::{Client, Mode, Rig, rig::Builder};
+use testkit::{Client, Mode, Rig, patiently, rig::Builder};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 fn builder() -> Builder {
     Rig::of(env!("CARGO_BIN_EXE_forebay"))
@@ -114,6 +116,46 @@ async fn a_body_within_the_replay_buffer_is_retried_and_one_beyond_it_is_not() {
         let tried = rig.access_log(1).await[0].upstream_status.clone();
         assert_eq!((status, tried.as_str()), expected, "{size} bytes");
     }
+}
+
+#[tokio::test]
+async fn a_body_in_crumbs_is_sent_again_as_it_was() {
+    let rig = builder().servers(2).start().await;
+    rig.upstreams[0].set(Mode::Close).await;
+    let body: String = (0..5000).map(|n| char::from(b'a' + u8::try_from(n % 26).unwrap())).collect();
+    let chunks: Vec<_> = body.chars().map(|one| format!("1\r\n{one}\r\n")).collect();
+    let head = "PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let response = rig.send(format!("{head}{}1000\r\n{}\r\n0\r\n\r\n", chunks.concat(), "x".repeat(4096))).await;
+    assert_eq!((response.status, &*rig.access_log(1).await[0].upstream_status), (200, "502, 200"));
+    let content = rig.upstreams[1].request(1).await.body.content.clone();
+    assert!(content == (body + &"x".repeat(4096)).into_bytes(), "{}", String::from_utf8_lossy(&content));
+}
+
+/// A server has a patience of its own with who sends slowly. Whoever does so must not put it out for all others.
+#[tokio::test]
+async fn a_server_is_not_to_blame_for_a_client_that_does_not_send() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let rig = builder().servers(2).lines([json!({"address": address}), json!({})]).start().await;
+    let impatient = async || {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"half") {
+            stream.read_buf(&mut seen).await.unwrap();
+        }
+    };
+    for n in 0..3 {
+        let mut client = rig.client().await;
+        client.send("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
+        if n != 1 {
+            patiently("the impatient server to be tried", impatient()).await;
+            rig.forebay.logged_times("upstream prematurely closed connection", n / 2 + 1).await;
+        }
+        client.send("rest").await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    let tried: Vec<_> = rig.access_log(3).await.iter().map(|line| line.upstream_status.clone()).collect();
+    assert_eq!(tried, ["502, 200", "200", "502, 200"]);
 }
 
 #[tokio::test]

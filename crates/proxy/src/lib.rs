@@ -9,6 +9,7 @@ mod alarm;
 mod apply;
 mod listen;
 mod request;
+mod timed;
 mod worker;
 
 pub mod access_log;

@@ -62,6 +62,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Between two reads of the body (nginx `client_body_timeout`); beyond it 408.
     pub body_timeout: Duration,
+    /// Between two writes to the client (nginx `send_timeout`); beyond it the connection is closed, or the stream of HTTP/2 reset.
+    pub send_timeout: Duration,
     /// The body, bytes (nginx `client_max_body_size`); beyond it 413. 0 is no limit.
     pub body_bytes: u64,
     /// Requests one connection may carry (nginx `keepalive_requests`).
@@ -79,6 +81,7 @@ impl Default for Limits {
             headers: 100,
             header_timeout: Duration::from_mins(1),
             body_timeout: Duration::from_mins(1),
+            send_timeout: Duration::from_mins(1),
             body_bytes: 1 << 20,
             keepalive_requests: 1000,
             concurrent_streams: 128,

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri, Version};
@@ -24,6 +24,8 @@ pub struct Downstream {
     pub local: SocketAddr,
     /// Requests so far (`$connection_requests`).
     pub requests: AtomicU64,
+    /// Whether the last of them has a body that was not read to its end. Only of HTTP/1.
+    pub owes_body: AtomicBool,
     /// What carries them.
     pub transport: Transport,
 }

@@ -169,7 +169,7 @@ impl Builder {
         self
     }
 
-    /// One server line per element, with these fields.
+    /// One server line per element, with these fields; one that has an address is somebody else.
     #[must_use]
     pub fn lines(mut self, lines: impl IntoIterator<Item = Value>) -> Self {
         self.group.lines = lines.into_iter().collect();
@@ -241,7 +241,7 @@ impl Group {
         let line = |n: &usize| {
             let mut line = self.lines.get(*n).cloned().map(object).unwrap_or_default();
             line.insert("name".into(), json!(upstreams[*n].name()));
-            line.insert("address".into(), json!(upstreams[*n].address().to_string()));
+            line.entry("address").or_insert_with(|| json!(upstreams[*n].address().to_string()));
             Value::Object(line)
         };
         let mut spec = self.spec.clone();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use balance::{BoundPlan, Inputs, Request};
 use config::{Group, Method, Sticky, Template};
@@ -153,6 +153,7 @@ impl Clients {
                 peer: SocketAddr::new(client, 0),
                 local: NOBODY,
                 requests: AtomicU64::new(1),
+                owes_body: AtomicBool::new(false),
                 transport: Transport::Plain,
             }),
             serial: 1,

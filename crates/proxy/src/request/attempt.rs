@@ -75,11 +75,13 @@ pub(crate) async fn proxy(
                 }
             }
             Answer::Failed(failure) => {
-                let outcome = if failure.blames { Outcome::Failed } else { Outcome::Next };
-                let disabled = lease.finish(outcome, now).disabled;
+                let disabled = lease.finish(failure.outcome, now).disabled;
                 end_attempt(&mut exchange, AttemptEnd::Failed(failure.reason), disabled, now);
                 set_status(&mut exchange, failure.status());
                 failure.report(&exchange.record, disabled);
+                if failure.is_internal() {
+                    return our_answer(exchange, &group, failure.status());
+                }
                 let facts = facts(&exchange, failure.begun, failure.reused);
                 match tries.after_failure(&group.policy, failure.kind(), facts, now.now()) {
                     Verdict::Retry => {}

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,8 +22,9 @@ use tokio::net::TcpStream;
 use crate::alarm::{Alarm, Timeout};
 use crate::error_log;
 use crate::record::{Downstream, Transport};
+use crate::request::client_io::ClientIo;
 use crate::request::serve::handle;
-use crate::request::streams::Streams;
+use crate::request::streams::{self, Streams};
 use crate::request::unread;
 use crate::stats::{Counted, Handshake};
 use crate::tls::{self, Opened, Refusal};
@@ -105,7 +106,14 @@ pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketA
 fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr) -> Option<Downstream> {
     let local = stream.local_addr().ok()?;
     let serial = worker.shared.stats.connections_accepted.next();
-    Some(Downstream { serial, peer, local, requests: AtomicU64::new(0), transport: Transport::Plain })
+    Some(Downstream {
+        serial,
+        peer,
+        local,
+        requests: AtomicU64::new(0),
+        owes_body: AtomicBool::new(false),
+        transport: Transport::Plain,
+    })
 }
 
 /// How long a handshake may take (nginx `client_header_timeout`), less while the worker drains.
@@ -137,12 +145,13 @@ where
     if limits.headers != HYPERS_HEADERS {
         builder.max_headers(limits.headers);
     }
+    let io = ClientIo::new(io, downstream.clone(), alarm.clone(), limits.send_timeout);
     let mut connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
     // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
     let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, |_| Wish::Go).await;
-    // A request in progress shares the facts of its connection, and has a line of its own.
+    // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its own.
     if let Err(error) = result
-        && Arc::strong_count(&downstream) == 1
+        && Arc::strong_count(&downstream) == 2
     {
         let rest = connection.into_parts().map(|parts| parts.read_buf).unwrap_or_default();
         unread::log(&error, &rest, worker, downstream.clone(), alarm.clone());
@@ -154,13 +163,15 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
-    let streams = Streams::new(worker.clone());
+    let alarm = Alarm::default();
+    let io = ClientIo::new(io, downstream.clone(), alarm.clone(), limits.send_timeout);
+    let streams = Streams::new(worker.clone(), limits.send_timeout);
     // Each stream is a task, and an alarm belongs to one.
     let service = service_fn(|request| {
         let exchange = (worker.clone(), downstream.clone(), group.clone(), Alarm::default());
         async move {
             let (worker, downstream, group, alarm) = exchange;
-            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
+            Ok::<_, Infallible>(streams::ours(handle(worker, downstream, group, alarm, request)).await)
         }
     });
     let connection = http2::Builder::new(streams.clone())
@@ -173,7 +184,6 @@ where
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
         .serve_connection(TokioIo::new(io), service);
     let connection = pin!(connection);
-    let alarm = Alarm::default();
     let mut idle = Timeout::new(alarm.clone(), limits.header_timeout);
     let mut last_asked = 0;
     let mut is_leaving = false;

@@ -4,11 +4,13 @@
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use balance::{Outcome, Times};
 use bytes::Bytes;
+use http::Version;
 use http_body::{Frame, SizeHint};
 
 use crate::alarm::{Alarm, Timeout};
@@ -68,7 +70,12 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.finished = self.completed.unwrap_or_else(|| self.now());
-        self.record.request_body_bytes = self.body.as_ref().map_or(0, |body| body.received());
+        if let Some(body) = &self.body {
+            self.record.request_body_bytes = body.received();
+            if self.record.version != Version::HTTP_2 {
+                self.record.downstream.owes_body.store(!body.is_received(), Ordering::Relaxed);
+            }
+        }
         if self.record.status == 0 {
             // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST).
             self.record.status = 499;

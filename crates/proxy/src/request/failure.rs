@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use balance::retry;
+use balance::{Outcome, retry};
+use nix::errno::Errno;
 
 use crate::error_log::{self, Action};
 use crate::record::{FailureReason, Record};
@@ -18,9 +19,9 @@ pub(crate) struct Failure {
     pub(crate) begun: bool,
     /// Whether that connection was an idle one.
     pub(crate) reused: bool,
-    /// Whether it speaks against the server. What a client chose does not: whoever sends a host that is nobody's must not put
-    /// the servers out for all others. nginx counts it (ledger: `tls-name-of-client`).
-    pub(crate) blames: bool,
+    /// What it says of the server. What a client chose does not speak against it: whoever sends a host that is nobody's, or a
+    /// body without end, must not put the servers out for all others (ledger: `tls-name-of-client`, `slow-body`).
+    pub(crate) outcome: Outcome,
     cause: Cause,
 }
 
@@ -41,15 +42,21 @@ impl Failure {
             ConnectError::HandshakeTimedOut => (FailureReason::ConnectTimeout, Action::Handshaking),
             ConnectError::Handshake(_) => (FailureReason::Tls, Action::Handshaking),
         };
-        let blames = match &error {
-            ConnectError::Handshake(failed) => !(failed.is_our_own() || by_client && failed.is_about_name()),
-            ConnectError::Io(_) | ConnectError::TimedOut | ConnectError::HandshakeTimedOut => true,
+        let outcome = match &error {
+            ConnectError::Handshake(failed) if failed.is_our_own() => Outcome::Unasked,
+            // A server may refuse a name in any way it likes.
+            ConnectError::Handshake(_) if by_client => Outcome::Next,
+            ConnectError::Io(error) if is_shortage(error) => Outcome::Unasked,
+            ConnectError::Handshake(_)
+            | ConnectError::Io(_)
+            | ConnectError::TimedOut
+            | ConnectError::HandshakeTimedOut => Outcome::Failed,
         };
-        Self { reason, action, begun: false, reused: false, blames, cause: Cause::Connect(error) }
+        Self { reason, action, begun: false, reused: false, outcome, cause: Cause::Connect(error) }
     }
 
-    /// The connection broke before a complete header.
-    pub(crate) fn sending(fault: Fault, reused: bool) -> Self {
+    /// The connection broke before a complete header. `by_client`: while it waited for more of the client's body.
+    pub(crate) fn sending(fault: Fault, reused: bool, by_client: bool) -> Self {
         let broken = match &fault {
             Fault::Io(error) => upstream::broken(error),
             Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => None,
@@ -57,7 +64,8 @@ impl Failure {
         let reason = if broken.is_some() { FailureReason::Tls } else { reason_of(&fault) };
         let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
         let cause = broken.map_or_else(|| Cause::Send(fault), Cause::Tls);
-        Self { reason, action, begun: true, reused, blames: true, cause }
+        let outcome = if by_client { Outcome::Next } else { Outcome::Failed };
+        Self { reason, action, begun: true, reused, outcome, cause }
     }
 
     /// No complete header in time.
@@ -67,7 +75,7 @@ impl Failure {
             action: Action::ReadingHeader,
             begun: true,
             reused,
-            blames: true,
+            outcome: Outcome::Failed,
             cause: Cause::Text("timed out"),
         }
     }
@@ -79,7 +87,7 @@ impl Failure {
             action: Action::ReadingHeader,
             begun: true,
             reused,
-            blames: true,
+            outcome: Outcome::Failed,
             cause: Cause::Text(why),
         }
     }
@@ -104,8 +112,17 @@ impl Failure {
         }
     }
 
+    /// Whether this machine has no room for a further connection, to whichever server: an internal error
+    /// (nginx `ngx_event_connect_peer`).
+    pub(crate) fn is_internal(&self) -> bool {
+        matches!(&self.cause, Cause::Connect(ConnectError::Io(error)) if is_shortage(error))
+    }
+
     /// The status it stands for in `$upstream_status` and, if nobody else answers, for the client.
     pub(crate) fn status(&self) -> u16 {
+        if self.is_internal() {
+            return 500;
+        }
         match self.kind() {
             retry::Failure::Timeout => 504,
             retry::Failure::Error | retry::Failure::InvalidHeader => 502,
@@ -136,6 +153,12 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Whether a socket was not to be had for want of descriptors or memory.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
+}
+
 /// What a fault says of the server.
 fn reason_of(fault: &Fault) -> FailureReason {
     match fault {
@@ -147,5 +170,23 @@ fn reason_of(fault: &Fault) -> FailureReason {
         Fault::Io(_) | Fault::Client(_) => FailureReason::Reset,
         Fault::Malformed(_) | Fault::Invalid(_) => FailureReason::InvalidHeader,
         Fault::TooLarge => FailureReason::HeaderTooLarge,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_descriptors_blames_no_server() {
+        let failure = |errno: Errno| Failure::connecting(io::Error::from(errno).into(), false);
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            let failure = failure(errno);
+            assert_eq!((failure.outcome, failure.status()), (Outcome::Unasked, 500), "{errno}");
+        }
+        for errno in [Errno::ECONNREFUSED, Errno::EADDRNOTAVAIL, Errno::EHOSTUNREACH] {
+            let failure = failure(errno);
+            assert_eq!((failure.outcome, failure.status()), (Outcome::Failed, 502), "{errno}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod attempt;
 pub(crate) mod body;
 mod client;
+mod client_io;
 mod connection;
 mod cookie;
 mod exchange;

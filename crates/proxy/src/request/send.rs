@@ -67,7 +67,7 @@ pub(crate) async fn send(
             }
             Ok(response) => return Answer::Header(response, connection),
             Err(NoHeader::TimedOut) => Failure::timed_out(reused),
-            Err(NoHeader::Fault(fault)) => Failure::sending(fault, reused),
+            Err(NoHeader::Fault(fault)) => Failure::sending(fault, reused, connection.waits_for_body()),
         };
         // nginx's event loop would have seen the close before it picked the connection: nobody is to blame, the next
         // connection is tried, unless what it took of the body was not kept.

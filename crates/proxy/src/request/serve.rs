@@ -32,6 +32,9 @@ pub(crate) async fn handle(
     let snapshot = worker.shared.snapshot.load_full();
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
+    if parts.version != Version::HTTP_2 {
+        downstream.owes_body.store(!incoming.is_end_stream(), Ordering::Relaxed);
+    }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {

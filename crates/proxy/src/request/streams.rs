@@ -1,25 +1,40 @@
 //! The streams of one HTTP/2 connection: tasks that the worker waits for when it leaves, counted so that an idle connection is
-//! known.
+//! known, and ended when their client takes nothing.
+//!
+//! hyper asks for the next part of a body only when the client has room for it, so a stream that is polled and asks for nothing waits
+//! for its client. On a connection that others share nothing else shows it.
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use crate::alarm::{Alarm, Timeout};
 use crate::worker::Worker;
+
+thread_local! {
+    /// Whether the stream that is being polled on this thread asked for something of ours.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Spawns streams. Clones count together.
 #[derive(Clone)]
 pub(crate) struct Streams {
     worker: Arc<Worker>,
     open: Arc<AtomicUsize>,
+    send_timeout: Duration,
 }
 
 /// One stream that is open.
 struct Open(Arc<AtomicUsize>);
 
 impl Streams {
-    /// None yet.
-    pub(crate) fn new(worker: Arc<Worker>) -> Self {
-        Self { worker, open: Arc::default() }
+    /// None yet. A client may take nothing of one for `send_timeout` (nginx `send_timeout`).
+    pub(crate) fn new(worker: Arc<Worker>, send_timeout: Duration) -> Self {
+        Self { worker, open: Arc::default(), send_timeout }
     }
 
     /// Whether a request is in progress: its response not handed over yet.
@@ -28,13 +43,42 @@ impl Streams {
     }
 }
 
+/// To be called by what is ours whenever a stream asks for it.
+pub(crate) fn asked() {
+    ASKED.set(true);
+}
+
+/// Work of ours for a stream.
+pub(crate) async fn ours<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        asked();
+        work.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Ready when the stream is over, or its client has taken nothing for too long: dropped, it is reset.
+fn poll(stream: Pin<&mut impl Future<Output = ()>>, patience: &mut Timeout, cx: &mut Context<'_>) -> Poll<()> {
+    ASKED.set(false);
+    if stream.poll(cx).is_ready() {
+        return Poll::Ready(());
+    }
+    if ASKED.get() {
+        patience.restart();
+        return Poll::Pending;
+    }
+    patience.poll(cx)
+}
+
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let open = Open(self.open.clone());
+        let (open, mut patience) = (Open(self.open.clone()), Timeout::new(Alarm::default(), self.send_timeout));
         self.worker.spawn(async move {
             let _open = open;
-            stream.await;
+            let mut stream = pin!(stream);
+            poll_fn(|cx| poll(stream.as_mut(), &mut patience, cx)).await;
         });
     }
 }

@@ -34,14 +34,17 @@ pub(crate) async fn run(client: OnUpgrade, mut relaying: Relaying, timeouts: &Ti
     let Ok(client) = client.await else { return };
     let Some((first, server)) = relaying.below_http() else { return };
     server.moves(Timeout::new(Alarm::default(), timeouts.send.as_duration()));
-    let sent = join(client, first, server, timeouts.tunnel.as_duration()).await;
+    let mut client = TokioIo::new(client);
+    let sent = join(&mut client, first, server, timeouts.tunnel.as_duration()).await;
     relaying.relayed(sent);
+    // The server is free, whatever its client still takes.
     drop(relaying.complete());
+    let _ = client.shutdown().await;
 }
 
 /// Returns the bytes that went to the client; `first` are those that the server had sent before.
-async fn join(client: Upgraded, first: Bytes, server: &mut UpstreamIo, idle: Duration) -> u64 {
-    let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
+async fn join(client: &mut TokioIo<Upgraded>, first: Bytes, server: &mut UpstreamIo, idle: Duration) -> u64 {
+    let (mut client_read, mut client_write) = tokio::io::split(client);
     let (server_read, mut server_write) = tokio::io::split(server);
     let mut server_read = AsyncReadExt::chain(&*first, server_read);
     let traffic = Traffic::new();
@@ -50,7 +53,6 @@ async fn join(client: Upgraded, first: Bytes, server: &mut UpstreamIo, idle: Dur
         _ = pump(&mut server_read, &mut client_write, &traffic, &traffic.to_client) => {}
         () = traffic.idle_for(idle) => {}
     }
-    let _ = tokio::join!(client_write.shutdown(), server_write.shutdown());
     traffic.to_client.load(Ordering::Relaxed)
 }
 

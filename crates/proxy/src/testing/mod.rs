@@ -3,7 +3,7 @@
 mod fixed;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use balance::Plan;
 use config::{Address, Group, GroupId, Server};
@@ -50,6 +50,7 @@ pub(crate) fn record() -> Record {
             peer: "10.0.0.1:50000".parse().unwrap(),
             local: "10.0.0.2:8080".parse().unwrap(),
             requests: AtomicU64::new(3),
+            owes_body: AtomicBool::new(false),
             transport: Transport::Plain,
         }),
         serial: 3,

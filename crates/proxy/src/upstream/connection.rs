@@ -93,6 +93,11 @@ impl Connection {
         self.outgoing.is_sent()
     }
 
+    /// Whether all that the client has sent so far was sent on, and there is to be more.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        self.outgoing.waits_for_body()
+    }
+
     /// Sends the request, reads the response header.
     pub(crate) fn poll_head(
         &mut self,

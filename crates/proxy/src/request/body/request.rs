@@ -7,12 +7,15 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use crate::alarm::Timeout;
+
+/// What is kept of a body is kept in pieces of at least so many bytes.
+const PIECE: usize = 2 << 10;
 
 /// A client's body, from which each attempt of its request is given the whole.
 pub(crate) struct Source {
@@ -21,7 +24,11 @@ pub(crate) struct Source {
     timeout: Timeout,
     max_bytes: u64,
     keep_bytes: u64,
+    /// What is kept, in pieces of some size.
     kept: Vec<Bytes>,
+    /// What comes in smaller ones, until it is such a piece: each piece costs memory of its own, and holds on to what it was read
+    /// into.
+    crumbs: BytesMut,
     /// How many of the kept chunks the attempt in progress was given.
     given: usize,
     received: u64,
@@ -62,6 +69,7 @@ impl Source {
             max_bytes,
             keep_bytes,
             kept: Vec::new(),
+            crumbs: BytesMut::new(),
             given: 0,
             received: 0,
             announced: announced(headers),
@@ -73,12 +81,18 @@ impl Source {
 
     /// The next attempt is given it from its first byte; only if it [is replayable](Self::is_replayable).
     pub(crate) fn rewind(&mut self) {
+        self.sweep();
         self.given = 0;
     }
 
     /// Whether it can be sent again from its first byte.
     pub(crate) fn is_replayable(&self) -> bool {
         !self.lossy
+    }
+
+    /// Whether it was received to its end.
+    pub(crate) fn is_received(&self) -> bool {
+        self.ended || self.incoming.is_end_stream()
     }
 
     /// Bytes received from the client.
@@ -90,10 +104,23 @@ impl Source {
         if self.lossy || self.received > self.keep_bytes {
             self.lossy = true;
             self.kept.clear();
-            self.given = 0;
+            self.crumbs = BytesMut::new();
+        } else if chunk.len() < PIECE {
+            self.crumbs.extend_from_slice(chunk);
+            if self.crumbs.len() >= PIECE {
+                self.sweep();
+            }
         } else {
+            self.sweep();
             self.kept.push(chunk.clone());
-            self.given += 1;
+        }
+        self.given = self.kept.len();
+    }
+
+    /// Makes a piece of what is smaller.
+    fn sweep(&mut self) {
+        if !self.crumbs.is_empty() {
+            self.kept.push(self.crumbs.split().freeze());
         }
     }
 

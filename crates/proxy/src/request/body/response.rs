@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::alarm::Timeout;
 use crate::request::exchange::{Exchange, Relaying};
+use crate::request::streams;
 use crate::upstream::Fault;
 
 /// What the client is sent after the header. The request is over, and logged, when it is dropped.
@@ -101,6 +102,7 @@ impl Body for ResponseBody {
     type Error = BrokenOff;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        streams::asked();
         match self.get_mut() {
             Self::Own { page, exchange } => Poll::Ready(page.take().map(|page| {
                 exchange.record.body_bytes_sent += page.len() as u64;

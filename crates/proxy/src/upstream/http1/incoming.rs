@@ -146,6 +146,7 @@ impl Incoming {
 
     /// What was read behind the header of a response that ends HTTP here.
     pub(crate) fn take_rest(&mut self) -> Bytes {
+        self.persists = false;
         mem::take(&mut self.buffer).freeze()
     }
 

@@ -61,6 +61,11 @@ impl Outgoing {
         };
     }
 
+    /// Whether all that there is was written, and more of the body is to come.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        self.state == State::Body && self.is_written()
+    }
+
     /// Whether all of it was written.
     pub(crate) fn is_sent(&self) -> bool {
         self.state == State::Sent

@@ -93,14 +93,6 @@ impl HandshakeError {
         }
     }
 
-    /// Whether it may be of the name alone that was asked for.
-    pub(crate) fn is_about_name(&self) -> bool {
-        match self {
-            Self::NoName(_) | Self::OtherName { .. } | Self::UnknownName(_) => true,
-            Self::Unusable(_) | Self::Closed | Self::Certificate(_) | Self::Failed(_) => false,
-        }
-    }
-
     /// Whether the server had no part in it.
     pub(crate) fn is_our_own(&self) -> bool {
         match self {
