@@ -123,7 +123,7 @@ fn forwarded_for(record: &Record, out: &mut Vec<u8>) {
     if !record.trusted || !record.headers.contains_key(&X_FORWARDED_FOR) {
         return variables::push_ip(out, record.client);
     }
-    for line in record.headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+    for line in record.headers.get_all(&X_FORWARDED_FOR) {
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(b", ");
     }
