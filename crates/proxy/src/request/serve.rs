@@ -109,6 +109,9 @@ fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Some(StatusCode::METHOD_NOT_ALLOWED);
     }
+    if parts.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => Some(StatusCode::BAD_REQUEST),
@@ -118,7 +121,7 @@ fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
     }
 }
 
-/// Whether a Host header's bytes can be a host and port; the reading of the name itself is the routes' business.
+/// Whether these bytes can be a host and port, without a user in front; the reading of the name itself is the routes' business.
 fn is_host(host: &[u8]) -> bool {
     let is_mark = |byte| {
         matches!(
