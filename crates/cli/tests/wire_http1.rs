@@ -204,6 +204,17 @@ async fn an_absolute_target_names_the_host() {
 }
 
 #[tokio::test]
+async fn an_absolute_target_without_a_path_is_the_root() {
+    let rig = rig().await;
+    for (n, (line, target)) in
+        [("GET http://a", "/"), ("OPTIONS http://a:80", "/"), ("GET http://a?x=1", "/?x=1")].into_iter().enumerate()
+    {
+        assert_eq!(rig.send(format!("{line} HTTP/1.1\r\nHost: t\r\n\r\n")).await.status, 200, "{line}");
+        assert_eq!(rig.upstreams[0].request(n + 1).await.target(), target, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn targets_pass_byte_for_byte() {
     let rig = rig().await;
     for target in ["/echo//x/../y/./z", "/echo/%7Euser/%2e%2e/", "/echo?a=b&c=%00", "/echo/;p=1,2", "/echo?"] {

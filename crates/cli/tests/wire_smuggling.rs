@@ -159,3 +159,13 @@ async fn a_target_names_a_host_and_nobody_else() {
         refused_with(400, &format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n")).await;
     }
 }
+
+/// No path, one that leads above the root, one with an escape that is none or stands for NUL: nginx's 400.
+#[tokio::test]
+async fn targets_that_are_no_paths_are_refused() {
+    for target in ["foo", "foo:80", "*", "/..", "/../x", "/a/../../b", "/%2e%2e/x", "/%zz", "/a%2", "/%", "/a%00b"] {
+        for method in ["GET", "OPTIONS"] {
+            refused_with(400, &format!("{method} {target} HTTP/1.1\r\nHost: t\r\n\r\n")).await;
+        }
+    }
+}

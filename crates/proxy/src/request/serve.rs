@@ -16,6 +16,7 @@ use crate::request::body::{ResponseBody, Source};
 use crate::request::exchange::Exchange;
 use crate::request::{attempt, client, headers, http2, respond};
 use crate::snapshot::{GroupView, Snapshot};
+use crate::variables;
 use crate::worker::Worker;
 
 /// One request.
@@ -43,6 +44,8 @@ pub(crate) async fn handle(
         Err(status) => {
             if status == StatusCode::NOT_FOUND {
                 exchange.worker.shared.stats.no_route.inc();
+            } else if status == StatusCode::BAD_REQUEST {
+                exchange.worker.shared.stats.bad_requests.inc();
             }
             return respond::page(exchange, status);
         }
@@ -144,17 +147,18 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Arc<str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// The group of a request: the listener's own, or by route.
+/// The group of a request: the listener's own, or by route. A target that is no path has none.
 fn find_group(
     record: &mut Record,
     snapshot: Option<&Snapshot>,
     bound: Option<&GroupId>,
 ) -> Result<Arc<GroupView>, StatusCode> {
+    let path = variables::normalise(record.uri.path()).ok_or(StatusCode::BAD_REQUEST)?;
     let snapshot = snapshot.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     let id = if let Some(id) = bound {
         id
     } else {
-        let matched = snapshot.routes.find(&record.host, record.uri.path()).ok_or(StatusCode::NOT_FOUND)?;
+        let matched = snapshot.routes.find(&record.host, &path).ok_or(StatusCode::NOT_FOUND)?;
         record.server_name = matched.server_name.clone();
         match matched.target {
             Target::Group(id) => id,
