@@ -82,6 +82,24 @@ async fn unknown_codings_are_refused() {
     }
 }
 
+/// What ends in `chunked` could be framed, but the body would still be coded and nobody would say so to the server.
+#[tokio::test]
+async fn chunked_is_the_only_coding_and_said_once() {
+    for (status, coding) in [
+        (501, "gzip, chunked"),
+        (501, "chunked, chunked"),
+        (501, "chunked,chunked"),
+        (400, "chunked\r\nTransfer-Encoding: chunked"),
+        (400, "gzip\r\nTransfer-Encoding: chunked"),
+    ] {
+        let head = format!("POST /te HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: {coding}\r\n\r\n");
+        refused_with(status, &format!("{head}0\r\n\r\n")).await;
+    }
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let capitals = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked \r\n\r\n0\r\n\r\n";
+    assert_eq!(rig.send(capitals).await.status, 200);
+}
+
 #[tokio::test]
 async fn disguised_header_names_are_refused() {
     for line in ["Transfer-Encoding : chunked", " Transfer-Encoding: chunked", "Transfer-Encoding\t: chunked"] {

@@ -34,6 +34,7 @@ pub(crate) async fn handle(
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
+    let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {
         exchange.worker.shared.stats.bad_requests.inc();
@@ -121,6 +122,19 @@ fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
         // RFC 9112 section 3.2.
         (None, None) => (parts.version == Version::HTTP_11).then_some(StatusCode::BAD_REQUEST),
         (Some(host), None) => (!is_host(host.as_bytes())).then_some(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// What is wrong with how a body is coded: `chunked`, said once, is all that is known (nginx
+/// `ngx_http_process_request_header`). hyper reads any list that ends in it.
+fn coding_fault(headers: &HeaderMap) -> Option<StatusCode> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => Some(StatusCode::BAD_REQUEST),
+        (Some(coding), None) => {
+            (!coding.as_bytes().eq_ignore_ascii_case(b"chunked")).then_some(StatusCode::NOT_IMPLEMENTED)
+        }
     }
 }
 
