@@ -133,6 +133,8 @@ async fn fields_of_one_hop_end_here() {
         assert!(values(&echo, gone).is_empty(), "{gone}: {echo}");
     }
     assert_eq!(values(&echo, "x-end"), ["2"]);
+    let raw = b"GET /echo HTTP/1.1\r\nHost: t\r\nConnection: \xe9, X-Hop\r\nX-Hop: 1\r\n\r\n";
+    assert!(values(&rig.send(raw).await.json(), "x-hop").is_empty(), "whatever stands before it");
 }
 
 #[tokio::test]

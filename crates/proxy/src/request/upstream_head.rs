@@ -5,7 +5,7 @@ use config::RequestHeaders;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::record::{Record, RequestId, Scheme};
-use crate::request::headers::{ConnectionTokens, X_REQUEST_ID};
+use crate::request::headers::{HopFields, X_REQUEST_ID};
 use crate::snapshot::GroupView;
 use crate::variables::{self, View};
 
@@ -22,10 +22,9 @@ pub(crate) fn write(out: &mut Vec<u8>, record: &Record, group: &GroupView, upgra
     let mut lines = Lines { out, changes };
     // RFC 9112 section 3.2: Host comes first.
     lines.add(&header::HOST, host_asked(record).unwrap_or(group.id.name().as_bytes()));
-    let connection = ConnectionTokens(&record.headers);
-    let names_fields = record.headers.contains_key(header::CONNECTION);
+    let hop = HopFields::of(&record.headers);
     for (name, value) in &record.headers {
-        if passes_up(name) && !(names_fields && connection.contains(name.as_str())) {
+        if passes_up(name) && !hop.contains(name) {
             lines.add(name, value.as_bytes());
         }
     }
