@@ -56,11 +56,14 @@ impl<'a> HopFields<'a> {
     }
 }
 
-/// Whether a request asks to leave HTTP on this connection (RFC 9110 section 7.8).
+/// Whether a request asks to leave HTTP on this connection (RFC 9110 section 7.8). Whoever offers `h2c` does not: requests in
+/// a tunnel to HTTP/2 would be neither routed nor counted nor rid of what they say of themselves, and RFC 9113 section 3.1 has
+/// given that upgrade up.
 pub(crate) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
     version == Version::HTTP_11
         && headers.contains_key(header::UPGRADE)
         && elements(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        && !elements(headers, &header::UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"))
 }
 
 /// The header sent to the client, made from the server's in place.

@@ -138,13 +138,18 @@ fn host_asked(record: &Record) -> Option<&[u8]> {
     host.filter(|host| !host.is_empty())
 }
 
+/// Whether a client's trailer of this name goes to a group's servers: if its header would.
+pub(crate) fn passes_as_trailer(name: &HeaderName, changes: &RequestHeaders) -> bool {
+    passes_up(name) && !is_changed(name, changes)
+}
+
 /// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
 /// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
 fn passes_up(name: &HeaderName) -> bool {
     match name.as_str() {
-        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade" | "content-length"
-        | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
-        | "x-forwarded-port" | "x-request-id" => false,
+        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade" | "http2-settings"
+        | "content-length" | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto"
+        | "x-forwarded-host" | "x-forwarded-port" | "x-request-id" => false,
         other => !other.contains('_'),
     }
 }
