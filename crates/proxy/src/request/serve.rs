@@ -62,7 +62,8 @@ pub(crate) async fn handle(
         }
         let keep = group.config.replay_max_bytes;
         let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
-        exchange.body = Some(Source::new(&exchange.record.headers, incoming, timeout, most, keep));
+        let changes = &group.config.request_headers;
+        exchange.body = Some(Source::new(&exchange.record.headers, changes, incoming, timeout, most, keep));
     }
     attempt::proxy(exchange, group, upgrade).await
 }

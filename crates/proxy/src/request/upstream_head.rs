@@ -62,11 +62,15 @@ impl Lines<'_> {
 
     /// The same, of a value that is written and not held.
     fn add_with(&mut self, name: &HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
-        let RequestHeaders { set, remove } = self.changes;
-        if !remove.contains(name) && !set.iter().any(|set| set.name == *name) {
+        if !is_changed(name, self.changes) {
             line(self.out, name, value);
         }
     }
+}
+
+/// Whether a group removes a line of this name or sets its own.
+fn is_changed(name: &HeaderName, RequestHeaders { set, remove }: &RequestHeaders) -> bool {
+    remove.contains(name) || set.iter().any(|set| set.name == *name)
 }
 
 fn line(out: &mut Vec<u8>, name: &HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
