@@ -89,7 +89,7 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::RequestUri => push(out, request_uri(record)),
         // Nothing for a target that is answered with 400, as in nginx.
         Variable::Uri | Variable::DocumentUri => {
-            out.extend_from_slice(&normalise(record.uri.path()).unwrap_or_default())
+            out.extend_from_slice(&normalise(record.uri.path()).unwrap_or_default());
         }
         Variable::Args | Variable::QueryString => return push_some(out, query(record)),
         Variable::IsArgs => push(out, if query(record).is_some() { "?" } else { "" }),
