@@ -50,7 +50,7 @@ pub struct DataPlaneArgs {
     #[arg(long, env = "FOREBAY_ERROR_LOG_LEVEL", value_name = "LEVEL", default_value = "notice")]
     pub error_log_level: crate::logging::Level,
 
-    /// Peers whose X-Forwarded-For, X-Forwarded-Proto and X-Request-ID are believed
+    /// Peers whose X-Forwarded-For, -Proto, -Host, -Port and X-Request-ID are believed; X-Real-IP is believed of nobody
     #[arg(long, env = "FOREBAY_TRUSTED_PROXIES", value_name = "CIDR,...", value_delimiter = ',', value_parser = parse_net)]
     pub trusted_proxies: Vec<IpNet>,
 

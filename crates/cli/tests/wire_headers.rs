@@ -103,6 +103,26 @@ async fn the_client_is_the_last_address_that_is_not_a_trusted_proxy() {
     }
 }
 
+/// A proxy that appends to the client's line leaves in front what the client made up.
+#[tokio::test]
+async fn no_byte_of_a_client_hides_what_a_proxy_appends() {
+    let rig = builder().args(TRUSTING).start().await;
+    let lines = b"Host: t\r\nX-Real-IP: 10.0.0.5\r\nX-Forwarded-For: \xe9, 203.0.113.9\r\n\r\n";
+    let response = rig.send([b"GET /echo HTTP/1.1\r\n".as_slice(), lines].concat()).await;
+    assert_eq!(values(&response.json(), "x-real-ip"), ["203.0.113.9"]);
+    let chain = values(&response.json(), "x-forwarded-for").join(", ");
+    assert!(chain.contains("203.0.113.9, 127.0.0.1"), "the chain goes on: {chain}");
+}
+
+#[tokio::test]
+async fn an_address_is_believed_from_one_header_alone() {
+    let rig = builder().args(TRUSTING).start().await;
+    for chain in ["", "X-Forwarded-For: garbage\r\n"] {
+        let echo = echo(&rig, &format!("Host: t\r\n{chain}X-Real-IP: 6.6.6.6\r\n")).await;
+        assert_eq!(values(&echo, "x-real-ip"), ["127.0.0.1"], "{chain}");
+    }
+}
+
 #[tokio::test]
 async fn fields_of_one_hop_end_here() {
     let rig = builder().start().await;
@@ -113,6 +133,8 @@ async fn fields_of_one_hop_end_here() {
         assert!(values(&echo, gone).is_empty(), "{gone}: {echo}");
     }
     assert_eq!(values(&echo, "x-end"), ["2"]);
+    let raw = b"GET /echo HTTP/1.1\r\nHost: t\r\nConnection: \xe9, X-Hop\r\nX-Hop: 1\r\n\r\n";
+    assert!(values(&rig.send(raw).await.json(), "x-hop").is_empty(), "whatever stands before it");
 }
 
 #[tokio::test]

@@ -120,6 +120,20 @@ async fn chunked_requests_pass_whole() {
     assert_eq!(received.body.trailers.first("x-t"), Some("end"));
 }
 
+/// Ledger: `request-trailers`.
+#[tokio::test]
+async fn a_trailer_gets_in_no_further_than_a_header() {
+    let spec = json!({"requestHeaders": {"set": [{"name": "X-Set", "value": "ours"}], "remove": ["X-Removed"]}});
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).spec(spec).start().await;
+    let names = ["X-Forwarded-For", "X-Real-IP", "X-Request-ID", "X-Set", "X-Removed", "X_Under", "Connection", "X-T"];
+    let trailers: String = names.iter().map(|name| format!("{name}: forged\r\n")).collect();
+    let head = "PUT /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTrailer: ";
+    let response = rig.send(format!("{head}{}\r\n\r\n2\r\nhi\r\n0\r\n{trailers}\r\n", names.join(", "))).await;
+    assert_eq!(response.json()["body"], "hi");
+    let received = rig.upstreams[0].request(1).await;
+    assert_eq!(received.body.trailers.0, [("x-t".to_owned(), "forged".to_owned())]);
+}
+
 #[tokio::test]
 async fn head_has_a_length_and_no_body() {
     let rig = rig().await;
@@ -201,6 +215,17 @@ async fn an_absolute_target_names_the_host() {
     let echo = rig.send(request).await.json();
     assert_eq!(echo["target"], "/echo/a%2Fb?q=%20", "byte for byte, in origin form");
     assert_eq!(rig.upstreams[0].request(1).await.header("host"), Some("shop.example"), "RFC 9112 section 3.2.2");
+}
+
+#[tokio::test]
+async fn an_absolute_target_without_a_path_is_the_root() {
+    let rig = rig().await;
+    for (n, (line, target)) in
+        [("GET http://a", "/"), ("OPTIONS http://a:80", "/"), ("GET http://a?x=1", "/?x=1")].into_iter().enumerate()
+    {
+        assert_eq!(rig.send(format!("{line} HTTP/1.1\r\nHost: t\r\n\r\n")).await.status, 200, "{line}");
+        assert_eq!(rig.upstreams[0].request(n + 1).await.target(), target, "{line}");
+    }
 }
 
 #[tokio::test]

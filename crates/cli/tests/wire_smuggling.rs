@@ -1,7 +1,7 @@
 //! Requests that two parsers could read differently. Whatever the answer, a server must never see a request that the proxy
 //! did not count.
 
-use testkit::{Client, Rig};
+use testkit::{Client, Rig, client::End};
 
 /// Sends `attack`, then an honest request on a new connection, and returns the targets that the server saw.
 async fn targets_after(attack: &[u8]) -> (Option<u16>, Vec<String>) {
@@ -22,6 +22,17 @@ async fn refused(attack: &str) {
     let (status, targets) = targets_after(attack.as_bytes()).await;
     assert_eq!(targets, ["/honest"], "{attack:?}");
     assert!(matches!(status, Some(400 | 501) | None), "{attack:?}: {status:?}");
+}
+
+/// A request, whole, that is answered with `status` and the end of its connection: no server sees it.
+async fn refused_with(status: u16, attack: &str) {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let mut client = rig.client().await;
+    client.send(attack).await;
+    assert_eq!(client.response().await.status, status, "{attack:?}");
+    assert_eq!(client.end().await, End::Closed, "{attack:?}");
+    assert_eq!(rig.get("/honest").await.status, 200);
+    assert_eq!(rig.upstreams[0].requests().len(), 1, "{attack:?}");
 }
 
 /// RFC 9112 section 6.1: the coding wins, the length goes no further, and the connection is closed, so that whatever follows
@@ -69,6 +80,24 @@ async fn unknown_codings_are_refused() {
         );
         refused(&attack).await;
     }
+}
+
+/// What ends in `chunked` could be framed, but the body would still be coded and nobody would say so to the server.
+#[tokio::test]
+async fn chunked_is_the_only_coding_and_said_once() {
+    for (status, coding) in [
+        (501, "gzip, chunked"),
+        (501, "chunked, chunked"),
+        (501, "chunked,chunked"),
+        (400, "chunked\r\nTransfer-Encoding: chunked"),
+        (400, "gzip\r\nTransfer-Encoding: chunked"),
+    ] {
+        let head = format!("POST /te HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: {coding}\r\n\r\n");
+        refused_with(status, &format!("{head}0\r\n\r\n")).await;
+    }
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let capitals = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked \r\n\r\n0\r\n\r\n";
+    assert_eq!(rig.send(capitals).await.status, 200);
 }
 
 #[tokio::test]
@@ -137,12 +166,24 @@ async fn a_cut_body_never_reaches_the_server_as_a_whole_one() {
 #[tokio::test]
 async fn hosts_that_are_not_hosts_are_refused() {
     for host in ["a@b", "a/b", "t\t", "a,b", "evil.example\\"] {
-        let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
-        let mut client = rig.client().await;
-        // Whole, so nobody has to be told that there is no more: a client that says so may be taken for gone.
-        client.send(format!("GET /h HTTP/1.1\r\nHost: {host} x\r\n\r\n")).await;
-        assert_eq!(client.response().await.status, 400, "{host:?}");
-        assert_eq!(rig.get("/honest").await.status, 200);
-        assert_eq!(rig.upstreams[0].requests().len(), 1, "{host:?}");
+        refused_with(400, &format!("GET /h HTTP/1.1\r\nHost: {host} x\r\n\r\n")).await;
+    }
+}
+
+/// The name in front of the colon is a user, and the host another's.
+#[tokio::test]
+async fn a_target_names_a_host_and_nobody_else() {
+    for target in ["http://shop.example:x@evil.example/reset", "http://shop.example@evil.example/", "http://@a/"] {
+        refused_with(400, &format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\n\r\n")).await;
+    }
+}
+
+/// No path, one that leads above the root, one with an escape that is none or stands for NUL: nginx's 400.
+#[tokio::test]
+async fn targets_that_are_no_paths_are_refused() {
+    for target in ["foo", "foo:80", "*", "/..", "/../x", "/a/../../b", "/%2e%2e/x", "/%zz", "/a%2", "/%", "/a%00b"] {
+        for method in ["GET", "OPTIONS"] {
+            refused_with(400, &format!("{method} {target} HTTP/1.1\r\nHost: t\r\n\r\n")).await;
+        }
     }
 }

@@ -62,6 +62,23 @@ async fn a_server_may_decline() {
     assert_eq!(client.response().await.status, 200, "and HTTP goes on");
 }
 
+/// A tunnel to HTTP/2 would carry requests that nobody routes, counts or cleans. RFC 9113 section 3.1 has given it up.
+#[tokio::test]
+async fn http2_is_not_tunnelled() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let connection = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk";
+    for upgrade in ["h2c", "H2C", "websocket, h2c", "echo\r\nUpgrade: h2c"] {
+        let mut client = rig.client().await;
+        client.send(format!("GET /echo HTTP/1.1\r\nHost: t\r\n{connection}\r\nUpgrade: {upgrade}\r\n\r\n")).await;
+        let response = client.response().await;
+        assert_eq!(response.status, 200, "{upgrade}");
+        let seen = response.text().to_lowercase();
+        assert!(!seen.contains("\"upgrade") && !seen.contains("http2-settings"), "{upgrade}: {seen}");
+    }
+    let settings = rig.send("GET /echo HTTP/1.1\r\nHost: t\r\nHTTP2-Settings: AAMAAABk\r\n\r\n").await;
+    assert!(!settings.text().to_lowercase().contains("http2-settings"), "not without an upgrade either");
+}
+
 #[tokio::test]
 async fn a_tunnel_that_nobody_asked_for_is_not_opened() {
     let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;

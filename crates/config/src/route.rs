@@ -38,7 +38,7 @@ pub struct PathRoute {
     pub origin: Arc<str>,
 }
 
-/// How a path is compared with the request's.
+/// How a path is compared with the request's, both decoded and normalised.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PathMatch {
     /// Equal, byte by byte.

@@ -3,11 +3,15 @@
 //! Precedence is the Ingress v1 API's: an exact host before a wildcard before any host; within a host an Exact path before the
 //! longest Prefix; then the host's default. A host that matches but has no path for the request falls to the next pattern only
 //! when it has no default: the rules of one host never leak paths to another.
+//!
+//! Paths are compared in the form of `$uri`, as nginx compares its locations: another spelling of a path is the same path.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{HostPattern, PathMatch, Routes, Target};
+
+use crate::variables::normalise;
 
 /// Every route, ready for lookup.
 #[derive(Debug, Default)]
@@ -30,9 +34,9 @@ pub struct Matched<'a> {
 #[derive(Debug)]
 struct HostTable {
     server_name: Arc<str>,
-    exact: HashMap<Arc<str>, Target>,
+    exact: HashMap<Box<[u8]>, Target>,
     /// Without trailing slash, longest first; the root is the empty text.
-    prefixes: Vec<(Arc<str>, Target)>,
+    prefixes: Vec<(Box<[u8]>, Target)>,
     default: Option<Target>,
 }
 
@@ -55,8 +59,8 @@ impl RouteTable {
         table
     }
 
-    /// The route of a request to `host` (lower case, without port) for `path` (as sent, without query).
-    pub fn find(&self, host: &str, path: &str) -> Option<Matched<'_>> {
+    /// The route of a request to `host` (lower case, without port) for `path` (`$uri`).
+    pub fn find(&self, host: &str, path: &[u8]) -> Option<Matched<'_>> {
         let suffix = host.split_once('.').map(|(_, suffix)| suffix);
         self.exact
             .get(host)
@@ -71,14 +75,16 @@ impl HostTable {
         let mut exact = HashMap::new();
         let mut prefixes = Vec::new();
         for route in &host.paths {
+            let target = route.target.clone();
             match &route.path {
+                // Of two spellings of one path the first counts.
                 PathMatch::Exact(path) => {
-                    exact.insert(path.clone(), route.target.clone());
+                    exact.entry(normal(path)).or_insert(target);
                 }
-                PathMatch::Prefix(path) => prefixes.push((path.trim_end_matches('/').into(), route.target.clone())),
+                PathMatch::Prefix(path) => prefixes.push((normal(path.trim_end_matches('/')), target)),
             }
         }
-        prefixes.sort_by_key(|(prefix, _): &(Arc<str>, Target)| std::cmp::Reverse(prefix.len()));
+        prefixes.sort_by_key(|(prefix, _): &(Box<[u8]>, Target)| std::cmp::Reverse(prefix.len()));
         let server_name = match &host.host {
             HostPattern::Any => "_".into(),
             pattern @ (HostPattern::Exact(_) | HostPattern::Wildcard(_)) => pattern.to_string().into(),
@@ -86,7 +92,7 @@ impl HostTable {
         Self { server_name, exact, prefixes, default: host.default.clone() }
     }
 
-    fn find(&self, path: &str) -> Option<Matched<'_>> {
+    fn find(&self, path: &[u8]) -> Option<Matched<'_>> {
         let target = self
             .exact
             .get(path)
@@ -96,9 +102,14 @@ impl HostTable {
     }
 }
 
+/// A configured path as requests have it. One that cannot be a request's is of no consequence.
+fn normal(path: &str) -> Box<[u8]> {
+    normalise(path).unwrap_or(path.as_bytes().into()).into()
+}
+
 /// Element-wise: the prefix ends where an element of the path ends.
-fn has_prefix(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.first().is_none_or(|next| *next == b'/'))
 }
 
 #[cfg(test)]
@@ -127,7 +138,7 @@ mod tests {
     }
 
     fn found(table: &RouteTable, host: &str, path: &str) -> Option<String> {
-        table.find(host, path).map(|matched| match matched.target {
+        table.find(host, path.as_bytes()).map(|matched| match matched.target {
             Target::Group(id) => id.name().to_owned(),
             Target::Unavailable { reason } => reason.to_string(),
         })
@@ -162,6 +173,14 @@ mod tests {
         assert_eq!(found(&table, "h", "/a/b/").unwrap(), "h/a/b");
         assert_eq!(found(&table, "h", "/a/c").unwrap(), "h/a");
         assert_eq!(found(&table, "h", "/x").unwrap(), "h/");
+    }
+
+    #[test]
+    fn a_rule_may_spell_its_path_as_it_likes() {
+        let table = table(&[("h", &["/caf%C3%A9/", "=/a%20b", "=/a b", "/%zz"], None)]);
+        assert_eq!(found(&table, "h", "/café/x").unwrap(), "h/caf%C3%A9/");
+        assert_eq!(found(&table, "h", "/a b").unwrap(), "h=/a%20b");
+        assert_eq!(found(&table, "h", "/caf%C3%A9"), None);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Page {
             "/api/v1/config" => Self::Config,
             _ => {
                 let (namespace, name) = path.strip_prefix("/api/v1/groups/")?.split_once('/')?;
-                let decoded = |text: &str| String::from_utf8(percent_decode(text.as_bytes())).ok();
+                let decoded = |text: &str| String::from_utf8(percent_decode(text.as_bytes())?).ok();
                 Self::Group { namespace: decoded(namespace)?, name: decoded(name)? }
             }
         })

@@ -30,26 +30,40 @@ fn passes_down(name: &HeaderName) -> bool {
     }
 }
 
-/// The tokens of the `Connection` header: fields for this hop only (RFC 9110 section 7.6.1).
-pub(crate) struct ConnectionTokens<'a>(pub(crate) &'a HeaderMap);
+/// The elements of a list in a header, of all its lines (RFC 9110 section 5.6.1).
+fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).into_iter();
+    let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
 
-impl ConnectionTokens<'_> {
-    /// Whether it names `token`.
-    pub(crate) fn contains(&self, token: &str) -> bool {
-        self.0
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .any(|named| named.trim().eq_ignore_ascii_case(token))
+/// The fields that the `Connection` header names: they are for this hop only (RFC 9110 section 7.6.1).
+pub(crate) struct HopFields<'a>(SmallVec<[&'a [u8]; 4]>);
+
+impl<'a> HopFields<'a> {
+    /// Names beyond these do not count, and nobody needs as many: each is compared with every field, and clients write them.
+    const MOST: usize = 32;
+
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let options = [b"keep-alive".as_slice(), b"close", b"upgrade"];
+        let is_option = |element: &[u8]| options.iter().any(|option| element.eq_ignore_ascii_case(option));
+        let named = elements(headers, &header::CONNECTION).filter(|element| !is_option(element));
+        Self(named.take(Self::MOST).collect())
+    }
+
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|named| named.eq_ignore_ascii_case(name.as_str().as_bytes()))
     }
 }
 
-/// Whether a request asks to leave HTTP on this connection (RFC 9110 section 7.8).
+/// Whether a request asks to leave HTTP on this connection (RFC 9110 section 7.8). Whoever offers `h2c` does not: requests in
+/// a tunnel to HTTP/2 would be neither routed nor counted nor rid of what they say of themselves, and RFC 9113 section 3.1 has
+/// given that upgrade up.
 pub(crate) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
     version == Version::HTTP_11
         && headers.contains_key(header::UPGRADE)
-        && ConnectionTokens(headers).contains("upgrade")
+        && elements(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        && !elements(headers, &header::UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case(b"h2c"))
 }
 
 /// The header sent to the client, made from the server's in place.
@@ -93,5 +107,30 @@ pub(crate) fn set_sticky_cookie(headers: &mut HeaderMap, cookie: &StickyCookie, 
 pub(crate) fn close_when_worn_out(record: &Record, limit: u64, headers: &mut HeaderMap) {
     if limit > 0 && record.version != Version::HTTP_2 && record.downstream.requests.load(Ordering::Relaxed) >= limit {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::CONNECTION, HeaderValue::from_bytes(value.as_bytes()).unwrap())])
+    }
+
+    #[test]
+    fn fields_of_a_hop_are_named_and_bounded() {
+        for (value, count) in [
+            ("keep-alive", 0),
+            ("Upgrade, close", 0),
+            (&",".repeat(30_000), 0),
+            (&"a,".repeat(15_000), HopFields::MOST),
+            ("close, \u{e9}, X-Hop", 2),
+        ] {
+            assert_eq!(HopFields::of(&connection(value)).0.len(), count, "{:.20}", value);
+        }
+        let headers = connection("close, \u{e9},\tX-Hop ");
+        assert!(HopFields::of(&headers).contains(&HeaderName::from_static("x-hop")));
+        assert!(!HopFields::of(&headers).contains(&HeaderName::from_static("x-ho")));
     }
 }

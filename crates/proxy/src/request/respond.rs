@@ -45,7 +45,13 @@ pub(crate) fn with_headers(
 
 /// Whether the rest of the request cannot be trusted to be framed, or is not worth reading.
 fn closes(status: StatusCode) -> bool {
-    [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE].contains(&status)
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 fn text(record: &Record, status: StatusCode) -> String {

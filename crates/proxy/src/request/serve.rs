@@ -16,6 +16,7 @@ use crate::request::body::{ResponseBody, Source};
 use crate::request::exchange::Exchange;
 use crate::request::{attempt, client, headers, http2, respond};
 use crate::snapshot::{GroupView, Snapshot};
+use crate::variables;
 use crate::worker::Worker;
 
 /// One request.
@@ -36,6 +37,7 @@ pub(crate) async fn handle(
         downstream.owes_body.store(!incoming.is_end_stream(), Ordering::Relaxed);
     }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
+    let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {
         exchange.worker.shared.stats.bad_requests.inc();
@@ -46,6 +48,8 @@ pub(crate) async fn handle(
         Err(status) => {
             if status == StatusCode::NOT_FOUND {
                 exchange.worker.shared.stats.no_route.inc();
+            } else if status == StatusCode::BAD_REQUEST {
+                exchange.worker.shared.stats.bad_requests.inc();
             }
             return respond::page(exchange, status);
         }
@@ -61,7 +65,8 @@ pub(crate) async fn handle(
         }
         let keep = group.config.replay_max_bytes;
         let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
-        exchange.body = Some(Source::new(&exchange.record.headers, incoming, timeout, most, keep));
+        let changes = &group.config.request_headers;
+        exchange.body = Some(Source::new(&exchange.record.headers, changes, incoming, timeout, most, keep));
     }
     attempt::proxy(exchange, group, upgrade).await
 }
@@ -112,6 +117,9 @@ fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return Some(StatusCode::METHOD_NOT_ALLOWED);
     }
+    if parts.uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => Some(StatusCode::BAD_REQUEST),
@@ -121,7 +129,20 @@ fn fault(parts: &request::Parts, transport: &Transport) -> Option<StatusCode> {
     }
 }
 
-/// Whether a Host header's bytes can be a host and port; the reading of the name itself is the routes' business.
+/// What is wrong with how a body is coded: `chunked`, said once, is all that is known (nginx
+/// `ngx_http_process_request_header`). hyper reads any list that ends in it.
+fn coding_fault(headers: &HeaderMap) -> Option<StatusCode> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(_), Some(_)) => Some(StatusCode::BAD_REQUEST),
+        (Some(coding), None) => {
+            (!coding.as_bytes().eq_ignore_ascii_case(b"chunked")).then_some(StatusCode::NOT_IMPLEMENTED)
+        }
+    }
+}
+
+/// Whether these bytes can be a host and port, without a user in front; the reading of the name itself is the routes' business.
 fn is_host(host: &[u8]) -> bool {
     let is_mark = |byte| {
         matches!(
@@ -144,17 +165,18 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Arc<str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// The group of a request: the listener's own, or by route.
+/// The group of a request: the listener's own, or by route. A target that is no path has none.
 fn find_group(
     record: &mut Record,
     snapshot: Option<&Snapshot>,
     bound: Option<&GroupId>,
 ) -> Result<Arc<GroupView>, StatusCode> {
+    let path = variables::normalise(record.uri.path()).ok_or(StatusCode::BAD_REQUEST)?;
     let snapshot = snapshot.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     let id = if let Some(id) = bound {
         id
     } else {
-        let matched = snapshot.routes.find(&record.host, record.uri.path()).ok_or(StatusCode::NOT_FOUND)?;
+        let matched = snapshot.routes.find(&record.host, &path).ok_or(StatusCode::NOT_FOUND)?;
         record.server_name = matched.server_name.clone();
         match matched.target {
             Target::Group(id) => id,

@@ -5,7 +5,7 @@ use config::RequestHeaders;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::record::{Record, RequestId, Scheme};
-use crate::request::headers::{ConnectionTokens, X_REQUEST_ID};
+use crate::request::headers::{HopFields, X_REQUEST_ID};
 use crate::snapshot::GroupView;
 use crate::variables::{self, View};
 
@@ -22,10 +22,9 @@ pub(crate) fn write(out: &mut Vec<u8>, record: &Record, group: &GroupView, upgra
     let mut lines = Lines { out, changes };
     // RFC 9112 section 3.2: Host comes first.
     lines.add(&header::HOST, host_asked(record).unwrap_or(group.id.name().as_bytes()));
-    let connection = ConnectionTokens(&record.headers);
-    let names_fields = record.headers.contains_key(header::CONNECTION);
+    let hop = HopFields::of(&record.headers);
     for (name, value) in &record.headers {
-        if passes_up(name) && !(names_fields && connection.contains(name.as_str())) {
+        if passes_up(name) && !hop.contains(name) {
             lines.add(name, value.as_bytes());
         }
     }
@@ -63,11 +62,15 @@ impl Lines<'_> {
 
     /// The same, of a value that is written and not held.
     fn add_with(&mut self, name: &HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
-        let RequestHeaders { set, remove } = self.changes;
-        if !remove.contains(name) && !set.iter().any(|set| set.name == *name) {
+        if !is_changed(name, self.changes) {
             line(self.out, name, value);
         }
     }
+}
+
+/// Whether a group removes a line of this name or sets its own.
+fn is_changed(name: &HeaderName, RequestHeaders { set, remove }: &RequestHeaders) -> bool {
+    remove.contains(name) || set.iter().any(|set| set.name == *name)
 }
 
 fn line(out: &mut Vec<u8>, name: &HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
@@ -123,7 +126,7 @@ fn forwarded_for(record: &Record, out: &mut Vec<u8>) {
     if !record.trusted || !record.headers.contains_key(&X_FORWARDED_FOR) {
         return variables::push_ip(out, record.client);
     }
-    for line in record.headers.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()) {
+    for line in record.headers.get_all(&X_FORWARDED_FOR) {
         out.extend_from_slice(line.as_bytes());
         out.extend_from_slice(b", ");
     }
@@ -139,13 +142,18 @@ fn host_asked(record: &Record) -> Option<&[u8]> {
     host.filter(|host| !host.is_empty())
 }
 
+/// Whether a client's trailer of this name goes to a group's servers: if its header would.
+pub(crate) fn passes_as_trailer(name: &HeaderName, changes: &RequestHeaders) -> bool {
+    passes_up(name) && !is_changed(name, changes)
+}
+
 /// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
 /// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
 fn passes_up(name: &HeaderName) -> bool {
     match name.as_str() {
-        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade" | "content-length"
-        | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
-        | "x-forwarded-port" | "x-request-id" => false,
+        "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade" | "http2-settings"
+        | "content-length" | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto"
+        | "x-forwarded-host" | "x-forwarded-port" | "x-request-id" => false,
         other => !other.contains('_'),
     }
 }

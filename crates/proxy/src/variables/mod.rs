@@ -25,8 +25,7 @@ pub use lookup::{argument, cookie, cookie_value};
 use number::push_seconds;
 pub(crate) use number::{push_hex, push_number};
 pub(crate) use time::rfc3339_utc;
-pub use uri::normalise;
-pub(crate) use uri::percent_decode;
+pub(crate) use uri::{normalise, percent_decode};
 
 /// What a template is evaluated against.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +87,10 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
             return Presence::Missing;
         }
         Variable::RequestUri => push(out, request_uri(record)),
-        Variable::Uri | Variable::DocumentUri => normalise(record.uri.path(), out),
+        // Nothing for a target that is answered with 400, as in nginx.
+        Variable::Uri | Variable::DocumentUri => {
+            out.extend_from_slice(&normalise(record.uri.path()).unwrap_or_default());
+        }
         Variable::Args | Variable::QueryString => return push_some(out, query(record)),
         Variable::IsArgs => push(out, if query(record).is_some() { "?" } else { "" }),
         Variable::Host => push(out, &record.host),

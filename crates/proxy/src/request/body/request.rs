@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use config::RequestHeaders;
 use http::header::{self, HeaderMap, HeaderName};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use crate::alarm::Timeout;
+use crate::request::upstream_head;
 
 /// What is kept of a body is kept in pieces of at least so many bytes.
 const PIECE: usize = 2 << 10;
@@ -55,9 +57,10 @@ pub enum ClientFault {
 }
 
 impl Source {
-    /// The body behind `headers`, of at most `max_bytes` (0: any number), of which `keep_bytes` are kept for further attempts.
+    /// The body behind `headers` of a request to a group with these `changes` to them, of at most `max_bytes` (0: any number), of which `keep_bytes` are kept for further attempts.
     pub(crate) fn new(
         headers: &HeaderMap,
+        changes: &RequestHeaders,
         incoming: Incoming,
         timeout: Timeout,
         max_bytes: u64,
@@ -72,7 +75,7 @@ impl Source {
             crumbs: BytesMut::new(),
             given: 0,
             received: 0,
-            announced: announced(headers),
+            announced: announced(headers, changes),
             trailers: None,
             ended: false,
             lossy: false,
@@ -186,8 +189,8 @@ impl Body for Source {
 }
 
 /// The trailers that a header announces and that may be some: none that says how to read, route or authorise a message
-/// (RFC 9110 section 6.5.1).
-fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+/// (RFC 9110 section 6.5.1), and none that as a header would not be sent to the group's servers.
+fn announced(headers: &HeaderMap, changes: &RequestHeaders) -> Vec<HeaderName> {
     let lines = headers.get_all(header::TRAILER).iter();
     let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
@@ -198,16 +201,12 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
                 header::AUTHORIZATION
                     | header::CACHE_CONTROL
                     | header::CONTENT_ENCODING
-                    | header::CONTENT_LENGTH
                     | header::CONTENT_RANGE
                     | header::CONTENT_TYPE
-                    | header::HOST
                     | header::MAX_FORWARDS
                     | header::SET_COOKIE
-                    | header::TE
                     | header::TRAILER
-                    | header::TRANSFER_ENCODING
-            )
+            ) && upstream_head::passes_as_trailer(name, changes)
         })
         .collect()
 }
