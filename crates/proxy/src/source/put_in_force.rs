@@ -87,7 +87,7 @@ impl Task {
         let file = self.options.state_dir.as_ref().map(|dir| StateDir::new(dir.clone()).file());
         let source = format!("last good configuration {}", file.unwrap_or_default().display());
         warn!("no controller answered within {waited} s: the {source} is used, which may be {} s old", age.0 / 1000);
-        self.feed.restored(Currency::of(self.client.age(now), now));
+        self.feed.restored(Currency::alone(self.client.age(now), now));
         self.apply(update, Origin::LastGood, source).await;
     }
 }

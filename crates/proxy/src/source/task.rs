@@ -108,7 +108,7 @@ impl Task {
             let stop = self.attempt(&candidate).await;
             let synced = self.feed.standing().synced;
             self.client.disconnect();
-            self.feed.disconnected(Currency::of(self.client.age(self.now()), self.now()));
+            self.feed.disconnected(Currency::alone(self.client.age(self.now()), self.now()));
             if synced {
                 *lost = Some(candidate.address);
             }
