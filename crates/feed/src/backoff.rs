@@ -14,6 +14,8 @@ impl Backoff {
     pub const BASE: Millis = Millis(100);
     /// The last.
     pub const CAP: Millis = Millis(10_000);
+    /// The most that a `bye` may ask for: what a fleet of thousands is spread over.
+    pub const BYE_CAP: Millis = Millis(30_000);
 
     /// How long to wait before the next try. `chance` is uniform over all 64-bit numbers.
     pub fn next(&mut self, chance: u64) -> Millis {
@@ -25,7 +27,7 @@ impl Backoff {
 
     /// How long to wait after a `bye` that asks for at most `within`: the controller knows how fast it can take them all.
     pub fn after_bye(within: Millis, chance: u64) -> Millis {
-        spread(Millis(within.0.min(Self::CAP.0)), chance)
+        spread(within.min(Self::BYE_CAP), chance)
     }
 
     /// To be called after `synced`, not after a mere connection: a controller that accepts and fails is not spared otherwise.
@@ -67,7 +69,12 @@ mod tests {
             buckets[usize::try_from(wait.0).unwrap()] += 1;
         }
         assert!(buckets.iter().all(|count| (990..=1010).contains(count)), "{buckets:?}");
-        assert_eq!(Backoff::after_bye(Millis(u64::MAX), u64::MAX), Backoff::CAP);
+    }
+
+    #[test]
+    fn a_bye_is_heeded_up_to_all_that_a_controller_asks_for() {
+        assert_eq!(Backoff::after_bye(Millis(u64::MAX), u64::MAX), Backoff::BYE_CAP);
+        assert_eq!(Backoff::after_bye(Backoff::BYE_CAP, u64::MAX), Backoff::BYE_CAP);
         assert_eq!(Backoff::after_bye(Millis(0), u64::MAX), Millis(0));
     }
 }

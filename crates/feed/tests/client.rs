@@ -4,7 +4,7 @@ mod support;
 
 use config::{Config, Millis, Resource, Revision};
 use feed::frames::{Commit, Leader, ServerFrame, Synced, Welcome};
-use feed::{Client, ClientOptions, Event, LastGood, Published, Receipt, Remembered, Scope, Versions, Violation};
+use feed::{Change, Client, ClientOptions, Event, LastGood, Receipt, Remembered, Scope, Versions, Violation};
 use support::{NOW, client, converse, group, published, route, subscriber};
 
 fn at(millis: u64) -> Millis {
@@ -121,7 +121,8 @@ fn the_check_refuses_before_anything_is_in_force() {
     // Nor does it come from a disk.
     let remembered = |resource: Resource| Remembered { version: None, resource };
     let mut again = Client::new(options);
-    let update = again.restore(vec![remembered(group("bad", 1)), remembered(group("good", 1))], at(0), NOW);
+    again.remember(vec![remembered(group("bad", 1)), remembered(group("good", 1))]);
+    let update = again.restore(at(0), NOW);
     assert_eq!(*update.config, proxy.config());
 }
 
@@ -205,7 +206,8 @@ fn what_was_on_disk_is_in_force_until_a_controller_says_otherwise() {
     // One that an older release wrote, of which this one understands more than was written.
     last.resources[2].version = None;
     let mut proxy = client("proxy-1", Scope::All);
-    let update = proxy.restore(last.resources, at(7000), NOW);
+    proxy.remember(last.resources);
+    let update = proxy.restore(at(7000), NOW);
     assert_eq!(*update.config, first.config());
     proxy.applied(update.receipt);
     assert_eq!(proxy.age(at(NOW.0 + 1)), Some(at(7001)));
@@ -214,15 +216,42 @@ fn what_was_on_disk_is_in_force_until_a_controller_says_otherwise() {
     let of = |kind: &str| lines.iter().filter(|line| line.contains(&format!("{{\"{kind}\":"))).count();
     assert_eq!((of("put"), of("del")), (1, 1), "the lossy one is sent again: {lines:?}");
     assert_eq!(commits(&events).last().unwrap().0, [group("app", 1), group("lossy", 1)].into_iter().collect());
-    // Where it went meanwhile, nobody can say so: it goes once everything is here.
+}
+
+/// Whether a controller answers in time or not, and whether or not this release understands all that was written.
+#[test]
+fn of_what_was_on_disk_a_controller_sends_takes_or_leaves_each() {
+    let content =
+        |resource: Resource, known: bool| Remembered { version: known.then(|| resource.revision()), resource };
+    for (known, in_time) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut proxy = client("proxy-1", Scope::All);
+        let disk = [group("changed", 1), group("gone", 1), group("held", 1), group("same", 1)];
+        proxy.remember(disk.into_iter().map(|resource| content(resource, known)).collect());
+        assert_eq!((proxy.config().groups.len(), proxy.age(NOW)), (4, None));
+        if !in_time {
+            proxy.restore(at(0), NOW);
+        }
+        proxy.connect(NOW);
+        let mut published = published([group("changed", 2), group("same", 1)]);
+        published.publish([Change::Hold(group("held", 1).key())]);
+        let (events, lines) = converse(&mut proxy, &mut subscriber(), &published);
+        let puts = lines.iter().filter(|line| line.contains("{\"put\":")).count();
+        assert_eq!(puts, if known { 1 } else { 2 }, "{lines:?}");
+        let expected: Config = [group("changed", 2), group("held", 1), group("same", 1)].into_iter().collect();
+        let in_force: Vec<_> = commits(&events).into_iter().map(|(config, _)| config).collect();
+        assert_eq!(in_force, [expected], "at once, and nothing of it before");
+        assert_eq!(events.last(), Some(&Event::Synced));
+    }
+}
+
+/// Nothing changed meanwhile, so nothing is sent; it is to be put in force all the same.
+#[test]
+fn what_is_remembered_is_in_force_with_the_first_commit() {
     let mut proxy = client("proxy-1", Scope::All);
-    proxy.restore(vec![Remembered { resource: group("lossy", 1), version: None }], at(0), NOW);
+    proxy.remember(vec![Remembered { version: Some(group("app", 1).revision()), resource: group("app", 1) }]);
     proxy.connect(NOW);
-    let mut empty = Published::default();
-    empty.publish([]);
-    let (events, _) = converse(&mut proxy, &mut subscriber(), &empty);
-    assert_eq!(commits(&events).last().unwrap().0, Config::default());
-    assert_eq!(events.last(), Some(&Event::Synced));
+    let (events, _) = converse(&mut proxy, &mut subscriber(), &published([group("app", 1)]));
+    assert_eq!(commits(&events).len(), 1, "{events:?}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl<'a> Backends<'a> {
         }
         let id = GroupId::new(namespace(&reading.located.metadata), &resource.name);
         let (message, hint, target) = match self.groups.get(&id) {
-            Some(verdict) if verdict.group.is_some() => return Target::Group(id),
+            Some(verdict) if !verdict.is_refused() => return Target::Group(id),
             // A data plane may have it from before it was refused, and else answers as for any group it does not have.
             Some(_) => (format!("{} {id} is refused", api::KIND), MEND.to_owned(), Target::Group(id)),
             None => {

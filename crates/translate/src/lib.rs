@@ -43,7 +43,7 @@ pub use by_name::{ByName, Name};
 pub use certificate::look_again_in;
 pub use classes::CONTROLLER;
 pub use document::{Documents, Located, Objects, Store};
-pub use names::{Names, dns_names};
+pub use names::{Known, Names, dns_names};
 pub use translator::{Changed, Touched, Translator};
 
 /// What the objects do not say.
@@ -59,6 +59,19 @@ pub struct Options {
     pub now: Timestamp,
     /// What is known of the DNS names that servers are given by.
     pub names: Names,
+    /// What becomes of a group with a name that is not answered.
+    pub unanswered: Unanswered,
+}
+
+/// What becomes of a version of an `UpstreamGroup` with a DNS name that is not answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unanswered {
+    /// It is used without those servers: whoever reads files waits before, or looks nothing up at all.
+    #[default]
+    Use,
+    /// It waits until the name is answered or given up, and the version before is used meanwhile. Where there is none, and
+    /// without the name no server, it is not known what the group should be: data planes may have it with its servers.
+    Wait,
 }
 
 /// What becomes of an Ingress without a class when no `IngressClass` is the default.
@@ -114,6 +127,7 @@ impl Options {
             local_addresses: LocalAddresses::Allow,
             now,
             names: Names::default(),
+            unanswered: Unanswered::Use,
         }
     }
 

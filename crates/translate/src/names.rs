@@ -14,12 +14,41 @@ use crate::{Options, codes};
 /// The addresses of names. A name that is not here has not been answered yet; one without addresses does not exist, or has no
 /// record of a kind that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(BTreeMap<Arc<str>, Arc<[IpAddr]>>);
+pub struct Names {
+    answered: BTreeMap<Arc<str>, Arc<[IpAddr]>>,
+    /// Without an answer, and waited for no longer.
+    given_up: BTreeSet<Arc<str>>,
+}
+
+/// What is known of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'n> {
+    /// Nothing yet.
+    Awaited,
+    /// Nobody could say in time; it is still asked for.
+    GivenUp,
+    /// Its addresses in ascending order, each once.
+    Addresses(&'n [IpAddr]),
+}
 
 impl Names {
-    /// What is known of a name: its addresses in ascending order, each once.
+    /// What is known of a name.
+    pub fn of(&self, name: &str) -> Known<'_> {
+        match self.answered.get(name) {
+            Some(addresses) => Known::Addresses(addresses),
+            None if self.given_up.contains(name) => Known::GivenUp,
+            None => Known::Awaited,
+        }
+    }
+
+    /// The addresses of a name, if it was answered.
     pub fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
-        self.0.get(name).map(|addresses| &**addresses)
+        self.answered.get(name).map(|addresses| &**addresses)
+    }
+
+    /// Says which names are waited for no longer.
+    pub fn give_up(self, names: BTreeSet<Arc<str>>) -> Self {
+        Self { given_up: names, ..self }
     }
 }
 
@@ -27,7 +56,8 @@ impl<A: IntoIterator<Item = IpAddr>> FromIterator<(Arc<str>, A)> for Names {
     /// Answers come in any order, and rotated at will; the order of servers must not follow that, nor differ between replicas.
     fn from_iter<I: IntoIterator<Item = (Arc<str>, A)>>(names: I) -> Self {
         let sorted = |addresses: A| addresses.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        Self(names.into_iter().map(|(name, addresses)| (name, sorted(addresses))).collect())
+        let answered = names.into_iter().map(|(name, addresses)| (name, sorted(addresses))).collect();
+        Self { answered, given_up: BTreeSet::new() }
     }
 }
 
@@ -50,12 +80,18 @@ pub fn addresses(
         reading.value::<(), _>(field.replace(".name", ".port"), Err("the port must be 1 to 65535"));
         return Vec::new();
     };
-    let missing = match options.names.addresses(name) {
-        None => Some((Severity::Note, format!("{name} is not resolved yet"), "the line has no server until it is")),
-        Some([]) => {
+    let missing = match options.names.of(name) {
+        Known::Awaited => {
+            Some((Severity::Note, format!("{name} is not resolved yet"), "the line has no server until it is"))
+        }
+        Known::GivenUp => {
+            let message = format!("{name} could not be resolved: no DNS server could say whether it exists");
+            Some((Severity::Warning, message, "the line has no server until it is; the log says what failed"))
+        }
+        Known::Addresses([]) => {
             Some((Severity::Warning, format!("{name} has no address"), "the line has no server until it has one"))
         }
-        Some(_) => None,
+        Known::Addresses(_) => None,
     };
     if let Some((severity, message, hint)) = missing {
         reading.say(Diagnostic::new(codes::NO_ADDRESSES, severity, message).field(&field).hint(hint));

@@ -125,11 +125,11 @@ impl<'a> Services<'a> {
             (Some((found, number)), _) => {
                 let names = tcp.by_ref().map(|port| port.name.as_deref().unwrap_or_default());
                 let own = found.name.as_deref().unwrap_or_default();
-                let name = Some(self.name_in_slices((namespace, name), &names.collect(), own));
-                Ok(ResolvedPort { number, wanted: WantedPort { name, number: asked }, prefer })
+                let name = self.name_in_slices((namespace, name), &names.collect(), own);
+                Ok(ResolvedPort { number, wanted: WantedPort::Declared(name), prefer })
             }
             (None, Some(number)) if declared.is_empty() => {
-                Ok(ResolvedPort { number, wanted: WantedPort { name: None, number: asked }, prefer })
+                Ok(ResolvedPort { number, wanted: WantedPort::Undeclared(number), prefer })
             }
             (None, _) => {
                 let (namespace, name) = owned();

@@ -38,16 +38,17 @@ struct Read {
 
 /// The port of a Service that endpoints are wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WantedPort<'a> {
-    /// The name of the Service's port, empty for an unnamed one; `None` when the Service declares no ports (headless).
-    pub name: Option<&'a str>,
-    /// The number asked for, used where a slice leaves the port undefined; `None` when the port was asked for by name.
-    pub number: Option<u16>,
+pub enum WantedPort<'a> {
+    /// One that the Service declares, by its name, which is empty for an unnamed one.
+    Declared(&'a str),
+    /// A number: the Service declares no ports (headless), so its slices need not list any either.
+    Undeclared(u16),
 }
 
 #[derive(Debug)]
 struct Slice {
-    ports: Vec<Port>,
+    /// Those over TCP; `None` when it lists none of whatever protocol.
+    ports: Option<Vec<Port>>,
     hosts: Vec<Host>,
 }
 
@@ -106,7 +107,7 @@ impl Slices {
     /// What the ports of a Service are called in its slices.
     pub fn port_names(&self, namespace: &str, service: &str) -> BTreeSet<&str> {
         let slices = self.by_service.find(namespace, service).into_iter().flat_map(BTreeMap::values);
-        slices.flat_map(|slice| &slice.ports).map(|port| port.name.as_str()).collect()
+        slices.flat_map(|slice| slice.ports.iter().flatten()).map(|port| port.name.as_str()).collect()
     }
 
     /// What all slices of a Service state for one of its ports.
@@ -149,8 +150,9 @@ impl Slice {
                 ),
             }
         }
+        let listed = slice.ports.as_deref().unwrap_or_default();
         let mut ports = Vec::new();
-        for (index, port) in slice.ports.iter().flatten().enumerate() {
+        for (index, port) in listed.iter().enumerate() {
             if port.protocol.as_deref().unwrap_or("TCP") != "TCP" {
                 continue;
             }
@@ -170,20 +172,21 @@ impl Slice {
             let number = port.port.and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0);
             ports.push(Port { name: port.name.clone().unwrap_or_default(), number });
         }
-        Some(Self { ports, hosts })
+        Some(Self { ports: (!listed.is_empty()).then_some(ports), hosts })
     }
 
-    /// The numbers under which this slice serves a port: by name, never computed from `targetPort`.
+    /// The numbers under which this slice serves a port: by name, never computed from `targetPort`. A pod without the
+    /// container port that a `targetPort` names is in a slice that does not list the port, or lists none; it serves nothing.
     fn numbers(&self, wanted: WantedPort<'_>) -> Vec<u16> {
-        if self.ports.is_empty() {
-            return wanted.number.into_iter().collect();
-        }
-        let mut numbers: Vec<u16> = match wanted.name {
-            Some(name) => {
-                let named = self.ports.iter().filter(|port| port.name == name);
-                named.filter_map(|port| port.number.or(wanted.number)).collect()
+        let listed = || self.ports.iter().flatten();
+        let mut numbers: Vec<u16> = match (wanted, &self.ports) {
+            (WantedPort::Declared(name), _) => {
+                listed().filter(|port| port.name == name).filter_map(|port| port.number).collect()
             }
-            None => self.ports.iter().filter_map(|port| port.number).filter(|n| Some(*n) == wanted.number).collect(),
+            (WantedPort::Undeclared(number), None) => vec![number],
+            (WantedPort::Undeclared(number), Some(_)) => {
+                listed().filter_map(|port| port.number).filter(|listed| *listed == number).collect()
+            }
         };
         numbers.dedup();
         numbers

@@ -177,10 +177,10 @@ impl Translator {
         touched
     }
 
-    /// Takes what is known of DNS names now, and reads again the groups that use one whose addresses differ.
+    /// Takes what is known of DNS names now, and reads again the groups that use one of which something else is.
     pub fn resolve(&mut self, names: Names, objects: &Objects) -> Touched {
         let last = std::mem::replace(&mut self.options.names, names);
-        let differs = |name: &Arc<str>| last.addresses(name) != self.options.names.addresses(name);
+        let differs = |name: &Arc<str>| last.of(name) != self.options.names.of(name);
         let users = self.groups.iter().filter(|(_, verdict)| verdict.names.iter().any(differs));
         let groups = users.map(|(id, _)| id.clone()).collect();
         self.update(objects, &Changed { groups, ..Changed::default() })
@@ -297,7 +297,7 @@ impl Translator {
         };
         let group = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.group.clone());
         let (group_before, group_after) = (group(&last), group(&next));
-        let standing = |verdict: &Option<Verdict>| verdict.as_ref().map(|verdict| verdict.group.is_some());
+        let standing = |verdict: &Option<Verdict>| verdict.as_ref().map(Verdict::is_refused);
         let reroute = standing(&last) != standing(&next);
         if group_before != group_after {
             touched.resources.insert(ResourceKey::Group(id.clone()));

@@ -2,7 +2,7 @@
 //!
 //! The last good *object* is kept and read again as endpoints come and go, so that a typing error does not freeze the
 //! servers of a group. Only if even that version no longer reads (its servers have become too many for a ring) does the
-//! group stay as it is.
+//! group stay as it is. The same holds while a new version waits for a DNS name.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,13 +14,15 @@ use crate::document::{Located, Objects};
 use crate::report::Report;
 use crate::server_tls::{Found, Sources};
 use crate::services::Services;
-use crate::{Options, dns_names, groups};
+use crate::{Known, Options, Unanswered, dns_names, groups};
 
 /// One object, judged.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// The group in force.
     pub group: Option<Arc<Group>>,
+    /// Whether the object is sound and waits for the answer to a DNS name.
+    pub waits: bool,
     /// What was said against the object.
     pub diagnostics: Vec<Diagnostic>,
     /// The Services of its namespace that it names, in the version judged and in the one in force.
@@ -52,8 +54,11 @@ impl Verdict {
             let (group, found) = groups::read(version, services, sources, options, report)?;
             Some((Some(Arc::new(group)), found))
         };
-        let ((group, found), good) = if let Some(read) = read(object, &mut report) {
-            (read, Some(object.clone()))
+        let next = read(object, &mut report);
+        let is_first = last.is_none_or(|last| last.group.is_none());
+        let waits = next.as_ref().is_some_and(|(group, _)| waits(object, group.as_deref(), is_first, options));
+        let ((group, found), good) = if let Some(next) = next.filter(|_| !waits) {
+            (next, Some(object.clone()))
         } else {
             let good = last.and_then(|last| last.good.clone());
             // Nothing new is wrong with what was found good.
@@ -76,7 +81,13 @@ impl Verdict {
                 named.insert(authorities.name.as_str().into());
             }
         }
-        Self { group, diagnostics: report.finish(), services, names, secrets, config_maps, found, good }
+        let diagnostics = report.finish();
+        Self { group, waits, diagnostics, services, names, secrets, config_maps, found, good }
+    }
+
+    /// Whether no version can be used for what is wrong with it.
+    pub fn is_refused(&self) -> bool {
+        self.group.is_none() && !self.waits
     }
 
     /// Certificates that are shown by a version of which nothing can be used: what they are is not known.
@@ -89,4 +100,13 @@ impl Verdict {
     fn is_of(&self, object: &UpstreamGroup) -> bool {
         self.good.as_ref().is_some_and(|good| good.metadata.uid == object.metadata.uid)
     }
+}
+
+/// Whether a version that reads well as `group` is not to be used yet. The `first` one is not used without any server either,
+/// for want of an answer, after others have given up: it would take the servers from data planes that have them.
+fn waits(object: &UpstreamGroup, group: Option<&Group>, first: bool, options: &Options) -> bool {
+    let names = dns_names([object]);
+    let any = |known| names.iter().any(|name| options.names.of(name) == known);
+    let is_empty = group.is_none_or(|group| group.servers.is_empty());
+    options.unanswered == Unanswered::Wait && (any(Known::Awaited) || (first && is_empty && any(Known::GivenUp)))
 }

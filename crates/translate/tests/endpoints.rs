@@ -170,18 +170,28 @@ fn rule_7_a_port_keeps_its_servers_while_it_is_renamed() {
     }
 }
 
+/// Kubernetes' own controller writes such slices for pods without the container port that the `targetPort` names, and
+/// kube-proxy sends those nothing.
 #[test]
-fn rule_7_a_slice_without_ports_serves_only_a_port_given_by_number() {
-    let bare = slice("a", "endpoints: [{addresses: [10.0.0.1]}]").replace("ports: [{name: http, port: 8080}]\n", "");
-    assert!(addresses(&files(&with(GROUP, std::slice::from_ref(&bare))).config, "default/g").is_empty());
-    let by_number = GROUP.replace("port: http", "port: 80");
-    assert_eq!(addresses(&files(&with(&by_number, &[bare])).config, "default/g"), ["10.0.0.1:80"]);
-}
-
-#[test]
-fn rule_7_an_undefined_port_number_is_not_guessed() {
-    let undefined = slice("a", "endpoints: [{addresses: [10.0.0.1]}]").replace(", port: 8080", "");
-    assert!(addresses(&files(&with(GROUP, &[undefined])).config, "default/g").is_empty());
+fn rule_7_a_slice_without_the_port_serves_nothing_however_it_was_asked_for() {
+    let whole = slice("a", "endpoints: [{addresses: [10.0.0.1]}]");
+    let with_ports = |ports: &str| whole.replace("ports: [{name: http, port: 8080}]\n", ports).replace(".1]", ".2]");
+    let implicit =
+        "kind: Ingress\nmetadata: {name: web}\nspec: {defaultBackend: {service: {name: app, port: {number: 80}}}}";
+    for ports in [
+        "",
+        "ports: []\n",
+        "ports: null\n",
+        "ports: [{name: http, port: 53, protocol: UDP}]\n",
+        "ports: [{name: http}]\n",
+        "ports: [{name: admin, port: 9000}]\n",
+    ] {
+        let slices = [whole.clone(), with_ports(ports).replace("name: a,", "name: b,")];
+        let group = |yaml: &str, id| addresses(&files(&with(yaml, &slices)).config, id);
+        assert_eq!(group(GROUP, "default/g"), ["10.0.0.1:8080"], "{ports}");
+        assert_eq!(group(&GROUP.replace("port: http", "port: 80"), "default/g"), ["10.0.0.1:8080"], "{ports}");
+        assert_eq!(group(implicit, "default/app:80"), ["10.0.0.1:8080"], "{ports}");
+    }
 }
 
 #[test]
@@ -208,9 +218,17 @@ fn rule_8_each_pod_may_serve_a_named_target_port_under_its_own_number() {
 #[test]
 fn rule_8_a_headless_service_may_declare_no_port() {
     let headless = "kind: Service\nmetadata: {name: app}\nspec: {clusterIP: None}\n---\n";
-    let bare = slice("a", "endpoints: [{addresses: [10.0.0.1]}]").replace("ports: [{name: http, port: 8080}]\n", "");
-    let yaml = format!("{headless}{}\n---\n{bare}", GROUP.replace("port: http", "port: 5000"));
-    assert_eq!(addresses(&files(&yaml).config, "default/g"), ["10.0.0.1:5000"]);
+    let whole = slice("a", "endpoints: [{addresses: [10.0.0.1]}]");
+    for (ports, expected) in [
+        ("", vec!["10.0.0.1:5000"]),
+        ("ports: []\n", vec!["10.0.0.1:5000"]),
+        ("ports: [{port: 5000}, {name: more, port: 1}]\n", vec!["10.0.0.1:5000"]),
+        ("ports: [{port: 5000, protocol: UDP}]\n", vec![]),
+    ] {
+        let slice = whole.replace("ports: [{name: http, port: 8080}]\n", ports);
+        let yaml = format!("{headless}{}\n---\n{slice}", GROUP.replace("port: http", "port: 5000"));
+        assert_eq!(addresses(&files(&yaml).config, "default/g"), expected, "{ports}");
+    }
 }
 
 const HINTED: &str = "endpoints:

@@ -63,6 +63,8 @@ async fn a_controller_that_answers_in_time_is_listened_to_alone() {
     controller.restart().await;
     let forebay = files.proxy_with_state(&[&controller]).args(["--boot-wait", "1h"]).start().await;
     assert_eq!((get(&forebay, "a").await.0, get(&forebay, "b").await.0), (404, 200));
+    let hello = controller.seen().lines.iter().rfind(|line| line["hello"].is_object()).cloned().unwrap();
+    assert_eq!(hello["hello"]["have"].as_object().unwrap().len(), 2, "what is on disk is its to send, take or leave");
     assert!(!forebay.log().iter().any(|line| line.contains("no controller answered")));
 }
 

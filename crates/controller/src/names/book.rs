@@ -2,21 +2,24 @@
 //!
 //! The rules are those of nginx's `server NAME resolve` (`ngx_http_upstream_zone_resolve_handler`): an answer is asked for
 //! again when its records expire; that a name does not exist, or has no address, empties it; any other failure keeps what is
-//! known. A name's two kinds of records are two questions, so that a server which cannot answer one spoils not the other.
+//! known. A name's two kinds of records are two questions, so that a server which cannot answer one spoils not the other. But
+//! that a name has no address only both can say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use config::Millis;
-use translate::Names;
+use translate::{Known, Names};
 
 /// The least time between two questions, whatever the records say.
 const LEAST: Millis = Millis::from_secs(1);
 /// How long "there is none" holds (nginx: 10 s without `valid`).
 const ABSENT: Millis = Millis::from_secs(10);
-/// How soon a question that failed is asked again.
+/// How soon a question that failed is asked again; one that never was answered after 1 s, 2 s, 4 s and then this.
 const FAILED: Millis = Millis::from_secs(5);
+/// How long a name is waited for by who is the first to use it.
+pub const PATIENCE: Millis = Millis::from_secs(5);
 /// An answer that is not here by then will not come; longer than [`super::TIMEOUT`].
 const LOST: Millis = Millis::from_secs(60);
 
@@ -78,6 +81,10 @@ struct Entry {
     addresses: Option<Vec<IpAddr>>,
     /// Why the last look-up failed.
     trouble: Option<String>,
+    /// How often it failed before the first answer.
+    failures: u32,
+    /// Without an answer by then, nobody waits for it.
+    until: Millis,
     due: Millis,
 }
 
@@ -98,7 +105,8 @@ impl Book {
                 let question = Question { name: name.clone(), family };
                 self.entries.entry(question.clone()).or_insert_with(|| {
                     self.agenda.insert((now, question));
-                    Entry { addresses: None, trouble: None, due: now }
+                    let until = Millis(now.0.saturating_add(PATIENCE.0));
+                    Entry { addresses: None, trouble: None, failures: 0, until, due: now }
                 });
             }
         }
@@ -131,6 +139,11 @@ impl Book {
                 entry.addresses = Some(Vec::new());
                 (self.valid.unwrap_or(ABSENT).max(LEAST), None)
             }
+            Answer::Failed(reason) if entry.addresses.is_none() => {
+                let wait = Millis(LEAST.0 << entry.failures).min(FAILED);
+                entry.failures = (entry.failures + 1).min(8);
+                (wait, Some(reason))
+            }
             Answer::Failed(reason) => (FAILED, Some(reason)),
         };
         let before = std::mem::replace(&mut entry.trouble, trouble.clone());
@@ -143,20 +156,30 @@ impl Book {
         }
     }
 
-    /// Everything known. A name is known as soon as one of its questions is.
-    pub fn names(&self) -> Names {
-        let mut known: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
+    /// Everything known. A name is answered as soon as one of its questions has addresses, or none has any.
+    pub fn names(&self, now: Millis) -> Names {
+        let mut answered: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
+        let mut open: BTreeMap<Arc<str>, Millis> = BTreeMap::new();
         for (question, entry) in &self.entries {
-            if let Some(addresses) = &entry.addresses {
-                known.entry(question.name.clone()).or_default().extend(addresses);
+            match &entry.addresses {
+                Some(addresses) => answered.entry(question.name.clone()).or_default().extend(addresses),
+                None => drop(open.insert(question.name.clone(), entry.until)),
             }
         }
-        known.into_iter().collect()
+        answered.retain(|name, addresses| !(addresses.is_empty() && open.contains_key(name)));
+        open.retain(|name, until| *until <= now && !answered.contains_key(name));
+        answered.into_iter().collect::<Names>().give_up(open.into_keys().collect())
     }
 
-    /// Whether every question was asked and came back, with whatever answer.
-    pub fn is_settled(&self) -> bool {
-        self.entries.values().all(|entry| entry.addresses.is_some() || entry.trouble.is_some())
+    /// When a name is given up, unless it is answered before.
+    pub fn gives_up(&self, now: Millis) -> Option<Millis> {
+        let open = self.entries.values().filter(|entry| entry.addresses.is_none() && entry.until > now);
+        open.map(|entry| entry.until).min()
+    }
+
+    /// Whether `names`, as [`Self::names`] gave them, leave nothing to wait for: each is answered or given up.
+    pub fn is_settled(&self, names: &Names) -> bool {
+        self.entries.keys().all(|question| names.of(&question.name) != Known::Awaited)
     }
 
     fn plan(&mut self, question: &Question, due: Millis) {
@@ -195,16 +218,20 @@ mod tests {
     }
 
     fn known(book: &Book) -> Option<Vec<IpAddr>> {
-        book.names().addresses("app").map(<[_]>::to_vec)
+        book.names(NOW).addresses("app").map(<[_]>::to_vec)
+    }
+
+    fn is_settled(book: &Book, now: Millis) -> bool {
+        book.is_settled(&book.names(now))
     }
 
     #[test]
     fn an_answer_is_asked_for_again_when_its_records_expire() {
         let (mut book, question) = book(None);
-        assert_eq!((known(&book), book.is_settled(), book.next(NOW)), (None, false, None));
+        assert_eq!((known(&book), is_settled(&book, NOW), book.next(NOW)), (None, false, None));
         assert_eq!(book.answer(&question, Answer::Addresses(ips("10.0.0.2 10.0.0.1"), later(30)), NOW), None);
         assert_eq!(known(&book).unwrap(), ips("10.0.0.1 10.0.0.2"), "in one order, however they were dealt");
-        assert!(book.is_settled());
+        assert!(is_settled(&book, NOW));
 
         let (mut book, question) = self::book(None);
         book.answer(&question, Answer::Addresses(ips("10.0.0.1"), Millis::from_secs(30)), NOW);
@@ -237,10 +264,36 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_never_was_answered_is_not_known_but_settled() {
+    fn a_name_that_is_never_answered_is_asked_for_soon_and_given_up() {
         let (mut book, question) = book(None);
-        book.answer(&question, Answer::Failed("timed out".into()), NOW);
-        assert_eq!((known(&book), book.is_settled()), (None, true));
+        let mut asked = vec![];
+        for second in [0, 1, 3] {
+            book.answer(&question, Answer::Failed("server failure".into()), later(second));
+            asked.push(book.due().unwrap());
+            assert_eq!(book.names(later(second)).of("app"), Known::Awaited);
+        }
+        assert_eq!(asked, [later(1), later(3), later(7)]);
+        assert_eq!((book.gives_up(NOW), book.gives_up(later(5))), (Some(later(5)), None));
+        assert_eq!((is_settled(&book, later(4)), is_settled(&book, later(5))), (false, true));
+        assert_eq!(book.names(later(5)).of("app"), Known::GivenUp);
+        book.answer(&question, Answer::Failed("server failure".into()), later(7));
+        assert_eq!(book.due(), Some(later(12)));
+        book.answer(&question, Answer::Addresses(ips("10.0.0.1"), Millis::from_secs(30)), later(12));
+        assert_eq!(book.names(later(12)).of("app"), Known::Addresses(&ips("10.0.0.1")));
+    }
+
+    /// A resolver that fails says nothing of a name, whatever it says of the other kind of record.
+    #[test]
+    fn that_there_is_no_address_all_must_say() {
+        let mut book = Book::new(vec![Family::Ipv4, Family::Ipv6], None);
+        book.want(&wanting(&["app"]), NOW);
+        let (four, six) = (book.next(NOW).unwrap(), book.next(NOW).unwrap());
+        book.answer(&six, Answer::Absent, NOW);
+        book.answer(&four, Answer::Failed("server failure".into()), NOW);
+        assert_eq!((book.names(NOW).of("app"), is_settled(&book, NOW)), (Known::Awaited, false));
+        assert_eq!(book.names(later(5)).of("app"), Known::GivenUp);
+        book.answer(&four, Answer::Absent, later(6));
+        assert_eq!(book.names(later(6)).of("app"), Known::Addresses(&[]));
     }
 
     #[test]
@@ -249,7 +302,7 @@ mod tests {
         book.want(&wanting(&["app"]), NOW);
         let (four, six) = (book.next(NOW).unwrap(), book.next(NOW).unwrap());
         book.answer(&six, Answer::Addresses(ips("fd00::1"), Millis::from_secs(30)), NOW);
-        assert_eq!((known(&book).unwrap(), book.is_settled()), (ips("fd00::1"), false));
+        assert_eq!((known(&book).unwrap(), is_settled(&book, NOW)), (ips("fd00::1"), true));
         book.answer(&four, Answer::Addresses(ips("10.0.0.1"), Millis::from_secs(30)), NOW);
         book.answer(&six, Answer::Failed("refused".into()), NOW);
         assert_eq!(known(&book).unwrap(), ips("10.0.0.1 fd00::1"));
@@ -264,6 +317,6 @@ mod tests {
         assert_eq!(book.answer(&question, Answer::Addresses(ips("10.0.0.1"), LEAST), NOW), None);
         assert_eq!((known(&book), book.next(NOW).map(|next| next.name)), (None, Some("other".into())));
         book.want(&BTreeSet::new(), NOW);
-        assert_eq!((book.due(), book.is_settled()), (None, true));
+        assert_eq!((book.due(), is_settled(&book, NOW)), (None, true));
     }
 }

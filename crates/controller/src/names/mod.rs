@@ -26,8 +26,6 @@ use crate::clock::Clock;
 
 /// What one look-up may take (nginx `resolver_timeout`).
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a configuration waits for names it is the first to use.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Look-ups under way at once.
 const AT_ONCE: usize = 32;
 
@@ -61,7 +59,7 @@ struct Wanted {
     names: BTreeSet<Arc<str>>,
 }
 
-/// What is known, and the latest wish of which every name was asked for.
+/// What is known, and the latest wish of which every name was answered or given up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
     settled: u64,
@@ -92,11 +90,11 @@ impl Resolver {
         })
     }
 
-    /// Returns when every name that is wanted was asked for once, or after 5 s. Cancel-safe.
+    /// Returns when every name that is wanted was answered, or was given up: 5 s after it was first wanted. Cancel-safe.
     pub async fn settled(&mut self) {
         let wish = self.wanted.borrow().wish;
-        // Without an answer in time the names are said to be unresolved, and used when they are.
-        let _ = timeout(PATIENCE, self.known.wait_for(|known| known.settled >= wish)).await;
+        // An error: the task has ended by a panic that was logged, and nothing will ever be known.
+        let _ = self.known.wait_for(|known| known.settled >= wish).await;
     }
 
     /// Returns when what is known is no longer `names`. Cancel-safe.
@@ -134,7 +132,8 @@ async fn run(
                 (question, answer.unwrap_or_else(|_| Answer::Failed("timed out".to_owned())))
             });
         }
-        let due = book.due().filter(|_| under_way.len() < AT_ONCE).map(|due| clock.instant(due));
+        let due = book.due().filter(|_| under_way.len() < AT_ONCE);
+        let next = due.into_iter().chain(book.gives_up(clock.now())).min().map(|next| clock.instant(next));
         tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {
@@ -151,11 +150,11 @@ async fn run(
                     say(&question, &news);
                 }
             }
-            () = at(due) => {}
+            () = at(next) => {}
         }
-        let names = book.names();
+        let names = book.names(clock.now());
         known.send_if_modified(|known| {
-            let settled = if book.is_settled() { wish } else { known.settled };
+            let settled = if book.is_settled(&names) { wish } else { known.settled };
             let latest = Known { settled, names };
             let differs = latest != *known;
             *known = latest;

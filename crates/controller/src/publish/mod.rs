@@ -17,7 +17,7 @@ use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
-use translate::{Name, Names, Touched, Translator, dns_names, look_again_in};
+use translate::{Name, Names, Touched, Translator, Unanswered, dns_names, look_again_in};
 
 use crate::clock::Clock;
 use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
@@ -62,7 +62,9 @@ pub struct Publisher {
 
 impl Publisher {
     /// Of what `parts` hold; the receiver says how far the cluster is known.
-    pub fn new(parts: Parts) -> (Self, watch::Receiver<Readiness>) {
+    pub fn new(mut parts: Parts) -> (Self, watch::Receiver<Readiness>) {
+        // It follows names, so it can wait for their answers.
+        parts.translator.options.unanswered = Unanswered::Wait;
         let (readiness, receiver) = watch::channel(Readiness::Lists(parts.index.awaited().clone()));
         (Self { parts, unpublishable: BTreeMap::new(), names: None, readiness }, receiver)
     }
@@ -79,7 +81,7 @@ impl Publisher {
                 biased;
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if !self.is_published() {
-                        // To publish groups before their names are resolved would take their servers from data planes.
+                        // Nothing is held that will be known in a moment: a data plane that has nothing wants it now.
                         let groups = self.parts.index.objects().upstream_groups.values();
                         resolver.want(dns_names(groups.map(|group| &group.object)));
                         resolver.settled().await;

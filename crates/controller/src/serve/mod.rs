@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Millis;
-use feed::ServerOptions;
+use feed::{Backoff, ServerOptions};
 use prometheus::Histogram;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -182,6 +182,6 @@ impl Server {
     /// The time over which all subscribers that are here now are spread when they must come again.
     fn spread(&self) -> Millis {
         let scaled = self.bounds.spread.0.saturating_mul(self.roster.len() as u64);
-        Millis(scaled.clamp(1000, 30_000))
+        Millis(scaled.clamp(1000, Backoff::BYE_CAP.0))
     }
 }

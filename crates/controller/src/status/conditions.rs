@@ -35,6 +35,12 @@ fn is_accepted(known: Known<'_>) -> bool {
     known.facts.diagnostics.iter().all(|problem| problem.severity != Severity::Error)
 }
 
+/// Whether this generation is not in use yet, because a DNS name of it was not answered yet.
+fn waits(known: Known<'_>) -> bool {
+    let is_awaited = |said: &Diagnostic| said.code == codes::NO_ADDRESSES && said.severity == Severity::Note;
+    known.facts.diagnostics.iter().any(is_awaited)
+}
+
 fn accepted(known: Known<'_>) -> ConditionFact {
     let accepted = |status, reason, message: String| fact(ConditionType::Accepted, status, reason, message);
     let problems = &known.facts.diagnostics;
@@ -42,7 +48,11 @@ fn accepted(known: Known<'_>) -> ConditionFact {
     if errors.is_empty() {
         let warnings = problems.iter().filter(|one| one.severity == Severity::Warning && reference(one).is_none());
         let warnings: Vec<_> = warnings.map(sentence).collect();
-        let message = if warnings.is_empty() { "the spec is in use".into() } else { listed(&warnings) };
+        let message = match known.facts.published {
+            _ if !warnings.is_empty() => listed(&warnings),
+            Some(_) if !waits(known) => "the spec is in use".into(),
+            Some(_) | None => "the spec is sound and waits for its DNS names; see ResolvedRefs".into(),
+        };
         return accepted(True, Reason::Accepted, message);
     }
     let unsupported = errors.iter().all(|error| error.code == codes::NOT_YET);
@@ -92,9 +102,13 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
     let count = standings.len();
     let Some(published) = &known.facts.published else {
         let holders = holders(known);
+        let (why, see) = match is_accepted(known) {
+            true => ("waits for its DNS names", "ResolvedRefs"),
+            false => ("is refused", "Accepted"),
+        };
         if holders > 0 {
             let message = format!(
-                "this generation is refused; {} the version from before this controller started; see Accepted",
+                "this generation {why}; {} the version from before this controller started; see {see}",
                 match holders {
                     1 => format!("1 of {count} data planes has"),
                     _ => format!("{holders} of {count} data planes have"),
@@ -102,7 +116,7 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
             );
             return programmed(False, Reason::Stale, message);
         }
-        return programmed(False, Reason::Stale, "data planes were told nothing of this group; see Accepted".into());
+        return programmed(False, Reason::Stale, format!("data planes were told nothing of this group; see {see}"));
     };
     if standings.is_empty() {
         let message = "no data plane that serves this group is connected; check the pods of forebay-proxy".into();
@@ -137,6 +151,10 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
     }
     if !is_accepted(known) {
         let message = "this generation is refused, so data planes run the last good one; see Accepted";
+        return programmed(False, Reason::Stale, message.into());
+    }
+    if waits(known) {
+        let message = "this generation waits for its DNS names, so data planes run the one before; see ResolvedRefs";
         return programmed(False, Reason::Stale, message.into());
     }
     programmed(True, Reason::Programmed, format!("every data plane runs this version ({count} of {count})"))

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub resource: Resource,
-    /// The version to be advertised; `None` where the content here may be less than the version promises.
+    /// The version a controller gave it; `None` where the content here may be less than that version promises.
     pub version: Option<Revision>,
 }
 

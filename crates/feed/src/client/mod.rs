@@ -70,8 +70,10 @@ impl Client {
         }
     }
 
-    /// Starts from what was in force in an earlier life, `age` ago. What the check refuses today is left out.
-    pub fn restore(&mut self, resources: Vec<Remembered>, age: Millis, now: Millis) -> Update {
+    /// Takes what was in force in an earlier life, without putting it in force; what the check refuses today is left out. A
+    /// controller is told that it is here, so that its first commit is the whole: what it does not know is kept, not lost.
+    /// When nobody answers, there is [`Self::restore`].
+    pub fn remember(&mut self, resources: Vec<Remembered>) {
         let mut staged = Staged::default();
         for Remembered { resource, version } in resources {
             if (self.options.check)(&resource).is_ok() {
@@ -80,6 +82,10 @@ impl Client {
             }
         }
         self.holdings.apply(staged);
+    }
+
+    /// Puts what is remembered in force, which was current `age` ago.
+    pub fn restore(&mut self, age: Millis, now: Millis) -> Update {
         self.freshness = Freshness::Stale { since: now, already: age };
         self.update(None)
     }
@@ -151,7 +157,7 @@ impl Client {
         self.freshness.age(now)
     }
 
-    /// The configuration in force.
+    /// The configuration in force, or what is remembered before there is one.
     pub fn config(&self) -> Config {
         self.holdings.config()
     }
@@ -161,7 +167,7 @@ impl Client {
         self.holdings.revision()
     }
 
-    /// The resources in force with the versions a controller gave them: what is written as last good.
+    /// Its resources with the versions a controller gave them: what is written as last good.
     pub fn resources(&self) -> impl Iterator<Item = (&ResourceKey, &Resource, Option<Revision>)> {
         self.holdings.iter().map(|(key, held)| (key, &held.resource, held.version))
     }

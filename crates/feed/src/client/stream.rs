@@ -19,7 +19,7 @@ pub(super) struct Stream {
     pub phase: Phase,
     pub heard: Millis,
     pub staged: Staged,
-    /// Held, but not advertised: gone at `synced` unless the controller puts them anew.
+    /// Held, but not advertised for want of room: gone at `synced` unless the controller puts them anew.
     pub unconfirmed: BTreeSet<ResourceKey>,
     hello: Option<Bytes>,
     nacks: BTreeMap<String, Bytes>,
@@ -46,14 +46,13 @@ impl Stream {
             let name = key.to_string();
             // At worst every character of a name is escaped; a version with its punctuation takes 38 bytes.
             let takes = name.len() * 6 + 38;
-            match held.version {
-                Some(version) if takes <= room && have.len() < limits::RESOURCES => {
-                    room -= takes;
-                    have.insert(name, version);
-                }
-                Some(_) | None => {
-                    unconfirmed.insert(key.clone());
-                }
+            if takes <= room && have.len() < limits::RESOURCES {
+                room -= takes;
+                // What the content here may fall short of has the version of no content: the controller sends it again, or
+                // says that it is gone, or, where it does not know, leaves it.
+                have.insert(name, held.version.unwrap_or(Revision::NOTHING));
+            } else {
+                unconfirmed.insert(key.clone());
             }
         }
         let hello = Hello {

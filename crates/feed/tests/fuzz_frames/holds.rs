@@ -1,6 +1,5 @@
 //! What holds whatever the bytes are. These tests and the targets of `fuzz/` share it.
 
-use config::Millis;
 use feed::frames::{ClientFrame, ServerFrame};
 use feed::report::{History, Report};
 use feed::{Change, Event, LastGood, Scope, Subscriber, limits};
@@ -49,7 +48,7 @@ pub fn at_data_plane(bytes: &[u8], cut: usize) {
     let last = LastGood::decode(&file).unwrap();
     assert!(last.skipped.is_empty());
     let mut again = client("proxy-1", Scope::All);
-    again.restore(last.resources, Millis(0), NOW);
+    again.remember(last.resources);
     let config = proxy.config();
     assert_eq!(again.config(), config::Config { certificates: [].into(), ..config });
 }

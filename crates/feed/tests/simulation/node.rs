@@ -55,8 +55,8 @@ impl Node {
         }
     }
 
-    /// The process ends and begins, with or without its disk.
-    pub fn restart(&mut self, disk: bool, now: u64) {
+    /// The process ends and begins, with or without its disk, which is used at once if nobody `answers`.
+    pub fn restart(&mut self, disk: bool, answers: bool, now: u64) {
         let file = LastGood::encode(self.client.resources(), Millis(now));
         let age = self.client.age(Millis(now));
         self.client = Client::new(self.options.clone());
@@ -64,9 +64,13 @@ impl Node {
         if let (true, Some(age)) = (disk, age) {
             let last = LastGood::decode(&file).expect("what was just written");
             assert_eq!((last.current_at, &last.skipped[..]), (Millis(now), &[][..]));
-            self.in_force = Config::clone(&self.client.restore(last.resources, age, Millis(now)).config);
-            assert!(self.in_force.certificates.is_empty(), "private keys were on the disk");
-            assert_eq!(self.client.age(Millis(now)), Some(age));
+            self.client.remember(last.resources);
+            assert!(self.client.config().certificates.is_empty(), "private keys were on the disk");
+            assert_eq!(self.client.age(Millis(now)), None);
+            if !answers {
+                self.in_force = Config::clone(&self.client.restore(age, Millis(now)).config);
+                assert_eq!(self.client.age(Millis(now)), Some(age));
+            }
         }
         self.lose(now, 0);
     }

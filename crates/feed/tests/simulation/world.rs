@@ -199,10 +199,12 @@ impl World {
                 }
             }
             20..23 => {
-                let disk = self.random.per_mille(700);
-                self.tell(|| format!("data plane {number} restarts, with its disk: {disk}"));
+                let (disk, answers) = (self.random.per_mille(700), self.random.per_mille(500));
+                self.tell(|| {
+                    format!("data plane {number} restarts, with its disk: {disk}, answered in time: {answers}")
+                });
                 self.cut(number);
-                self.nodes[number].restart(disk, now);
+                self.nodes[number].restart(disk, answers, now);
             }
             _ => {}
         }

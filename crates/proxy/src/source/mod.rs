@@ -78,14 +78,18 @@ impl Feed {
             let keeper = Keeper { dir, clock, status: feed.clone(), in_force: in_force.clone(), asked };
             tasks.push(tokio::spawn(keeper.run()));
         }
-        let client = Client::new(ClientOptions {
+        let mut client = Client::new(ClientOptions {
             instance: options.instance.clone(),
             scope: options.scope.clone(),
             protocol: Versions::OURS,
             silence: Millis(u64::try_from(options.patience.silence.as_millis()).unwrap_or(u64::MAX)),
             check,
         });
-        let boot = Boot::Waiting { until: Instant::now() + options.boot_wait, last_good };
+        let remembered = last_good.map(|last| {
+            client.remember(last.resources);
+            last.current_at
+        });
+        let boot = Boot::Waiting { until: Instant::now() + options.boot_wait, remembered };
         let task = Task {
             options,
             proxy,

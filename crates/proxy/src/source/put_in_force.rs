@@ -71,9 +71,9 @@ impl Task {
 
     /// The boot wait is over: what was in force in an earlier life is, if there is any.
     pub(super) async fn restore(&mut self) {
-        let Boot::Waiting { last_good, .. } = std::mem::replace(&mut self.boot, Boot::Over) else { return };
+        let Boot::Waiting { remembered, .. } = std::mem::replace(&mut self.boot, Boot::Over) else { return };
         let waited = self.options.boot_wait.as_secs_f32();
-        let Some(last_good) = last_good else {
+        let Some(current_at) = remembered else {
             let why = match &self.options.state_dir {
                 Some(dir) => format!("there is no last good configuration in --state-dir {}", dir.display()),
                 None => "no --state-dir was given to keep one".to_owned(),
@@ -82,12 +82,12 @@ impl Task {
             return;
         };
         let now = self.now();
-        let age = Millis(now.0.saturating_sub(last_good.current_at.0));
-        let update = self.client.restore(last_good.resources, age, now);
+        let age = Millis(now.0.saturating_sub(current_at.0));
+        let update = self.client.restore(age, now);
         let file = self.options.state_dir.as_ref().map(|dir| StateDir::new(dir.clone()).file());
         let source = format!("last good configuration {}", file.unwrap_or_default().display());
         warn!("no controller answered within {waited} s: the {source} is used, which may be {} s old", age.0 / 1000);
-        self.feed.restored(Currency::of(self.client.age(now), now));
+        self.feed.restored(Currency::alone(self.client.age(now), now));
         self.apply(update, Origin::LastGood, source).await;
     }
 }

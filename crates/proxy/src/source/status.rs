@@ -75,13 +75,10 @@ pub enum Currency {
 }
 
 impl Currency {
-    /// From an age, as [`feed::Client::age`] says it.
-    pub(super) fn of(age: Option<Millis>, now: Millis) -> Self {
-        match age {
-            None => Self::Never,
-            Some(Millis(0)) => Self::Current,
-            Some(age) => Self::AsOf(Millis(now.0.saturating_sub(age.0))),
-        }
+    /// Without a controller, from an age as [`feed::Client::age`] says it. Never [`Self::Current`], not even of an age of
+    /// zero: from now on it ages.
+    pub(super) fn alone(age: Option<Millis>, now: Millis) -> Self {
+        age.map_or(Self::Never, |age| Self::AsOf(Millis(now.0.saturating_sub(age.0))))
     }
 
     /// The moment, at `now`.
@@ -213,7 +210,7 @@ mod tests {
         assert_eq!((status.age(at(5)), status.stale(at(5))), (None, None));
         status.synced();
         assert_eq!(status.age(at(500)), Some(Duration::ZERO));
-        status.disconnected(Currency::of(Some(Millis(2000)), millis(at(502))));
+        status.disconnected(Currency::alone(Some(Millis(2000)), millis(at(502))));
         status.failed("https://c:1 (10.0.0.9:1)", &Fault::Ended);
         assert_eq!(status.age(at(560)), Some(Duration::from_mins(1)));
         assert_eq!(status.stale(at(560)), None);
@@ -221,5 +218,17 @@ mod tests {
         assert_eq!(status.stale(at(561)).as_deref(), Some(why));
         assert_eq!(FeedStatus::new(None).stale(at(561)), None);
         assert_eq!(status.faults().find(|(label, _)| *label == "ended"), Some(("ended", 1)));
+    }
+
+    /// A goodbye is the last word, and the stream is left within its millisecond. What was read from a file of the future
+    /// is no younger.
+    #[test]
+    fn it_ages_from_a_goodbye_that_was_heard_just_now() {
+        let status = FeedStatus::new(Some(Duration::from_mins(1)));
+        status.synced();
+        status.disconnected(Currency::alone(Some(Millis(0)), millis(at(500))));
+        assert_eq!(status.age(at(500)), Some(Duration::ZERO));
+        assert_eq!(status.standing().currency.at(millis(at(560))), Some(millis(at(500))));
+        assert_eq!((status.age(at(561)), status.stale(at(561)).is_some()), (Some(Duration::from_secs(61)), true));
     }
 }

@@ -1,7 +1,8 @@
 //! The task that keeps one stream to one controller, whichever answers, and puts what it commits in force.
 //!
 //! It is tried for ever: what is in force stays in force meanwhile. Only at boot there is a limit, `--boot-wait`, after which
-//! the last good configuration is used; the stream under way is then begun anew, so that the controller learns what we hold.
+//! the last good configuration is used. A controller that answers before is told what is on disk, too: what it cannot know
+//! (a refused object, whose version before it never saw) is kept.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::Millis;
-use feed::{Backoff, Client, Event, LastGood, Update};
+use feed::{Backoff, Client, Event, Update};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -48,8 +49,8 @@ pub(super) struct Task {
 
 /// The wait for the first configuration.
 pub(super) enum Boot {
-    /// Until then a controller may answer; after it, this is used.
-    Waiting { until: Instant, last_good: Option<LastGood> },
+    /// Until then a controller may answer; after it, what the client remembers is used, if there was a file. Of when it is.
+    Waiting { until: Instant, remembered: Option<Millis> },
     /// Something is in force, or there is nothing to wait for.
     Over,
 }
@@ -62,7 +63,7 @@ enum Stop {
         reason: String,
         within: Millis,
     },
-    /// The boot wait is over.
+    /// The boot wait is over, and nobody has answered.
     Boot,
 }
 
@@ -108,7 +109,7 @@ impl Task {
             let stop = self.attempt(&candidate).await;
             let synced = self.feed.standing().synced;
             self.client.disconnect();
-            self.feed.disconnected(Currency::of(self.client.age(self.now()), self.now()));
+            self.feed.disconnected(Currency::alone(self.client.age(self.now()), self.now()));
             if synced {
                 *lost = Some(candidate.address);
             }
@@ -217,7 +218,7 @@ impl Task {
                 () = sleep_until(sync_by), if !self.client.is_synced() => {
                     return Fault::NotSynced(self.options.patience.sync).into();
                 }
-                () = sleep_until(boot.unwrap_or(sync_by)), if boot.is_some() => return Stop::Boot,
+                () = sleep_until(boot.unwrap_or(sync_by)), if boot.is_some() => self.restore().await,
             }
         }
     }

@@ -194,6 +194,17 @@ fn a_server_counts_where_it_is_used() {
 }
 
 #[test]
+fn a_version_that_waits_for_its_dns_names_says_so() {
+    let awaited = Diagnostic::new(codes::NO_ADDRESSES, Severity::Note, "a.example is not resolved yet");
+    let mut edited = facts(2, servers(1));
+    edited.diagnostics = vec![awaited];
+    let status = settled(&edited, vec![report("p/1", 1, "v1", &[UP])]);
+    assert_eq!((condition(&status, "Accepted").0, condition(&status, "ResolvedRefs").0), ("True", "False"));
+    let said = "this generation waits for its DNS names, so data planes run the one before; see ResolvedRefs";
+    assert_eq!((condition(&status, "Programmed"), message(&status, "Programmed")), (("False", "Stale"), said));
+}
+
+#[test]
 fn backups_and_the_end_of_all_servers_are_said() {
     let facts = facts(1, servers(2));
     let mut on_backup = report("p/2", 1, "v1", &[OUT, UP]);
