@@ -153,7 +153,7 @@ impl World {
 
 /// Notes every object of the kind that `text` is of.
 fn note(changed: &mut Changed, objects: &Objects, text: &str) {
-    fn names<T: Kind>(store: &Store<T>) -> impl Iterator<Item = translate::Name> {
+    fn names<T: Kind>(store: &Store<T>) -> impl Iterator<Item = Name> {
         store.iter().map(|(name, _)| name)
     }
     match text.split_whitespace().nth(1) {

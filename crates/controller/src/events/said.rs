@@ -24,7 +24,9 @@ pub fn of_service(name: &ObjectName, ServiceFacts { uid, diagnostics }: &Service
     let regarding =
         Regarding { kind: Kind::Service, namespace: name.0.clone(), name: name.1.clone(), uid: uid.clone() };
     let mut events = events(&regarding, diagnostics, sentence);
-    events.iter_mut().for_each(|event| event.note.insert_str(0, "EndpointSlices: "));
+    for event in &mut events {
+        event.note.insert_str(0, "EndpointSlices: ");
+    }
     events
 }
 

@@ -265,7 +265,9 @@ impl Found<'_> {
             if touched.classes {
                 let last = std::mem::take(&mut board.classes);
                 board.classes = self.translator.said_of_classes().cloned().collect();
-                board.classes.iter().for_each(|said| say(said, last.contains(said)));
+                for said in &board.classes {
+                    say(said, last.contains(said));
+                }
             }
             if news.load_balancer {
                 board.load_balancer = self.index.load_balancer().cloned();
