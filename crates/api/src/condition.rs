@@ -40,6 +40,8 @@ pub enum ConditionReason {
     NoEligibleServer,
     PrimaryServers,
     BackupServers,
+    NoServers,
+    BackupServersExhausted,
 }
 
 /// A condition's status.
@@ -111,7 +113,13 @@ impl ConditionType {
             ],
             Self::Programmed => &[Reason::Programmed, Reason::Pending, Reason::Rejected, Reason::Stale],
             Self::Available => &[Reason::Available, Reason::NoEligibleServer, Reason::Pending],
-            Self::UsingBackup => &[Reason::PrimaryServers, Reason::BackupServers, Reason::Pending],
+            Self::UsingBackup => &[
+                Reason::PrimaryServers,
+                Reason::BackupServers,
+                Reason::NoServers,
+                Reason::BackupServersExhausted,
+                Reason::Pending,
+            ],
         }
     }
 }

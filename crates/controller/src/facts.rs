@@ -48,6 +48,15 @@ pub struct IngressFacts {
     pub load_balancer: Vec<IngressLoadBalancerIngress>,
 }
 
+/// One Service with endpoints that cannot be used as its `EndpointSlice`s state them, if a group or a route refers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// Its UID.
+    pub uid: Arc<str>,
+    /// What was said against its slices.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 /// Facts of every object, and which of them changed since somebody asked.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -62,6 +71,10 @@ pub struct Board {
     pub groups: BTreeMap<GroupId, Arc<GroupFacts>>,
     /// Of the Ingresses that are served here.
     pub ingresses: BTreeMap<ObjectName, Arc<IngressFacts>>,
+    /// Of Services, as far as something is said.
+    pub services: BTreeMap<ObjectName, Arc<ServiceFacts>>,
+    /// What was said against `IngressClass`es.
+    pub classes: Vec<Diagnostic>,
     /// Where clients reach the data planes, as the publishing Service says; `None` if there is none to ask.
     pub load_balancer: Option<Vec<IngressLoadBalancerIngress>>,
     /// What changed and was not yet taken.
@@ -75,6 +88,18 @@ pub struct Dirty {
     pub groups: BTreeSet<GroupId>,
     /// Ingresses that changed or are gone.
     pub ingresses: BTreeSet<ObjectName>,
+    /// Services of which something else is said.
+    pub services: BTreeSet<ObjectName>,
+}
+
+impl Board {
+    /// Everything that is said.
+    pub fn problems(&self) -> impl Iterator<Item = &Diagnostic> {
+        let groups = self.groups.values().flat_map(|facts| &facts.diagnostics);
+        let ingresses = self.ingresses.values().flat_map(|facts| &facts.diagnostics);
+        let services = self.services.values().flat_map(|facts| &facts.diagnostics);
+        groups.chain(ingresses).chain(services).chain(&self.classes)
+    }
 }
 
 impl Facts {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use apiserver::ApiServer;
 use config::{Diagnostic, Group, GroupId, Millis, Revision, Server, Severity, Tier};
 use controller::clock::Clock;
-use controller::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
+use controller::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup, ServiceFacts};
 use controller::fleet::Reports;
 use controller::hub::Hub;
 use controller::lease::{self, Election, Leadership, Timing};
@@ -206,6 +206,28 @@ async fn statuses_are_applied_whole_and_events_told_once() {
         sent(&next.api, &Method::POST, events).iter().map(|event| event["metadata"]["name"].clone()).collect();
     assert_eq!(names, [json!(name), json!(name)]);
     next.stop.cancel();
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_endpoints_is_told_of_their_service() {
+    let leader = leader(api_with_objects().await);
+    let fqdn = Diagnostic::new(translate::codes::SLICE_IGNORED, Severity::Warning, "addressType FQDN is not supported");
+    leader.facts.update(|board| {
+        let (name, facts) =
+            (("shop".into(), "api".into()), ServiceFacts { uid: "uid-3".into(), diagnostics: vec![fqdn] });
+        board.services.insert(name, Arc::new(facts));
+    });
+    // Whether or not the leader looked around already.
+    leader.facts.update(|board| board.dirty.services.insert(("shop".into(), "api".into())));
+    leader.api.arrived(4).await;
+    let events = sent(&leader.api, &Method::POST, "/apis/events.k8s.io/v1/namespaces/shop/events");
+    let about = json!({"apiVersion": "v1", "kind": "Service", "namespace": "shop", "name": "api", "uid": "uid-3"});
+    let event = events.iter().find(|event| event["regarding"] == about).expect("an event on the Service");
+    assert_eq!(
+        (&event["reason"], &event["note"]),
+        (&json!("EndpointsIgnored"), &json!("EndpointSlices: addressType FQDN is not supported [FB4005]"))
+    );
+    leader.stop.cancel();
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub struct Slices {
     by_service: ByName<BTreeMap<Arc<str>, Slice>>,
     /// Which Service each slice belongs to, and what was said against it.
     read: ByName<Read>,
+    /// The slices of each Service against which something was said, by name.
+    faulty: ByName<BTreeSet<Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,14 @@ impl Slices {
                 self.by_service.remove(namespace, service);
             }
         }
+        if let Some(service) = &before
+            && let Some(faulty) = self.faulty.find_mut(namespace, service)
+        {
+            faulty.remove(name);
+            if faulty.is_empty() {
+                self.faulty.remove(namespace, service);
+            }
+        }
         let Some(located) = objects.endpoint_slices.find(namespace, name) else { return Vec::from_iter(before) };
         let mut report = Report::default();
         let service = located.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
@@ -95,13 +105,30 @@ impl Slices {
                     .hint(format!("label it {SERVICE_NAME}: NAME-OF-THE-SERVICE")),
             ),
         }
-        self.read.insert(namespace, name, Read { service: service.clone(), diagnostics: report.finish() });
+        let diagnostics = report.finish();
+        if let Some(service) = &service
+            && !diagnostics.is_empty()
+        {
+            self.faulty.entry(namespace, service).insert(name.clone());
+        }
+        self.read.insert(namespace, name, Read { service: service.clone(), diagnostics });
         before.into_iter().chain(service).collect()
     }
 
     /// What was said against slices.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         self.read.values().flat_map(|read| &read.diagnostics)
+    }
+
+    /// What was said against the slices of a Service.
+    pub fn said_of(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Diagnostic> {
+        let faulty = self.faulty.find(namespace, service).into_iter().flatten();
+        faulty.filter_map(move |slice| self.read.find(namespace, slice)).flat_map(|read| &read.diagnostics)
+    }
+
+    /// The Services against whose slices something was said.
+    pub fn faulty(&self) -> impl Iterator<Item = Name> {
+        self.faulty.iter().map(|(name, _)| name)
     }
 
     /// What the ports of a Service are called in its slices.

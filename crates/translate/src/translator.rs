@@ -13,7 +13,7 @@ use config::{
     ResourceKey, Routes,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use crate::backends::{Backends, Needs};
 use crate::by_name::{ByName, Name};
@@ -79,6 +79,10 @@ pub struct Touched {
     pub groups: BTreeSet<GroupId>,
     /// Ingresses of which something else is said, or that are ours no longer or only now.
     pub ingresses: BTreeSet<Name>,
+    /// Services of whose slices something else may be said, or that somebody refers to only now or no longer.
+    pub services: BTreeSet<Name>,
+    /// Whether something else is said of `IngressClass`es.
+    pub classes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -120,10 +124,12 @@ impl Changed {
 impl Touched {
     /// Adds what another update touched.
     pub fn extend(&mut self, other: Self) {
-        let Self { resources, groups, ingresses } = other;
+        let Self { resources, groups, ingresses, services, classes } = other;
         self.resources.extend(resources);
         self.groups.extend(groups);
         self.ingresses.extend(ingresses);
+        self.services.extend(services);
+        self.classes |= classes;
     }
 }
 
@@ -151,8 +157,10 @@ impl Translator {
         let mut services = changed.services.clone();
         for slice in &changed.slices {
             let affected = self.slices.update(slice, objects, &self.options);
-            services.extend(affected.into_iter().map(|service| (slice.0.clone(), service)));
+            let affected = affected.into_iter().map(|service| (slice.0.clone(), service));
+            touched.services.extend(affected);
         }
+        services.extend(touched.services.iter().cloned());
         let mut groups = changed.groups.clone();
         for (users, changed) in [
             (&self.users, &services),
@@ -249,6 +257,21 @@ impl Translator {
         })
     }
 
+    /// What was said against the slices of a Service. Nothing if no group and no route refers to it: in a cluster most Services
+    /// are others' business.
+    pub fn said_of_service(&self, (namespace, name): &Name) -> Vec<Diagnostic> {
+        let is_used = self.users.find(namespace, name).is_some_and(|users| !users.is_empty())
+            || self.routing.needs.services.find(namespace, name).is_some();
+        let said = is_used.then(|| self.slices.said_of(namespace, name));
+        said.into_iter().flatten().cloned().collect()
+    }
+
+    /// What was said against `IngressClass`es.
+    pub fn said_of_classes(&self) -> impl Iterator<Item = &Diagnostic> {
+        let classes = self.routing.said.iter().filter(|(object, _)| &*object.kind == IngressClass::KIND);
+        classes.flat_map(|(_, said)| said)
+    }
+
     /// Everything at once.
     pub fn translation(&self) -> Translation {
         let read = self.groups.iter().filter_map(|(id, verdict)| Some((id, verdict.group.as_ref()?)));
@@ -303,6 +326,8 @@ impl Translator {
             touched.resources.insert(ResourceKey::Group(id.clone()));
         }
         touched.groups.insert(id.clone());
+        let named = [&last, &next].into_iter().flatten().flat_map(|verdict| &verdict.services);
+        touched.services.extend(named.map(|name| (Arc::from(id.namespace()), name.clone())));
         let shown = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.found.shown().cloned());
         if shown(&last) != shown(&next) {
             let shown = [shown(&last), shown(&next)].into_iter().flatten();
@@ -370,9 +395,15 @@ impl Translator {
             .resources
             .extend(differing(&last.certificates, &next.certificates).cloned().map(ResourceKey::Certificate));
         touched.ingresses.extend(last.served.symmetric_difference(&next.served).cloned());
-        let about = differing(&last.said, &next.said).chain(differing(&notes, &self.notes));
-        let ingresses = about.filter(|object| &*object.kind == Ingress::KIND);
-        touched.ingresses.extend(ingresses.map(|object| (object.namespace.clone(), object.name.clone())));
+        for object in differing(&last.said, &next.said).chain(differing(&notes, &self.notes)) {
+            if &*object.kind == Ingress::KIND {
+                touched.ingresses.insert((object.namespace.clone(), object.name.clone()));
+            }
+            touched.classes |= &*object.kind == IngressClass::KIND;
+        }
+        let needs =
+            |routing: &Routing, (namespace, name): &Name| routing.needs.services.find(namespace, name).is_some();
+        touched.services.extend(self.slices.faulty().filter(|service| needs(&last, service) != needs(next, service)));
     }
 
     /// Holds what Ingresses name of which nothing can be used.

@@ -6,13 +6,13 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Config, GroupId, Resource, ResourceKey};
+use config::{Config, Diagnostic, GroupId, Resource, ResourceKey};
 use proptest::prelude::*;
 use translate::kind::Kind;
-use translate::{Changed, Names, Objects, Options, Store, Touched, Translator, translate};
+use translate::{Changed, Name, Names, Objects, Options, Store, Touched, Translator, translate};
 
 /// Documents by slot: at any time each slot holds one of its variants, or nothing.
-const SLOTS: [&[&str]; 12] = [
+const SLOTS: [&[&str]; 13] = [
     &["kind: IngressClass
 metadata: {name: ours, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}
 spec: {controller: forebay.dev/ingress-controller}", "kind: IngressClass
@@ -92,6 +92,9 @@ spec: {ingressClassName: ours, defaultBackend: {resource: {apiGroup: forebay.dev
     &["kind: Secret
 metadata: {name: tls}
 type: Opaque"],
+    &["kind: IngressClass
+metadata: {name: theirs, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}
+spec: {controller: another}"],
 ];
 
 /// The objects and the translation that follows them.
@@ -100,12 +103,16 @@ struct World {
     translator: Translator,
     /// What somebody holds who is told of touched pieces alone.
     mirror: BTreeMap<ResourceKey, Resource>,
+    /// And what was said against Services' slices and against classes.
+    said: BTreeMap<Name, Vec<Diagnostic>>,
+    said_of_classes: Vec<Diagnostic>,
 }
 
 impl World {
     fn new() -> Self {
         let translator = Translator::new(Options::for_cluster(common::NOW));
-        Self { texts: BTreeMap::new(), translator, mirror: BTreeMap::new() }
+        let (said, said_of_classes) = (BTreeMap::new(), Vec::new());
+        Self { texts: BTreeMap::new(), translator, mirror: BTreeMap::new(), said, said_of_classes }
     }
 
     fn objects(&self) -> Objects {
@@ -132,13 +139,21 @@ impl World {
                 None => drop(self.mirror.remove(key)),
             }
         }
+        for name in &touched.services {
+            self.said.remove(name);
+            let said = self.translator.said_of_service(name);
+            self.said.extend((!said.is_empty()).then(|| (name.clone(), said)));
+        }
+        if touched.classes {
+            self.said_of_classes = self.translator.said_of_classes().cloned().collect();
+        }
         touched
     }
 }
 
 /// Notes every object of the kind that `text` is of.
 fn note(changed: &mut Changed, objects: &Objects, text: &str) {
-    fn names<T: Kind>(store: &Store<T>) -> impl Iterator<Item = translate::Name> {
+    fn names<T: Kind>(store: &Store<T>) -> impl Iterator<Item = Name> {
         store.iter().map(|(name, _)| name)
     }
     match text.split_whitespace().nth(1) {
@@ -166,6 +181,15 @@ proptest! {
             prop_assert_eq!(kept.diagnostics, fresh.diagnostics);
             let mirrored: Config = world.mirror.values().cloned().collect();
             prop_assert_eq!(mirrored.revision(), fresh.config.revision());
+
+            let mut fresh = Translator::new(Options::for_cluster(common::NOW));
+            fresh.update(&world.objects(), &Changed::everything(&world.objects()));
+            let said = ["app", "web"].into_iter().filter_map(|name| {
+                let name = (Arc::from("default"), Arc::from(name));
+                Some(fresh.said_of_service(&name)).filter(|said| !said.is_empty()).map(|said| (name, said))
+            });
+            prop_assert_eq!(&world.said, &said.collect());
+            prop_assert_eq!(&world.said_of_classes, &fresh.said_of_classes().cloned().collect::<Vec<_>>());
         }
     }
 }
@@ -180,6 +204,32 @@ fn an_endpoint_leads_to_the_groups_that_use_it_and_no_further() {
     assert_eq!(keys, ["group/default/app:80", "group/default/g"]);
     let groups: Vec<_> = touched.groups.iter().map(ToString::to_string).collect();
     assert_eq!((groups, touched.ingresses.len()), (vec!["default/g".to_owned()], 0));
+}
+
+#[test]
+fn what_is_said_of_slices_is_said_of_the_services_that_somebody_refers_to() {
+    let mut world = World::new();
+    let app = (Arc::from("default"), Arc::from("app"));
+    let codes = |world: &World| world.said.get(&app).into_iter().flatten().map(|said| said.code).collect::<Vec<_>>();
+    world.change(&[(1, 0), (3, 2), (4, 0)]);
+    assert_eq!(codes(&world), [""; 0], "nobody refers to it");
+    world.change(&[(5, 0)]);
+    assert_eq!(codes(&world), ["FB4005", "FB4006"]);
+    world.change(&[(3, 0)]);
+    assert_eq!(codes(&world), ["FB4006"]);
+    world.change(&[(5, 1)]);
+    assert_eq!(codes(&world), [""; 0]);
+    // A route refers to it, too.
+    world.change(&[(0, 0), (8, 0)]);
+    assert_eq!(codes(&world), ["FB4006"]);
+    world.change(&[(4, 3)]);
+    assert_eq!(codes(&world), [""; 0]);
+
+    let codes = |world: &World| world.said_of_classes.iter().map(|said| said.code).collect::<Vec<_>>();
+    world.change(&[(12, 0)]);
+    assert_eq!(codes(&world), ["FB5004"]);
+    world.change(&[(12, 1)]);
+    assert_eq!(codes(&world), [""; 0]);
 }
 
 /// An update in words: the documents there are now, and those that are other than before.

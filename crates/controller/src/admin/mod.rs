@@ -122,10 +122,7 @@ impl Admin {
             };
             (published.sequence(), published.resources().map(resource).collect())
         });
-        let problems = self.facts.read(|board| {
-            let groups = board.groups.values().flat_map(|facts| &facts.diagnostics);
-            groups.chain(board.ingresses.values().flat_map(|facts| &facts.diagnostics)).cloned().collect()
-        });
+        let problems = self.facts.read(|board| board.problems().cloned().collect());
         Published { sequence, resources, problems }
     }
 

@@ -5,11 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use api::UpstreamGroupStatus;
+use api::{ServerStatus, UpstreamGroupStatus};
 use config::{GroupId, Millis};
 
-use super::{Event, EventReason, of_group, of_ingress};
-use crate::facts::{IngressFacts, ObjectName};
+use super::out::{Moved, Out};
+use super::said::{of_ingress, of_service};
+use super::transitions::of_group;
+use super::{Event, EventReason, Kind};
+use crate::facts::{IngressFacts, ObjectName, ServiceFacts};
 
 /// Events that wait at most.
 const WAITING: usize = 256;
@@ -40,8 +43,10 @@ pub struct Journal {
     failures: u32,
     /// When each object's bucket would be full again.
     spent: BTreeMap<Arc<str>, Millis>,
-    /// What was told against each Ingress and is still so.
-    told: BTreeMap<ObjectName, Told>,
+    /// What was told against each Ingress and Service and is still so.
+    told: BTreeMap<(Kind, ObjectName), Told>,
+    /// The servers of each group that are out, with its UID.
+    out: BTreeMap<GroupId, (Arc<str>, Out)>,
 }
 
 #[derive(Debug)]
@@ -56,29 +61,54 @@ impl Journal {
         Self { next_at: now, ..Self::default() }
     }
 
-    /// A group's status was written.
+    /// A group was looked at that has this status.
+    pub fn met_group(&mut self, id: &GroupId, uid: &str, has: Option<&UpstreamGroupStatus>, servers: &[ServerStatus]) {
+        if self.out.get(id).is_none_or(|(known, _)| **known != *uid) {
+            self.out.insert(id.clone(), (uid.into(), Out::found(has, servers)));
+        }
+    }
+
+    /// A group is gone.
+    pub fn forget_group(&mut self, id: &GroupId) {
+        self.out.remove(id);
+    }
+
+    /// A group's status was written in place of another. `servers` are all there are; `None` if the fleet was not heard.
     pub fn group(
         &mut self,
         id: &GroupId,
         uid: &Arc<str>,
-        before: Option<&UpstreamGroupStatus>,
-        written: &UpstreamGroupStatus,
+        (before, written): (Option<&UpstreamGroupStatus>, &UpstreamGroupStatus),
+        servers: Option<&[ServerStatus]>,
         now: Millis,
     ) {
-        for event in of_group(id, uid, before, written) {
+        let mut moved = Moved::default();
+        if let Some(servers) = servers {
+            self.met_group(id, uid, before, servers);
+            moved = self.out.get_mut(id).map(|(_, out)| out.advance(servers)).unwrap_or_default();
+        }
+        for event in of_group(id, uid, before, written, &moved) {
             self.offer(event, now);
         }
     }
 
     /// An Ingress was looked at; `None` if it is gone.
     pub fn ingress(&mut self, name: &ObjectName, facts: Option<&IngressFacts>, now: Millis) {
-        let Some(facts) = facts else {
-            self.told.remove(name);
-            return;
-        };
-        let events = of_ingress(name, facts);
-        let known = self.told.remove(name).filter(|told| told.uid == facts.uid);
-        let known = known.map(|told| told.what).unwrap_or_default();
+        let events = facts.map(|facts| (&facts.uid, of_ingress(name, facts)));
+        self.standing((Kind::Ingress, name.clone()), events, now);
+    }
+
+    /// A Service was looked at; `None` if there is nothing to say.
+    pub fn service(&mut self, name: &ObjectName, facts: Option<&ServiceFacts>, now: Millis) {
+        let events = facts.map(|facts| (&facts.uid, of_service(name, facts)));
+        self.standing((Kind::Service, name.clone()), events, now);
+    }
+
+    /// Tells what was not told.
+    fn standing(&mut self, object: (Kind, ObjectName), events: Option<(&Arc<str>, Vec<Event>)>, now: Millis) {
+        let known = self.told.remove(&object);
+        let Some((uid, events)) = events else { return };
+        let known = known.filter(|told| told.uid == *uid).map(|told| told.what).unwrap_or_default();
         let mut still = BTreeSet::new();
         for event in events {
             let what = (event.reason, event.note.clone());
@@ -87,7 +117,7 @@ impl Journal {
             }
         }
         if !still.is_empty() {
-            self.told.insert(name.clone(), Told { uid: facts.uid.clone(), what: still });
+            self.told.insert(object, Told { uid: uid.clone(), what: still });
         }
     }
 
@@ -146,7 +176,7 @@ fn after(at: Millis, time: Millis) -> Millis {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Again, Kind, Regarding};
+    use super::super::{Again, Regarding};
     use super::*;
 
     fn event(note: &str) -> Event {

@@ -1,19 +1,27 @@
 //! What a person should see in `kubectl describe`: transitions, each once, summarised. An outage of 200 pods is one event.
 //!
 //! Of groups the transitions are those from the previous status to the one that was just written, so a controller that
-//! restarts tells nothing twice. An Ingress has no conditions to remember by; its events have names that follow from what they
-//! say, and the API server, which keeps events for an hour, refuses what it has already. That is also why kube's `Recorder` is
+//! restarts tells nothing twice. An Ingress has no conditions to remember by, nor has a Service; their events have names that follow
+//! from what they say, and the API server, which keeps events for an hour, refuses what it has already. That is also why kube's `Recorder` is
 //! not used: its names are random, and it counts a later event as the former one whatever the text.
 
 mod journal;
+mod out;
 mod poster;
+mod reason;
+mod said;
+#[cfg(test)]
+mod tests;
 mod transitions;
 
 use std::sync::Arc;
 
 pub use journal::Journal;
 pub use poster::{Posted, Poster};
-pub use transitions::{EventReason, of_group, of_ingress};
+pub use reason::EventReason;
+
+/// Servers and problems that a note names; the others are counted.
+const NAMED: usize = 5;
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +43,8 @@ pub enum Kind {
     UpstreamGroup,
     /// `networking.k8s.io/v1`
     Ingress,
+    /// `v1`
+    Service,
 }
 
 /// What is to be told.
@@ -57,4 +67,12 @@ pub enum Again {
     Counts,
     /// It is still so and was told.
     IsKnown,
+}
+
+fn list(items: &[String]) -> String {
+    let named = items.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match items.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
 }

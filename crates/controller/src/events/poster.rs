@@ -157,6 +157,7 @@ fn object(event: &Event, instance: &str, now: MicroTime) -> Object {
     let (api_version, kind) = match kind {
         Kind::UpstreamGroup => (format!("{GROUP}/{VERSION}"), KIND),
         Kind::Ingress => ("networking.k8s.io/v1".to_owned(), "Ingress"),
+        Kind::Service => ("v1".to_owned(), "Service"),
     };
     Object {
         action: Some(event.reason.action().into()),

@@ -30,7 +30,7 @@ pub struct Standing<'f> {
     pub zone: Option<&'f str>,
     /// The version in force there; `None` if it reported none of this group.
     pub version: Option<Revision>,
-    /// The tier that serves there.
+    /// The tier that serves there; the primaries, too, where nobody can.
     pub tier: Option<Tier>,
     /// The version it refused, and why.
     pub rejected: Option<&'f Rejected>,

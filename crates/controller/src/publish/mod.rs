@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use translate::{Name, Names, Touched, Translator, Unanswered, dns_names, look_again_in};
 
 use crate::clock::Clock;
-use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup};
+use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup, ServiceFacts};
 use crate::hub::Hub;
 use crate::index::{Index, News};
 use crate::metrics::Metrics;
@@ -223,6 +223,8 @@ impl Found<'_> {
         let groups: Vec<_> = groups.into_iter().map(|id| (id, self.group(id))).collect();
         let ingresses: BTreeSet<&Name> = touched.ingresses.iter().chain(&news.ingresses).collect();
         let ingresses: Vec<_> = ingresses.into_iter().map(|name| (name, self.ingress(name))).collect();
+        let services: BTreeSet<&Name> = touched.services.iter().chain(&news.translate.services).collect();
+        let services: Vec<_> = services.into_iter().map(|name| (name, self.service(name))).collect();
         facts.update(|board| {
             for (id, facts) in groups {
                 for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
@@ -250,6 +252,23 @@ impl Found<'_> {
                 }
                 if is_object {
                     board.dirty.ingresses.insert(name.clone());
+                }
+            }
+            for (name, facts) in services {
+                let last = board.services.remove(name);
+                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
+                    say(said, last.as_ref().is_some_and(|last| last.diagnostics.contains(said)));
+                }
+                if last.as_deref() != facts.as_ref() {
+                    board.dirty.services.insert(name.clone());
+                }
+                board.services.extend(facts.map(|facts| (name.clone(), Arc::new(facts))));
+            }
+            if touched.classes {
+                let last = std::mem::take(&mut board.classes);
+                board.classes = self.translator.said_of_classes().cloned().collect();
+                for said in &board.classes {
+                    say(said, last.contains(said));
                 }
             }
             if news.load_balancer {
@@ -303,6 +322,13 @@ impl Found<'_> {
         let load_balancer: Vec<IngressLoadBalancerIngress> = status.unwrap_or_default();
         let uid = object.metadata.uid.as_deref().unwrap_or_default().into();
         Some(IngressFacts { uid, diagnostics, load_balancer })
+    }
+
+    /// `None` if there is nothing to say.
+    fn service(&self, name: &Name) -> Option<ServiceFacts> {
+        let diagnostics = self.translator.said_of_service(name);
+        let object = self.index.objects().services.find(&name.0, &name.1).filter(|_| !diagnostics.is_empty())?;
+        Some(ServiceFacts { uid: object.metadata.uid.as_deref().unwrap_or_default().into(), diagnostics })
     }
 }
 

@@ -7,6 +7,7 @@ use config::Millis;
 use feed::{Changes, Grant, Namespaces, PrivateKeys, ServerOptions, Subscriber};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::Event;
 use prometheus::Registry;
@@ -258,6 +259,61 @@ fn a_certificate_that_expires_is_said_against_its_ingress() {
     publisher.publish(until);
     assert_eq!(said(), 1);
     assert_eq!(facts.take_dirty().ingresses.len(), 1);
+}
+
+#[test]
+fn what_is_wrong_with_slices_and_classes_is_known_of_what_is_referred_to() {
+    let parts = parts(Index::default());
+    let facts = parts.facts.clone();
+    let (mut publisher, _ready) = Publisher::new(parts);
+    let slice = |service: &str, kind: &str| {
+        apply::<EndpointSlice>(json!({
+            "metadata": {"namespace": "shop", "name": service, "labels": {"kubernetes.io/service-name": service}},
+            "addressType": kind, "endpoints": [], "ports": [],
+        }))
+    };
+    for name in ["api", "unused"] {
+        apply::<Service>(json!({
+            "metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": {"ports": [{"port": 80}]},
+        }))
+        .apply(publisher.index());
+        slice(name, "FQDN").apply(publisher.index());
+    }
+    for name in ["one", "two"] {
+        apply::<IngressClass>(json!({
+            "metadata": {"name": name, "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+            "spec": {"controller": "forebay.dev/ingress-controller"},
+        }))
+        .apply(publisher.index());
+    }
+    let mut value = group("10.0.0.1:80", 1);
+    value["spec"]["servers"] = json!([{"name": "a", "service": {"name": "api", "port": 80}}]);
+    apply::<UpstreamGroup>(value).apply(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    let problems = || {
+        let object = |said: &Diagnostic| said.object.as_ref().map(ToString::to_string).unwrap_or_default();
+        let all = |board: &crate::facts::Board| {
+            board.problems().map(|said| format!("{} {}", said.code, object(said))).collect::<BTreeSet<_>>()
+        };
+        facts.read(all)
+    };
+    let (fqdn, defaults) = ("FB4005 EndpointSlice shop/api".to_owned(), "FB5004 IngressClass two".to_owned());
+    let found = problems();
+    assert!(found.contains(&fqdn) && found.contains(&defaults), "{found:?}");
+    assert!(!found.iter().any(|said| said.contains("unused")), "{found:?}");
+    let api: Name = ("shop".into(), "api".into());
+    assert_eq!(facts.take_dirty().services, [api.clone()].into());
+    assert_eq!(facts.read(|board| board.services[&api].uid.clone()), "api".into());
+
+    // A change of it alone.
+    slice("api", "IPv4").apply(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    assert!(!problems().contains(&fqdn));
+    assert_eq!(facts.take_dirty().services, [api].into());
+    slice("api", "IPv4").apply(publisher.index());
+    slice("unused", "IPv4").apply(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    assert_eq!(facts.take_dirty().services, BTreeSet::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use api::ConditionReason as Reason;
 use api::ConditionStatus::{False, True, Unknown};
-use api::{ConditionFact, ConditionReason, ConditionStatus, ConditionType, ServerState, UpstreamGroupStatus};
+use api::{ConditionFact, ConditionReason, ConditionStatus, ConditionType, ServerState, ServerStatus, Summary};
 use config::{Diagnostic, Severity, Tier};
 use translate::codes;
 
@@ -12,12 +12,15 @@ use crate::fleet::Standing;
 /// Problems and data planes that a message names; the others are counted.
 const NAMED: usize = 3;
 
-/// Every condition. `status` is what else is to be said of the fleet. A condition that is left out stays as it was.
-pub fn all(known: Known<'_>, status: &UpstreamGroupStatus) -> Vec<ConditionFact> {
+/// Every condition. `summary` and `servers`, all of them, are what else is to be said of the fleet. A condition that is left out
+/// stays as it was.
+pub fn all(known: Known<'_>, summary: Option<&Summary>, servers: &[ServerStatus]) -> Vec<ConditionFact> {
     let mut facts = vec![accepted(known), resolved_refs(known)];
     if known.hearing == Hearing::Done {
         facts.extend(programmed(known));
-        facts.extend([available(known, status), using_backup(known)]);
+        let available = available(known, summary, servers);
+        let using_backup = using_backup(known, available.status);
+        facts.extend([available, using_backup]);
     } else {
         let heard = |r#type: ConditionType| {
             let name = r#type.to_string();
@@ -177,9 +180,9 @@ fn was_programmed(known: Known<'_>) -> bool {
     })
 }
 
-fn available(known: Known<'_>, status: &UpstreamGroupStatus) -> ConditionFact {
+fn available(known: Known<'_>, summary: Option<&Summary>, servers: &[ServerStatus]) -> ConditionFact {
     let available = |status, reason, message: String| fact(ConditionType::Available, status, reason, message);
-    let Some(summary) = status.summary.as_ref() else {
+    let Some(summary) = summary else {
         if holders(known) > 0 {
             let message = "data planes serve a version that this controller does not know; see Accepted";
             return available(Unknown, Reason::Pending, message.into());
@@ -196,7 +199,7 @@ fn available(known: Known<'_>, status: &UpstreamGroupStatus) -> ConditionFact {
             format!("{} servers take requests", of(summary.available, summary.servers)),
         );
     }
-    if status.servers.iter().all(|server| server.state == ServerState::Unknown) {
+    if servers.iter().all(|server| server.state == ServerState::Unknown) {
         let message = if known.view.standings.is_empty() {
             "no data plane that serves this group is connected"
         } else {
@@ -214,7 +217,7 @@ fn available(known: Known<'_>, status: &UpstreamGroupStatus) -> ConditionFact {
     let parts: Vec<_> = words
         .into_iter()
         .filter_map(|(state, words)| {
-            let names = status.servers.iter().filter(|server| server.state == state);
+            let names = servers.iter().filter(|server| server.state == state);
             let names: Vec<_> = names.map(|server| format!("{} {}", server.name, server.address)).collect();
             (!names.is_empty()).then(|| format!("{words}: {}", listed_by(&names, ", ")))
         })
@@ -222,18 +225,33 @@ fn available(known: Known<'_>, status: &UpstreamGroupStatus) -> ConditionFact {
     available(False, Reason::NoEligibleServer, format!("no server takes requests; {}", parts.join("; ")))
 }
 
-fn using_backup(known: Known<'_>) -> ConditionFact {
+/// Data planes name the primaries when nobody can serve there, so who takes requests is only asked where somebody does.
+fn using_backup(known: Known<'_>, available: ConditionStatus) -> ConditionFact {
     let using = |status, reason, message: String| fact(ConditionType::UsingBackup, status, reason, message);
     let tiers: Vec<_> = known.view.standings.iter().filter_map(|standing| standing.tier).collect();
     let on_backup = tiers.iter().filter(|tier| **tier == Tier::Backup).count();
-    if tiers.is_empty() {
-        using(Unknown, Reason::Pending, "no data plane reported on this group yet".into())
-    } else if on_backup == 0 {
-        using(False, Reason::PrimaryServers, "primary servers take the requests".into())
-    } else {
-        let message = format!("no primary server can be picked on {on_backup} of {} data planes", tiers.len());
-        using(True, Reason::BackupServers, message)
+    match available {
+        False if backups_were_the_last(known) => {
+            let message = "backup servers took the requests until no server was left; see Available";
+            using(False, Reason::BackupServersExhausted, message.into())
+        }
+        False => using(False, Reason::NoServers, "no server takes requests; see Available".into()),
+        True | Unknown if on_backup > 0 => {
+            let message = format!("no primary server can be picked on {on_backup} of {} data planes", tiers.len());
+            using(True, Reason::BackupServers, message)
+        }
+        True if !tiers.is_empty() => using(False, Reason::PrimaryServers, "primary servers take the requests".into()),
+        True | Unknown => using(Unknown, Reason::Pending, "no data plane reported on this group yet".into()),
     }
+}
+
+/// Whether backups took the requests when somebody last did. That is kept in the status, so that a controller that takes over
+/// knows it, too.
+fn backups_were_the_last(known: Known<'_>) -> bool {
+    let (name, exhausted) = (ConditionType::UsingBackup.to_string(), Reason::BackupServersExhausted.to_string());
+    let conditions = known.previous.map(|previous| previous.conditions.as_slice()).unwrap_or_default();
+    let before = conditions.iter().find(|one| one.type_ == name);
+    before.is_some_and(|before| before.status == True.to_string() || before.reason == exhausted)
 }
 
 fn fact(

@@ -14,7 +14,7 @@ use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use super::budget::{Budget, Lane};
 use super::load_balancer::addresses;
 use super::metrics::StatusMetrics;
-use super::render::{Difference, Hearing, Known, Publication, difference, render};
+use super::render::{Difference, Hearing, Known, Publication, Rendered, difference, render};
 use super::writer::{Outcome, Status, Write};
 use super::{Options, Sources};
 use crate::events::Journal;
@@ -113,21 +113,25 @@ impl Desk {
             self.next_sweep = if now < first { next.min(first) } else { next };
             self.prune(now);
         }
-        let (mut groups, mut ingresses) = (dirty.groups, dirty.ingresses);
+        let (mut groups, mut ingresses, mut services) = (dirty.groups, dirty.ingresses, dirty.services);
         if all {
-            let (every_group, every_ingress) = self.sources.facts.read(|board| {
-                (board.groups.keys().cloned().collect::<Vec<_>>(), board.ingresses.keys().cloned().collect::<Vec<_>>())
+            self.sources.facts.read(|board| {
+                groups.extend(board.groups.keys().cloned());
+                ingresses.extend(board.ingresses.keys().cloned());
+                services.extend(board.services.keys().cloned());
             });
-            groups.extend(every_group);
-            ingresses.extend(every_ingress);
         }
         groups.extend(changed.groups);
         groups.extend(self.unsettled(now));
         for id in groups {
-            self.look_at_group(id, now, wall);
+            self.look_at_group(id, now, wall, journal);
         }
         for name in ingresses {
             self.look_at_ingress(name, now, journal);
+        }
+        for name in services {
+            let facts = self.sources.facts.read(|board| board.services.get(&name).cloned());
+            journal.service(&name, facts.as_deref(), now);
         }
         self.metrics.sizes(self.budget.depth(), data_planes);
     }
@@ -179,18 +183,23 @@ impl Desk {
         }
     }
 
-    fn look_at_group(&mut self, id: GroupId, now: Millis, wall: Timestamp) {
+    fn look_at_group(&mut self, id: GroupId, now: Millis, wall: Timestamp, journal: &mut Journal) {
         let version = self.sources.facts.read(|board| board.groups.get(&id).map(|facts| published_version(facts)));
         let Some(version) = version else {
             self.published.remove(&id);
             self.sent_groups.remove(&id);
+            journal.forget_group(&id);
             return self.budget.forget(&Object::Group(id));
         };
         let known = self.published.entry(id.clone()).or_insert((version, now));
         if known.0 != version {
             *known = (version, now);
         }
-        let found = self.group(&id, now, wall).map_or(Difference::None, |(_, difference)| difference);
+        let found = self.group(&id, now, wall);
+        if let Some((Write { uid, status: Status::Group { servers: Some(servers), previous, .. }, .. }, _)) = &found {
+            journal.met_group(&id, uid, previous.as_deref(), servers);
+        }
+        let found = found.map_or(Difference::None, |(_, difference)| difference);
         let object = Object::Group(id);
         match found {
             Difference::None => self.clean(&object),
@@ -224,7 +233,7 @@ impl Desk {
             Some((_, since)) if now >= after(*since, SETTLING) => Publication::Settled,
             Some(_) | None => Publication::Fresh,
         };
-        let status = self.sources.reports.with(|fleet| {
+        let Rendered { status, servers } = self.sources.reports.with(|fleet| {
             let view = fleet.view(id);
             let hearing = self.hearing(&view, previous.as_deref(), now);
             // A status holds whole seconds.
@@ -233,7 +242,7 @@ impl Desk {
             render(Known { facts: &facts, view: &view, hearing, publication, previous, now: wall })
         })?;
         let difference = difference(previous.as_deref(), &status);
-        let status = Status::Group { status: Box::new(status), had: facts.status.clone(), previous };
+        let status = Status::Group { status: Box::new(status), servers, had: facts.status.clone(), previous };
         Some((write(id.namespace(), id.name(), &facts.uid, status), difference))
     }
 
@@ -273,9 +282,9 @@ impl Desk {
     fn remember(&mut self, write: Write, now: Millis, journal: &mut Journal) {
         let uid: Arc<str> = write.uid.as_str().into();
         match write.status {
-            Status::Group { status, had, previous } => {
+            Status::Group { status, servers, had, previous } => {
                 let id = GroupId::new(&write.namespace, &write.name);
-                journal.group(&id, &uid, previous.as_deref(), &status, now);
+                journal.group(&id, &uid, (previous.as_deref(), &status), servers.as_deref(), now);
                 self.sent_groups.insert(id, Sent { uid, had, wrote: Some(Arc::new(*status)), at: now });
             }
             Status::Ingress { status, had } => {

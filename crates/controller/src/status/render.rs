@@ -56,6 +56,15 @@ pub enum Publication {
     Settled,
 }
 
+/// A status and what it is cut from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// The status.
+    pub status: UpstreamGroupStatus,
+    /// Every server, in the order of the configuration; the status lists the worst. `None` if the fleet was not heard.
+    pub servers: Option<Vec<ServerStatus>>,
+}
+
 /// How two statuses differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
@@ -68,23 +77,26 @@ pub enum Difference {
 }
 
 /// The status, whole. `None` if the cluster has one of a later generation than the facts are of.
-pub fn render(known: Known<'_>) -> Option<UpstreamGroupStatus> {
+pub fn render(known: Known<'_>) -> Option<Rendered> {
     let previous = known.previous.cloned().unwrap_or_default();
     let generation = known.facts.generation;
     if previous.observed_generation.is_some_and(|seen| seen > generation) {
         return None;
     }
-    let mut status = match known.hearing {
-        Hearing::Waiting => ours(&previous),
-        Hearing::Done => of_fleet(known.facts.published.as_ref(), known.view),
+    let (mut status, servers) = match known.hearing {
+        Hearing::Waiting => (ours(&previous), None),
+        Hearing::Done => {
+            let (status, servers) = of_fleet(known.facts.published.as_ref(), known.view);
+            (status, Some(servers))
+        }
     };
     status.observed_generation = Some(generation);
     status.conditions = own_conditions(&previous);
-    for fact in conditions::all(known, &status) {
+    for fact in conditions::all(known, status.summary.as_ref(), servers.as_deref().unwrap_or_default()) {
         set_condition(&mut status.conditions, fact, generation, Time(known.now));
     }
     status.conditions.sort_by_key(rank);
-    Some(status)
+    Some(Rendered { status, servers })
 }
 
 /// What of a status is this controller's: everything but conditions of other types.
@@ -131,7 +143,8 @@ fn state_of(mut status: UpstreamGroupStatus, is_truncated: bool) -> UpstreamGrou
     status
 }
 
-fn of_fleet(published: Option<&PublishedGroup>, view: &GroupView<'_>) -> UpstreamGroupStatus {
+/// The status without conditions, and every server.
+fn of_fleet(published: Option<&PublishedGroup>, view: &GroupView<'_>) -> (UpstreamGroupStatus, Vec<ServerStatus>) {
     let connected = view.standings.len();
     let version = published.map(|published| published.version);
     let programmed = view.standings.iter().filter(|standing| standing.version.is_some() && standing.version == version);
@@ -150,19 +163,19 @@ fn of_fleet(published: Option<&PublishedGroup>, view: &GroupView<'_>) -> Upstrea
             view.server(&key)
         })
         .collect();
-    let mut servers: Vec<_> = used.iter().zip(&sums).map(|(used, sum)| server(used, sum)).collect();
+    let servers: Vec<_> = used.iter().zip(&sums).map(|(used, sum)| server(used, sum)).collect();
     let summary = published.map(|_| summary(&servers, &sums, view));
-    // Stable: among equals the order is that of the configuration.
-    servers.sort_by_key(|server| (badness(server.state), up(server), std::cmp::Reverse(server.failures)));
-    let truncated = servers.len().checked_sub(SERVERS).filter(|left_out| *left_out > 0).map(small);
-    servers.truncate(SERVERS);
-    UpstreamGroupStatus {
+    // Among equals the order is that of the configuration. No counter has a say: it would change who is listed.
+    let mut worst: Vec<_> = servers.iter().collect();
+    worst.sort_by_key(|server| (badness(server.state), up(server)));
+    let status = UpstreamGroupStatus {
         data_planes: Some(data_planes),
         summary,
-        servers,
-        truncated,
+        servers: worst.into_iter().take(SERVERS).cloned().collect(),
+        truncated: servers.len().checked_sub(SERVERS).filter(|left_out| *left_out > 0).map(small),
         ..UpstreamGroupStatus::default()
-    }
+    };
+    (status, servers)
 }
 
 fn summary(servers: &[ServerStatus], sums: &[ServerSum], view: &GroupView<'_>) -> Summary {

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use api::{UpstreamGroup, UpstreamGroupStatus};
+use api::{ServerStatus, UpstreamGroup, UpstreamGroupStatus};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use http_body_util::BodyExt;
@@ -41,6 +41,8 @@ pub struct Write {
 pub enum Status {
     Group {
         status: Box<UpstreamGroupStatus>,
+        /// Every server, of which the status lists the worst; `None` if the fleet was not heard.
+        servers: Option<Vec<ServerStatus>>,
         /// As the cluster told.
         had: Option<Arc<UpstreamGroupStatus>>,
         /// As the cluster will tell when it has told of every write.

@@ -77,7 +77,7 @@ pub struct GroupReport {
     /// The version of it in force, where a controller gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Revision>,
-    /// The tier that serves.
+    /// The tier that serves; the primaries, too, where nobody can.
     pub active_tier: Tier,
     /// Its servers.
     pub servers: Vec<ServerReport>,

@@ -38,7 +38,8 @@ fn picture(snapshot: &Snapshot, version: impl Fn(&GroupId) -> Option<Revision>, 
     let group = |(id, view): (&GroupId, &std::sync::Arc<crate::snapshot::GroupView>)| {
         let picture = GroupPicture::take(view, at);
         let servers = picture.servers.iter().map(server).collect();
-        // When nobody could serve, the primaries are those who should.
+        // The protocol has no word for nobody: then the primaries are those who should, and who reads the servers' states knows
+        // that they do not.
         let active_tier = picture.active_tier().unwrap_or(Tier::Primary);
         (id.clone(), GroupReport { version: version(id), active_tier, servers }.into())
     };

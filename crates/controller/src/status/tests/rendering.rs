@@ -7,16 +7,27 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fleet::Fleet;
-use crate::status::render::{Difference, Hearing, Known, Publication, difference, ours, render};
+use crate::status::render::{Difference, Hearing, Known, Publication, Rendered, difference, ours, render};
 
 const BUSY: (ServerState, u64) = (ServerState::Busy, 0);
 
-fn fleet(reports: Vec<Report>) -> Fleet {
+pub fn fleet(reports: Vec<Report>) -> Fleet {
     let mut fleet = Fleet::default();
     for report in reports {
         fleet.absorb(report, Millis(0));
     }
     fleet
+}
+
+pub fn rendered(
+    facts: &GroupFacts,
+    fleet: &Fleet,
+    publication: Publication,
+    previous: Option<&UpstreamGroupStatus>,
+    at: i64,
+) -> Option<Rendered> {
+    let now = Timestamp::from_second(at).unwrap();
+    render(Known { facts, view: &fleet.view(&id()), hearing: Hearing::Done, publication, previous, now })
 }
 
 fn status_of(
@@ -26,8 +37,7 @@ fn status_of(
     previous: Option<&UpstreamGroupStatus>,
     at: i64,
 ) -> Option<UpstreamGroupStatus> {
-    let now = Timestamp::from_second(at).unwrap();
-    render(Known { facts, view: &fleet.view(&id()), hearing: Hearing::Done, publication, previous, now })
+    rendered(facts, fleet, publication, previous, at).map(|rendered| rendered.status)
 }
 
 fn settled(facts: &GroupFacts, reports: Vec<Report>) -> UpstreamGroupStatus {
