@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use api::{UpstreamGroup, UpstreamGroupStatus};
 use cluster::forebay::{ADMIN, HTTP, static_binary};
 use cluster::{Cluster, Connections, Kubectl, Load, NAMESPACE, Seen, Tools, image, required, until};
+use rustls::ClientConfig;
 
 /// Where Forebay is reached from outside, once a load balancer was given to its Service.
 pub const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), 80);
@@ -255,9 +256,18 @@ pub fn load(host: &'static str) -> Load {
 
 /// Two clients of each of these: one connects for every request, the other keeps its connection.
 pub fn load_on(addresses: &[SocketAddr], host: &'static str) -> Load {
-    let clients =
-        addresses.iter().flat_map(|&address| [Connections::New, Connections::Kept].map(|kind| (address, kind)));
-    Load::of(clients, host, Duration::from_millis(20))
+    Load::of(of_both_kinds(addresses), host, REST)
+}
+
+/// The same clients outside of the cluster, over TLS.
+pub fn load_over_tls(tls: &Arc<ClientConfig>, host: &'static str) -> Load {
+    Load::over_tls(of_both_kinds(&[SocketAddr::new(OUTSIDE.ip(), 443); 2]), tls, host, REST)
+}
+
+const REST: Duration = Duration::from_millis(20);
+
+fn of_both_kinds(addresses: &[SocketAddr]) -> impl Iterator<Item = (SocketAddr, Connections)> {
+    addresses.iter().flat_map(|&address| [Connections::New, Connections::Kept].map(|kind| (address, kind)))
 }
 
 /// Waits until a host is answered so, from outside.
