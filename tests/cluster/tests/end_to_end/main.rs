@@ -14,6 +14,7 @@ mod objects;
 mod own;
 mod rig;
 mod secrets;
+mod sidecars;
 mod survives;
 mod tiers;
 mod zones;
