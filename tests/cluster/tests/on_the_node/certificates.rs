@@ -11,7 +11,7 @@ use testkit::Authority;
 use testkit::tls::{HTTP1, believing, connect};
 
 use crate::objects::App;
-use crate::rig::{Rig, answers, load_over_tls, took};
+use crate::rig::{Rig, load_over_tls, took};
 
 /// Two authorities, one after the other and back, to clients that believe both.
 pub async fn rotation(rig: &Rig) {
@@ -27,7 +27,6 @@ pub async fn rotation(rig: &Rig) {
     let tls = r#"{"spec":{"tls":[{"hosts":["tls.example"],"secretName":"tls"}]}}"#;
     rig.run(&format!("patch ingress tls -n tls --type=merge -p {tls}")).await;
     rig.rolled_out("tls", "tls").await;
-    answers("tls.example", 200, "tls").await;
     presented(rig, &old).await;
     let resuming = believing(&[&old, &new], &[HTTP1]);
     // Who resumes a session looks at no certificate.

@@ -213,13 +213,12 @@ impl Rig {
         Ok(cluster::get(SocketAddr::new(pod, ADMIN), path, "admin").await?.body)
     }
 
-    /// Waits until no data plane has a request or a tunnel left, as must be when nobody asks.
-    pub async fn is_quiet(&self) {
+    /// Waits until every data plane serves a host: the one that the load balancer asked is not yet all of them.
+    pub async fn serves(&self, host: &str) {
         for (pod, address) in self.pods("proxy").await {
-            until(&format!("{pod} to be quiet"), async || {
-                let metrics = self.admin(address, "/metrics").await.ok()?;
-                let has = |wanted: &str| metrics.lines().any(|line| line == wanted);
-                (has("forebay_requests_active 0") && has("forebay_tunnels_active 0")).then_some(())
+            until(&format!("{pod} to serve {host}"), async || {
+                let answer = cluster::get(SocketAddr::new(address, HTTP), "/", host).await.ok()?;
+                (answer.status == 200).then_some(())
             })
             .await;
         }
