@@ -111,16 +111,31 @@ impl Authority {
     /// # Panics
     /// When there is none.
     pub fn client_of(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("its own certificate is one");
-        let mut client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(versions)
-            .expect("versions that the provider has")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        Arc::new(client)
+        Arc::new(client(&[self], versions, protocols))
     }
+}
+
+/// A client that believes each of these authorities, and offers these protocols (ALPN).
+pub fn believing(authorities: &[&Authority], protocols: &[&str]) -> ClientConfig {
+    client(authorities, &[&TLS13], protocols)
+}
+
+fn client(
+    authorities: &[&Authority],
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.issuer.der().clone()).expect("its own certificate is one");
+    }
+    let mut client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .expect("versions that the provider has")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    client
 }
 
 impl Pair {

@@ -112,23 +112,34 @@ impl Installed {
 
     /// The same with more arguments.
     pub async fn proxy_with(&self, n: u8, more: &[&str]) -> Forebay {
-        let name = format!("proxy-{n}");
+        let (name, address) = (format!("proxy-{n}"), format!("10.99.2.{n}"));
         self.pod(NAMESPACE, &name, "forebay-proxy");
-        let state = self.folder().join(format!("{name}.state"));
-        let mut arguments = vec![format!("--state-dir={}", state.display())];
+        let mut arguments = vec![
+            format!("--state-dir={}", self.folder().join(format!("{name}.state")).display()),
+            format!("--http={address}:{HTTP}"),
+            format!("--https={address}:{HTTPS}"),
+            "--workers=1".to_owned(),
+        ];
         arguments.extend(more.iter().map(|&one| one.to_owned()));
-        self.data_plane((NAMESPACE, &name), &format!("10.99.2.{n}"), "forebay-proxy", &arguments).await
+        self.data_plane((NAMESPACE, &name), &address, "forebay-proxy", &arguments).await
     }
 
-    /// A sidecar of a pod of `namespace`, under the account `app` there, that asks for these groups.
+    /// A sidecar of a pod of `namespace`, under the account `app` there, that asks for these groups. It listens at the pod's
+    /// address.
     ///
     /// # Panics
     /// When the account is not there.
     pub async fn sidecar(&self, namespace: &str, n: u8, groups: &str) -> Forebay {
+        let first = groups.split(',').next().unwrap_or(groups);
+        self.sidecar_with(namespace, n, groups, &[format!("--http=10.99.4.{n}:{HTTP}={first}")]).await
+    }
+
+    /// The same with these arguments besides: without any, as `manifests/sidecar` starts one.
+    pub async fn sidecar_with(&self, namespace: &str, n: u8, groups: &str, more: &[String]) -> Forebay {
         let name = format!("sidecar-{n}");
         self.pod(namespace, &name, "app");
-        let more = [format!("--group={groups}")];
-        self.data_plane((namespace, &name), &format!("10.99.4.{n}"), "app", &more).await
+        let arguments = [&[format!("--group={groups}")], more].concat();
+        self.data_plane((namespace, &name), &format!("10.99.4.{n}"), "app", &arguments).await
     }
 
     async fn data_plane(
@@ -147,14 +158,7 @@ impl Installed {
             format!("--token={}", token.display()),
             format!("--admin={address}:{ADMIN}"),
             "--access-log=off".to_owned(),
-            "--workers=1".to_owned(),
         ];
-        if !more.iter().any(|one| one.starts_with("--group")) {
-            arguments.extend([format!("--http={address}:{HTTP}"), format!("--https={address}:{HTTPS}")]);
-        } else if let Some(groups) = more.iter().find_map(|one| one.strip_prefix("--group=")) {
-            let first = groups.split(',').next().unwrap_or(groups);
-            arguments.push(format!("--http={address}:{HTTP}={first}"));
-        }
         arguments.extend_from_slice(more);
         Forebay::start(&self.cluster, (namespace, name), address, arguments)
     }

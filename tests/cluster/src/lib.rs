@@ -32,4 +32,4 @@ pub use node::POD_IMAGE;
 pub use process::Process;
 pub use seen::Seen;
 pub use tools::{Tools, required};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, within};

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::Forebay;
 use crate::forebay::HTTP;
@@ -55,7 +59,7 @@ pub enum Connections {
 /// # Errors
 /// There is no answer.
 pub async fn get(address: SocketAddr, path: &str, host: &str) -> Result<Answer, String> {
-    Client { address, stream: None }.ask("GET", path, host, Connections::New).await
+    request("GET", address, path, host).await
 }
 
 /// A request without a body, on a connection of its own.
@@ -63,7 +67,7 @@ pub async fn get(address: SocketAddr, path: &str, host: &str) -> Result<Answer, 
 /// # Errors
 /// There is no answer.
 pub async fn request(method: &str, address: SocketAddr, path: &str, host: &str) -> Result<Answer, String> {
-    Client { address, stream: None }.ask(method, path, host, Connections::New).await
+    Client::of(address, None).ask(method, path, host, Connections::New).await
 }
 
 impl Load {
@@ -79,8 +83,30 @@ impl Load {
         host: &'static str,
         rest: Duration,
     ) -> Self {
+        Self::by(clients, None, host, rest)
+    }
+
+    /// The same over TLS: a handshake that fails is a request without an answer.
+    pub fn over_tls(
+        clients: impl IntoIterator<Item = (SocketAddr, Connections)>,
+        tls: &Arc<ClientConfig>,
+        host: &'static str,
+        rest: Duration,
+    ) -> Self {
+        Self::by(clients, Some(tls), host, rest)
+    }
+
+    fn by(
+        clients: impl IntoIterator<Item = (SocketAddr, Connections)>,
+        tls: Option<&Arc<ClientConfig>>,
+        host: &'static str,
+        rest: Duration,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let start = |(address, kind)| tokio::spawn(client(address, host, kind, rest, stopped.clone()));
+        let start = |(address, kind)| {
+            let client = Client::of(address, tls.cloned());
+            tokio::spawn(ask_on(client, host, kind, rest, stopped.clone()))
+        };
         Self { stop, clients: clients.into_iter().map(start).collect() }
     }
 
@@ -129,15 +155,14 @@ impl fmt::Display for Served {
     }
 }
 
-async fn client(
-    address: SocketAddr,
+async fn ask_on(
+    mut client: Client,
     host: &str,
     connections: Connections,
     rest: Duration,
     stopped: watch::Receiver<bool>,
 ) -> Served {
     let mut served = Served::default();
-    let mut client = Client { address, stream: None };
     let began = Instant::now();
     while !*stopped.borrow() {
         served.requests += 1;
@@ -156,12 +181,30 @@ async fn client(
     served
 }
 
+/// A connection, plain or over TLS.
+trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Wire for T {}
+
+type Stream = BufStream<Box<dyn Wire>>;
+
 struct Client {
     address: SocketAddr,
-    stream: Option<BufStream<TcpStream>>,
+    tls: Option<TlsConnector>,
+    stream: Option<Stream>,
 }
 
 impl Client {
+    fn of(address: SocketAddr, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { address, tls: tls.map(TlsConnector::from), stream: None }
+    }
+
+    async fn connect(&self, host: &str) -> std::io::Result<Stream> {
+        let stream = TcpStream::connect(self.address).await?;
+        let Some(tls) = &self.tls else { return Ok(BufStream::new(Box::new(stream))) };
+        let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+        Ok(BufStream::new(Box::new(tls.connect(name, stream).await?)))
+    }
+
     async fn ask(&mut self, method: &str, path: &str, host: &str, connections: Connections) -> Result<Answer, String> {
         let close = if connections == Connections::New { "Connection: close\r\n" } else { "" };
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{close}\r\n");
@@ -172,7 +215,7 @@ impl Client {
                 return Ok(answer);
             }
             // None yet; or it was closed while idle, which is no answer to what was sent on it (RFC 9110, section 9.2.2).
-            let stream = BufStream::new(TcpStream::connect(self.address).await?);
+            let stream = self.connect(host).await?;
             self.exchange(stream, &request).await?.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
         };
         let answer = tokio::time::timeout(Duration::from_secs(30), asking).await;
@@ -180,7 +223,7 @@ impl Client {
     }
 
     /// `None` if the connection ended before anything was answered.
-    async fn exchange(&mut self, mut stream: BufStream<TcpStream>, request: &str) -> std::io::Result<Option<Answer>> {
+    async fn exchange(&mut self, mut stream: Stream, request: &str) -> std::io::Result<Option<Answer>> {
         let sent = async { stream.write_all(request.as_bytes()).await.and(stream.flush().await) }.await;
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {

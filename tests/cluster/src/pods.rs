@@ -58,12 +58,26 @@ impl Cluster {
     /// # Panics
     /// When it does not run.
     pub fn kill_container(&self, namespace: &str, pod: &str) {
+        let process = self.process_of(namespace, pod);
+        kill(Pid::from_raw(process), Signal::SIGKILL).unwrap_or_else(|error| panic!("{process}: {error}"));
+    }
+
+    /// How many descriptors the one process of the first container of a pod has open.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn open_files(&self, namespace: &str, pod: &str) -> usize {
+        let process = self.process_of(namespace, pod);
+        fs::read_dir(format!("/proc/{process}/fd")).unwrap_or_else(|error| panic!("{process}: {error}")).count()
+    }
+
+    fn process_of(&self, namespace: &str, pod: &str) -> i32 {
         let path = "jsonpath={.status.containerStatuses[0].containerID}";
         let id = self.kubectl().run(&["get", "pod", pod, "--namespace", namespace, "-o", path]);
         let id = id.trim_start_matches("containerd://");
         let processes = processes_of(id);
         let [process] = processes[..] else { panic!("{pod} has the processes {processes:?} in its container {id:?}") };
-        kill(Pid::from_raw(process), Signal::SIGKILL).unwrap_or_else(|error| panic!("{process}: {error}"));
+        process
     }
 }
 

@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crd/forebay.dev_upstreamgroups.yaml");
 
 /// What a user needs for all of it, rule by rule.
-const RULES: [(&str, &str); 6] = [
+const RULES: [(&str, &str); 7] = [
     ("forebay.dev", "upstreamgroups"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "ingressclasses"),
     ("", "services"),
     ("discovery.k8s.io", "endpointslices"),
     ("", "secrets"),
+    ("", "configmaps"),
 ];
 
 /// What the program said.
@@ -270,6 +271,47 @@ async fn files_are_put_over_the_cluster() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stdout.contains("Ingress shop/late: ") && said.stdout.contains("Ingress shop/dangling: "), "{said:?}");
     assert!(!said.stdout.contains("shop/lost"), "{said:?}");
+}
+
+/// A group that believes the authority in a ConfigMap, which is there.
+fn believer(cluster: &Cluster) {
+    let authority = rcgen::generate_simple_self_signed(["authority.example".to_owned()]).unwrap().cert.pem();
+    let config_map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": "shop"},
+        "data": {"ca.crt": authority},
+    });
+    let mut secured = group("secured", &json!([{"name": "a", "address": "10.0.0.1:443"}]));
+    secured["spec"]["protocol"] = "HTTPS".into();
+    secured["spec"]["tls"] =
+        json!({"serverName": "a.example", "caCertificateRef": {"kind": "ConfigMap", "name": "ca"}});
+    for object in [config_map, secured] {
+        cluster.kubectl().apply(&object.to_string());
+    }
+}
+
+#[tokio::test]
+async fn authorities_in_a_config_map_are_looked_at() {
+    let Some(cluster) = cluster().await else { return };
+    shop(&cluster);
+    believer(&cluster);
+    let user = reader(&cluster, "reader", &[]);
+    let said = check(&user, &[], "");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.stdout.contains("\n+ shop/secured  "), "{said:?}");
+    // Not only that it is there.
+    let broken = json!({"data": {"ca.crt": "no certificate"}}).to_string();
+    cluster.kubectl().run(&["patch", "configmap", "ca", "-n", "shop", "--type=merge", "-p", &broken]);
+    let said = check(&user, &[], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stdout.contains("ConfigMap shop/ca has no certificate in ca.crt"), "{said:?}");
+
+    let user = reader(&cluster, "no-config-maps", &["configmaps"]);
+    let said = check(&user, &[], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stdout.contains("warning[FB6005]: cannot list ConfigMap everywhere: forbidden ("), "{said:?}");
+    assert!(said.stdout.contains("; groups whose authorities are in one were not looked at\n"), "{said:?}");
+    assert!(said.stdout.contains("\n+ shop/app  ") && !said.stdout.contains("shop/secured"), "{said:?}");
+    assert!(said.stdout.contains("\n1 warning in N objects\n"), "{said:?}");
 }
 
 #[tokio::test]

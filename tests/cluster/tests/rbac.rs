@@ -1,8 +1,8 @@
-//! The rules of `manifests/rbac.yaml`: with all of them a controller wants nothing, and without any one of them it says what it
-//! may not do. So no rule is missing and none is there for nothing.
+//! The rules of `manifests/rbac.yaml` and of `manifests/namespaced/rbac.yaml`: with all of them a controller wants nothing, and
+//! without any one of them it says what it may not do. So no rule is missing and none is there for nothing.
 //!
-//! One API server for all: each case is a namespace of its own in which a controller runs under the same rules less one verb, so
-//! that all run at once.
+//! One API server for all rules of a file: each case is a namespace of its own in which a controller runs under the same rules less
+//! one verb, and another namespace that it watches, so that all run at once.
 
 use std::path::PathBuf;
 
@@ -12,27 +12,46 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose,
 use serde_json::{Value, json};
 
 const RBAC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/rbac.yaml");
+const NAMESPACED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/namespaced/rbac.yaml");
 const CRD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/crd");
 const CLASS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../manifests/ingressclass.yaml");
 
-/// A controller with its namespace.
+/// A controller with its namespaces.
 struct Case {
+    /// The controller's own.
     namespace: String,
-    /// The verb that is missing, and of what.
-    without: Option<(String, String)>,
-    /// What the two roles allow: in the cluster, in the own namespace.
-    rules: [Value; 2],
+    /// The one that it watches.
+    watched: String,
+    without: Option<Lacking>,
+    /// What the roles allow: in the cluster, in the own namespace, in the watched one.
+    rules: [Value; 3],
+}
+
+/// The verb that is missing, of what, and in which namespace if that is told by a role of one.
+struct Lacking {
+    verb: String,
+    resource: String,
+    namespace: Option<String>,
 }
 
 #[tokio::test]
 async fn every_rule_is_needed_and_none_is_missing() {
+    prove(RBAC).await;
+}
+
+#[tokio::test]
+async fn so_is_every_rule_for_some_namespaces() {
+    prove(NAMESPACED).await;
+}
+
+async fn prove(rbac: &str) {
     let Some(tools) = required(Tools::find()) else { return };
     forebay::binary();
     let cluster = Cluster::light(tools).await.expect("an API server starts");
     cluster.enter();
     let kubectl = cluster.kubectl();
     kubectl.run(&["apply", "--server-side", "-f", CRD, "-f", CLASS]);
-    let documents = kubectl.run(&["create", "--dry-run=client", "-o", "json", "-f", RBAC]);
+    let documents = kubectl.run(&["create", "--dry-run=client", "-o", "json", "-f", rbac]);
     let cases = cases(&documents);
     let objects: Vec<Value> = cases.iter().flat_map(Case::objects).collect();
     kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string());
@@ -40,29 +59,32 @@ async fn every_rule_is_needed_and_none_is_missing() {
     let started: Vec<_> = cases.iter().zip(1..).map(|(case, n)| (case, case.start(&cluster, n))).collect();
     let (whole, less) = started.split_first().expect("there are cases");
     for (case, controller) in less {
-        let Some((verb, resource)) = &case.without else { panic!("{} lacks nothing", case.namespace) };
+        let Some(Lacking { verb, resource, namespace }) = &case.without else {
+            panic!("{} lacks nothing", case.namespace)
+        };
         if (verb.as_str(), resource.as_str()) == ("patch", "events") {
             // Only what is told again is patched.
-            tell_again(&cluster, &case.namespace).await;
+            tell_again(&cluster, &case.watched).await;
         }
         let wanting = format!("cannot {verb} resource \"{resource}\"");
+        let place = namespace.as_ref().map(|namespace| format!("in the namespace \"{namespace}\"")).unwrap_or_default();
         let data_plane = case.data_plane(&cluster, controller).await;
         let what = format!("what {} without {verb} {resource} says", case.namespace);
         let heard = until(&what, async || {
             let said = controller.log() + &data_plane.as_ref().map(Forebay::log).unwrap_or_default();
-            said.lines().find(|line| line.contains(&wanting)).map(str::to_owned)
+            said.lines().find(|line| line.contains(&wanting) && line.contains(&place)).map(str::to_owned)
         })
         .await;
         let rule =
             format!("verbs: [{}]", if ["list", "watch"].contains(&verb.as_str()) { "list, watch" } else { verb });
         let is_sentence = heard.contains("give the controller's ServiceAccount a") && heard.contains(&rule);
         assert!(is_sentence && !heard.contains("ApiError"), "{heard}");
-        println!("without {verb} {resource}: {}", heard.split("#0: ").nth(1).unwrap_or(&heard));
+        println!("without {verb} {resource} {place}: {}", heard.split("#0: ").nth(1).unwrap_or(&heard));
     }
     let (case, controller) = whole;
-    tell_again(&cluster, &case.namespace).await;
+    tell_again(&cluster, &case.watched).await;
     until("a second Rejected to be counted", async || {
-        let events = kubectl.run(&["get", "events.events.k8s.io", "-n", &case.namespace, "-o", "json"]);
+        let events = kubectl.run(&["get", "events.events.k8s.io", "-n", &case.watched, "-o", "json"]);
         let events: Value = serde_json::from_str(&events).ok()?;
         events["items"].as_array()?.iter().any(|event| event["series"]["count"] == 2).then_some(())
     })
@@ -119,11 +141,15 @@ fn cases(documents: &str) -> Vec<Case> {
     let list: Vec<Value> = stream.by_ref().map(|one| one.expect("kubectl prints JSON")).collect();
     let objects: Vec<Value> =
         list.into_iter().flat_map(|one| one["items"].as_array().cloned().unwrap_or_else(|| vec![one])).collect();
-    let rules = ["ClusterRole", "Role"].map(|kind| {
-        let role = objects.iter().find(|object| object["kind"] == kind);
-        role.unwrap_or_else(|| panic!("a {kind} in rbac.yaml"))["rules"].clone()
-    });
-    let mut cases = vec![Case { namespace: "case-0".to_owned(), without: None, rules: rules.clone() }];
+    let role = |kind: &str, is_own: bool| {
+        let is_it =
+            |object: &&Value| object["kind"] == kind && (object["metadata"]["namespace"] == "forebay") == is_own;
+        objects.iter().find(is_it).map_or_else(|| json!([]), |role| role["rules"].clone())
+    };
+    let rules = [role("ClusterRole", false), role("Role", true), role("Role", false)];
+    let roles = objects.iter().filter(|object| object["rules"].is_array()).count();
+    assert_eq!(roles, rules.iter().filter(|rules| **rules != json!([])).count(), "a role that is looked at nowhere");
+    let mut cases = vec![Case::new(0, None, rules.clone())];
     for role in 0..rules.len() {
         for (rule, of) in rules[role].as_array().expect("a list of rules").iter().enumerate() {
             for (place, verb) in of["verbs"].as_array().expect("verbs").iter().enumerate() {
@@ -132,8 +158,8 @@ fn cases(documents: &str) -> Vec<Case> {
                 let resources = of["resources"].as_array().expect("resources");
                 assert_eq!(resources.len(), 1, "one resource in a rule, so that each can be told apart: {of}");
                 let text = |value: &Value| value.as_str().expect("a text").to_owned();
-                let without = Some((text(verb), text(&resources[0])));
-                cases.push(Case { namespace: format!("case-{}", cases.len()), without, rules: less });
+                let without = (role, text(verb), text(&resources[0]));
+                cases.push(Case::new(cases.len(), Some(without), less));
             }
         }
     }
@@ -141,46 +167,56 @@ fn cases(documents: &str) -> Vec<Case> {
 }
 
 impl Case {
-    /// The namespace with the account and its rules, and what makes a controller use each of them.
+    /// The `n`th, without this verb of this resource in the role of this number.
+    fn new(n: usize, without: Option<(usize, String, String)>, rules: [Value; 3]) -> Self {
+        let (namespace, watched) = (format!("case-{n}"), format!("case-{n}-watched"));
+        let without = without.map(|(role, verb, resource)| Lacking {
+            verb,
+            resource,
+            namespace: [None, Some(&namespace), Some(&watched)][role].cloned(),
+        });
+        Self { namespace, watched, without, rules }
+    }
+
+    /// The namespaces with the account and its rules, and what makes a controller use each of them.
     fn objects(&self) -> Vec<Value> {
-        let namespace = &self.namespace;
-        let role = |kind: &str, rules: &Value| {
+        let Self { namespace, watched, .. } = self;
+        let allow = |kind: &str, place: &str, rules: &Value| {
             let rules: Vec<_> =
                 rules.as_array().into_iter().flatten().filter(|rule| rule["verbs"] != json!([])).collect();
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "rules": rules,
-                "metadata": {"name": namespace, "namespace": namespace},
-            })
-        };
-        let binding = |kind: &str| {
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": format!("{kind}Binding"),
-                "metadata": {"name": namespace, "namespace": namespace},
+            let metadata = json!({"name": namespace, "namespace": place});
+            let role = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "rules": rules, "metadata": metadata,
+            });
+            let binding = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": format!("{kind}Binding"), "metadata": metadata,
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": namespace},
                 "subjects": [{"kind": "ServiceAccount", "name": "forebay-controller", "namespace": namespace}],
-            })
+            });
+            [role, binding]
         };
+        let [of_cluster, own, elsewhere] = &self.rules;
         let account = |name: &str| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}});
         let path = json!({"path": "/", "pathType": "Prefix",
             "backend": {"service": {"name": "lost", "port": {"number": 80}}}});
         let mut objects = vec![
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-            role("ClusterRole", &self.rules[0]),
-            role("Role", &self.rules[1]),
-            binding("ClusterRole"),
-            binding("Role"),
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": watched}}),
             account("forebay-controller"),
             account("forebay-proxy"),
-            group(namespace, "10.0.0.1:80"),
+            group(watched, "10.0.0.1:80"),
             json!({
                 "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-                "metadata": {"name": "web", "namespace": namespace},
+                "metadata": {"name": "web", "namespace": watched},
                 "spec": {"ingressClassName": "forebay", "rules": [{"http": {"paths": [path]}}]},
             }),
         ];
+        objects.extend(allow("ClusterRole", namespace, of_cluster));
+        objects.extend(allow("Role", namespace, own));
+        objects.extend(allow("Role", watched, elsewhere));
         // What is there already and not as it must be is updated.
         let found = match &self.without {
-            Some((verb, resource)) if verb == "update" => Some(resource.as_str()),
+            Some(Lacking { verb, resource, .. }) if verb == "update" => Some(resource.as_str()),
             Some(_) | None => None,
         };
         let metadata = |name: &str| json!({"name": name, "namespace": namespace});
@@ -207,7 +243,9 @@ impl Case {
         let arguments = [
             "controller".to_owned(),
             format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--watch-namespace={}", self.namespace),
+            format!("--watch-namespace={}", self.watched),
+            // The Service is watched, and has no address yet.
+            format!("--publish-service={}/forebay", self.namespace),
             "--publish-address=192.0.2.1".to_owned(),
             format!("--feed={address}:{FEED}"),
             format!("--admin={address}:{ADMIN}"),
@@ -217,7 +255,7 @@ impl Case {
 
     /// A data plane where only it would find out.
     async fn data_plane(&self, cluster: &Cluster, controller: &Forebay) -> Option<Forebay> {
-        let only_it = self.without.as_ref().is_some_and(|(_, resource)| resource == "tokenreviews");
+        let only_it = self.without.as_ref().is_some_and(|lacking| lacking.resource == "tokenreviews");
         if only_it { Some(self.proxy(cluster, controller).await) } else { None }
     }
 

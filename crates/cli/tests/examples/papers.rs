@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
+use serde_json::{Value, json};
+use translate::document::{self, SourceFile};
+
 use crate::running::directory;
 
 fn names() -> Vec<String> {
@@ -61,6 +64,34 @@ fn every_example_passes_check() {
     let all: Vec<&str> = ["check"].into_iter().chain(paths.iter().map(String::as_str)).collect();
     let (passed, said) = forebay(&all);
     assert!(passed, "{said}");
+}
+
+#[test]
+fn the_quickstart_of_a_cluster_has_services_for_addresses_and_nothing_else_of_its_own() {
+    let [files, cluster] = [("examples", "address"), ("manifests", "service")].map(|(house, target)| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(house).join("quickstart");
+        let documents = ["upstreamgroup.yaml", "ingress.yaml"].map(|name| SourceFile {
+            name: format!("{house}/quickstart/{name}").into(),
+            text: fs::read_to_string(folder.join(name)).expect("a document"),
+        });
+        let objects = document::read(&documents).objects;
+        let groups: Vec<_> =
+            objects.upstream_groups.values().map(|group| group_without(&group.object, target)).collect();
+        let ingresses: Vec<_> = objects.ingresses.values().map(|ingress| json!(ingress.object)).collect();
+        assert_eq!((groups.len(), ingresses.len()), (1, 1), "{house}");
+        (groups, ingresses)
+    });
+    assert_eq!(files, cluster);
+}
+
+/// A group with its defaults, but for where its servers are.
+fn group_without(group: &api::UpstreamGroup, target: &str) -> Value {
+    let mut group = json!(group);
+    for server in group["spec"]["servers"].as_array_mut().expect("servers") {
+        let removed = server.as_object_mut().and_then(|server| server.remove(target));
+        assert!(removed.is_some(), "a {target} in {server}");
+    }
+    group
 }
 
 /// `run` and the backends are what the other tests start; here `explain` is run as it stands, and nothing else is shown.

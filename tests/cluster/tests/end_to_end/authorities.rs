@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::tls::{Authority, Pair};
 
 use crate::objects::{app, group, ingress, service, slice};
-use crate::rig::{Load, Rig, answers, has, serve};
+use crate::rig::{Load, Rig, admin, answers, has, serve};
 
 /// The ConfigMap `shop/ca` with this text.
 fn config_map(text: &str) -> String {
@@ -94,7 +94,7 @@ async fn authorities_of_a_config_map_are_followed() {
 #[tokio::test]
 async fn a_certificate_is_shown_by_those_who_may_have_keys() {
     let Some(rig) = Rig::start().await else { return };
-    let _controller = rig.installed.controller(1);
+    let controller = rig.installed.controller(1);
     let proxy = rig.installed.proxy(1).await;
     let pod = rig.pod(1).await;
     let [authority, clients, others] = [Authority::new(), Authority::new(), Authority::new()];
@@ -112,6 +112,15 @@ async fn a_certificate_is_shown_by_those_who_may_have_keys() {
     .await;
     let text = std::fs::read_to_string(&kept).unwrap();
     assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"), "keys stay in memory");
+
+    // A sidecar has the group and not what it would have to show, so it dials nobody and says why.
+    assert!(admin(&controller, "/api/v1/config").await.unwrap().body.contains("cert/shop/client"));
+    let dialled = pod.record().connections;
+    let sidecar = rig.installed.sidecar("shop", 1, "shop/app").await;
+    answers(&sidecar, "anything", 502, "").await;
+    let said = sidecar.logged("the client certificate of Secret shop/client is not known here").await;
+    assert!(said.contains("not sent to a data plane that may see no keys"), "{said}");
+    assert_eq!(pod.record().connections, dialled);
 
     // Replaced: what is shown next is another, and the pod knows its authority.
     pod.secure(Some(authority.issue(&["app.example"]).server_for(Some(&others))));

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::Installed;
+use cluster::{Installed, within};
 
 use crate::objects::{app, slice};
 use crate::rig::{Load, Rig, admin, has, serve};
 
 /// More than a data plane waits for a controller (35 s) and a controller for a data plane.
 const LONG: Duration = Duration::from_secs(45);
+
+/// Once it is mended: whoever was cut off tries again within 10 s, and the status is right 3 s later.
+const MENDED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn between_data_planes_and_controllers() {
@@ -42,9 +45,9 @@ async fn between_data_planes_and_controllers() {
         rig.installed.cluster.address(address).unwrap();
     }
     let mended = Instant::now();
-    serve(&[&first, &second], "app.example", "pod-2").await;
+    within(MENDED, "the data planes", serve(&[&first, &second], "app.example", "pod-2")).await;
     println!("data planes cut off: they are right {:?} after it is mended", mended.elapsed());
-    rig.status("app", "both data planes", status("2/2")).await;
+    within(MENDED, "the status", rig.status("app", "both data planes", status("2/2"))).await;
     println!("data planes cut off: the status is right after {:?}", mended.elapsed());
     println!("data planes cut off: {} requests, none failed", load.end().await);
 }
@@ -71,13 +74,13 @@ async fn between_controllers_and_the_api_server() {
     let mended = Instant::now();
     println!("controllers cut off for {:?}", mended - cut);
     rig.apply(&[&slice("app", &[2])]).await;
-    serve(&[&first, &second], "app.example", "pod-2").await;
+    within(MENDED, "the data planes", serve(&[&first, &second], "app.example", "pod-2")).await;
     println!("controllers cut off: changes flow {:?} after it is mended", mended.elapsed());
-    rig.status("app", "the status", |status| {
+    let status = rig.status("app", "the status", |status| {
         status.servers.iter().any(|server| server.address.starts_with("10.99.3.2:"))
             && has(status, "Programmed=True(Programmed)")
-    })
-    .await;
+    });
+    within(MENDED, "the status", status).await;
     println!("controllers cut off: the status is right after {:?}", mended.elapsed());
     println!("controllers cut off: {} requests, none failed", load.end().await);
 }
@@ -101,13 +104,13 @@ async fn controllers_that_stand_still() {
         controller.signal("CONT");
     }
     let mended = Instant::now();
-    serve(&[&proxy], "app.example", "pod-2").await;
+    within(MENDED, "the data plane", serve(&[&proxy], "app.example", "pod-2")).await;
     println!("controllers stood still: a data plane is right after {:?}", mended.elapsed());
-    rig.status("app", "the status", |status| {
+    let status = rig.status("app", "the status", |status| {
         status.servers.iter().any(|server| server.address.starts_with("10.99.3.2:"))
             && has(status, "Programmed=True(Programmed)")
-    })
-    .await;
+    });
+    within(MENDED, "the status", status).await;
     println!("controllers stood still: the status is right after {:?}", mended.elapsed());
     println!("controllers stood still: {} requests, none failed", load.end().await);
 }

@@ -1,9 +1,10 @@
 //! The certificate of an Ingress: served by name, rotated, broken, mended; the other hosts notice nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::forebay::HTTPS;
-use cluster::{Forebay, until};
+use cluster::{Connections, Forebay, until};
 use testkit::tls::{Authority, HTTP1, Pair, connect};
 
 use crate::objects::{app, group, ingress, service, slice};
@@ -32,7 +33,8 @@ async fn a_secret_is_served_rotated_broken_and_mended() {
     let kept = rig.installed.folder().join("proxy-1.state/last-good.jsonl");
     until("the last good configuration", async || std::fs::read_to_string(&kept).ok().map(drop)).await;
     assert!(!std::fs::read_to_string(&kept).unwrap().contains("PRIVATE"), "keys stay in memory");
-    let load = Load::start(&[&proxy], "other.example");
+    let clients = [Connections::New, Connections::Kept].map(|kind| (proxy.port(HTTPS), kind));
+    let load = Load::over_tls(clients, &old.client(&[HTTP1]), "other.example", Duration::from_millis(5));
 
     rig.apply(&[&secret(&new.issue(&["app.example"]), "app")]).await;
     until("the new certificate", async || https(&proxy, "app.example", &new).await).await;
@@ -49,7 +51,7 @@ async fn a_secret_is_served_rotated_broken_and_mended() {
 
     rig.apply(&[&secret(&new.issue(&["app.example"]), "app")]).await;
     until("the mended certificate", async || https(&proxy, "app.example", &new).await).await;
-    println!("a Secret rotated, broken and mended: {} requests for another host, none failed", load.end().await);
+    println!("a Secret rotated, broken and mended: {} over TLS for another host, none failed", load.end().await);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ async fn pods_come_and_go() {
     let Some(rig) = Rig::start().await else { return };
     zones::label(&rig).await;
     rig.install().await;
+    let at_rest = rig.at_rest().await;
     rollout(&rig).await;
     zones::zones(&rig).await;
     scale(&rig).await;
@@ -29,7 +30,7 @@ async fn pods_come_and_go() {
     certificates::rotation(&rig).await;
     bad::bad_objects(&rig).await;
     removal(&rig).await;
-    rig.is_quiet().await;
+    rig.is_quiet(&at_rest).await;
 }
 
 /// A rollout of an application that warms up and leaves in order, and of one that drops dead when it is told to go.
@@ -44,8 +45,8 @@ async fn rollout(rig: &Rig) {
         rig.rolled_out(app.name, app.name).await;
         former.extend(rig.app_pods(app.name).await);
     }
-    answers("orderly.example", 200, "orderly").await;
-    answers("hasty.example", 200, "hasty").await;
+    rig.serves("orderly.example").await;
+    rig.serves("hasty.example").await;
     let loads = [("orderly", load("orderly.example")), ("hasty", load("hasty.example"))];
     for app in apps {
         rig.run(&format!("rollout restart deployment/{0} -n {0}", app.name)).await;
@@ -71,7 +72,7 @@ async fn scale(rig: &Rig) {
     rig.apply(&app.to_string()).await;
     answers("scale.example", 503, "").await;
     rig.run("scale deployment/scale -n scale --replicas=50").await;
-    answers("scale.example", 200, "scale").await;
+    rig.serves("scale.example").await;
     let load = load("scale.example");
     rig.shows_ready("scale", "50/50").await;
     took("scaled from 0 to 50", began);
@@ -96,7 +97,7 @@ async fn flapping(rig: &Rig) {
     let began = Instant::now();
     rig.apply(&App::new("flap", 3).to_string()).await;
     rig.rolled_out("flap", "flap").await;
-    answers("flap.example", 200, "flap").await;
+    rig.serves("flap.example").await;
     let load = load("flap.example");
     let pods = rig.app_pods("flap").await;
     for (_, address) in pods.iter().chain(&pods) {
@@ -156,7 +157,7 @@ async fn reuse_by_another(rig: &Rig) {
     rig.apply(&App::new("first", 2).to_string()).await;
     rig.apply(&App::new("second", 0).to_string()).await;
     rig.rolled_out("first", "first").await;
-    answers("first.example", 200, "first").await;
+    rig.serves("first.example").await;
     let load = load("first.example");
     let (pod, address) = rig.app_pods("first").await.swap_remove(0);
     rig.run(&format!("delete pod {pod} -n first")).await;
@@ -179,8 +180,8 @@ async fn rename(rig: &Rig) {
     rig.apply(&App::new("rename", 2).to_string()).await;
     rig.apply(&ingress("rename", "number", "service: {name: rename, port: {number: 80}}")).await;
     rig.rolled_out("rename", "rename").await;
-    answers("rename.example", 200, "rename").await;
-    answers("number.example", 200, "rename").await;
+    rig.serves("rename.example").await;
+    rig.serves("number.example").await;
     let load = load("number.example");
     for name in ["web", "http", "web", "http", "web"] {
         let ports = format!(r#"{{"spec":{{"ports":[{{"name":"{name}","port":80,"targetPort":"http"}}]}}}}"#);

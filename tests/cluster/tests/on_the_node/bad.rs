@@ -13,7 +13,7 @@ pub async fn bad_objects(rig: &Rig) {
     for app in [App::new("good", 2), App::new("bad", 2)] {
         rig.apply(&app.to_string()).await;
         rig.rolled_out(app.name, app.name).await;
-        answers(&format!("{}.example", app.name), 200, app.name).await;
+        rig.serves(&format!("{}.example", app.name)).await;
     }
     let (good, spoilt) = (load("good.example"), load("bad.example"));
 

@@ -34,6 +34,7 @@ async fn the_clocks_of_replicas_differ() {
     rig.apply(&App::new("app", 2).to_string()).await;
     rig.rolled_out("app", "app").await;
     rig.shows_ready("app", "2/2").await;
+    let at_rest = rig.at_rest().await;
     let load = load("app.example");
     for (name, clock) in REPLICAS {
         replica(&rig, name, clock).await;
@@ -44,7 +45,7 @@ async fn the_clocks_of_replicas_differ() {
     let third = leads(&rig, Some(&second), 3).await;
     assert_eq!(first.replica, third.replica, "each led after the other");
     println!("clocks that differ: {}, none failed", load.end().await);
-    rig.is_quiet().await;
+    rig.is_quiet(&at_rest).await;
 }
 
 /// A Deployment of one more controller, with another clock.

@@ -12,6 +12,7 @@ mod clocks;
 mod cut;
 mod objects;
 mod ourselves;
+mod quiet;
 mod readme;
 mod rig;
 mod zones;

@@ -2,13 +2,19 @@
 //! controller and data planes come in either order.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cluster::forebay::HTTP;
-use cluster::{NAMESPACE, Part, get, until};
+use cluster::{NAMESPACE, Part, get, until, within};
 
 use crate::objects::App;
 use crate::rig::{IMAGE, Rig, answers, load, load_on, took};
+
+/// Another leads 17 s later at most, has heard of everybody 15 s after that, and its status is right.
+const LED: Duration = Duration::from_secs(60);
+
+/// Who was reported on is reported on again, and every watch is tried again, within 10 s.
+const MENDED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn forebay_is_killed_and_upgraded() {
@@ -16,12 +22,13 @@ async fn forebay_is_killed_and_upgraded() {
     rig.install().await;
     rig.apply(&App::new("app", 2).to_string()).await;
     rig.rolled_out("app", "app").await;
-    answers("app.example", 200, "app").await;
+    rig.serves("app.example").await;
+    let at_rest = rig.at_rest().await;
     leader(&rig).await;
     proxy(&rig).await;
     api_server(&rig).await;
     upgrades(&rig).await;
-    rig.is_quiet().await;
+    rig.is_quiet(&at_rest).await;
 }
 
 /// kill -9 of the controller that leads.
@@ -39,9 +46,12 @@ async fn leader(rig: &Rig) {
         answers("app.example", 200, pod).await;
     }
     took("the leader killed: a new pod is served", killed);
-    rig.seen.leader(Some(&leader)).await;
-    took("the leader killed: another leads", killed);
-    rig.shows_ready("app", "3/3").await;
+    within(LED, "another leader's status", async {
+        rig.seen.leader(Some(&leader)).await;
+        took("the leader killed: another leads", killed);
+        rig.shows_ready("app", "3/3").await;
+    })
+    .await;
     took("the leader killed: the status is right", killed);
     rig.restarted(pod).await;
     rig.ready().await;
@@ -65,10 +75,10 @@ async fn proxy(rig: &Rig) {
     took("a data plane killed: it serves", killed);
     rig.ready().await;
     took("a data plane killed: it is ready", killed);
-    rig.status("app", "app", "all data planes", |status| {
+    let status = rig.status("app", "app", "all data planes", |status| {
         status.data_planes.as_ref().is_some_and(|planes| planes.ready == "3/3")
-    })
-    .await;
+    });
+    within(MENDED, "the status", status).await;
     let (served, all) = (others.end().await, all.end_whatever_came().await);
     assert!(all.refused.is_empty(), "{:?}", all.refused);
     println!("a data plane killed: {served} to the others, none failed; {} of {all} to all were cut", all.cut.len());
@@ -88,7 +98,7 @@ async fn api_server(rig: &Rig) {
         rig.cluster.start(part).expect("it starts");
         rig.until_ready().await;
         rig.run(&format!("scale deployment/app -n app --replicas={replicas}")).await;
-        rig.shows_ready("app", &format!("{replicas}/{replicas}")).await;
+        within(MENDED, "the status", rig.shows_ready("app", &format!("{replicas}/{replicas}"))).await;
         took(&format!("{part:?} killed: the status is right"), killed);
     }
     println!("API server and etcd killed: {}, none failed", load.end().await);

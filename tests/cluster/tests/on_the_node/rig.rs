@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use api::{UpstreamGroup, UpstreamGroupStatus};
 use cluster::forebay::{ADMIN, HTTP, static_binary};
 use cluster::{Cluster, Connections, Kubectl, Load, NAMESPACE, Seen, Tools, image, required, until};
+use rustls::ClientConfig;
 
 /// Where Forebay is reached from outside, once a load balancer was given to its Service.
 pub const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)), 80);
@@ -212,13 +213,12 @@ impl Rig {
         Ok(cluster::get(SocketAddr::new(pod, ADMIN), path, "admin").await?.body)
     }
 
-    /// Waits until no data plane has a request or a tunnel left, as must be when nobody asks.
-    pub async fn is_quiet(&self) {
+    /// Waits until every data plane serves a host: the one that the load balancer asked is not yet all of them.
+    pub async fn serves(&self, host: &str) {
         for (pod, address) in self.pods("proxy").await {
-            until(&format!("{pod} to be quiet"), async || {
-                let metrics = self.admin(address, "/metrics").await.ok()?;
-                let has = |wanted: &str| metrics.lines().any(|line| line == wanted);
-                (has("forebay_requests_active 0") && has("forebay_tunnels_active 0")).then_some(())
+            until(&format!("{pod} to serve {host}"), async || {
+                let answer = cluster::get(SocketAddr::new(address, HTTP), "/", host).await.ok()?;
+                (answer.status == 200).then_some(())
             })
             .await;
         }
@@ -255,9 +255,18 @@ pub fn load(host: &'static str) -> Load {
 
 /// Two clients of each of these: one connects for every request, the other keeps its connection.
 pub fn load_on(addresses: &[SocketAddr], host: &'static str) -> Load {
-    let clients =
-        addresses.iter().flat_map(|&address| [Connections::New, Connections::Kept].map(|kind| (address, kind)));
-    Load::of(clients, host, Duration::from_millis(20))
+    Load::of(of_both_kinds(addresses), host, REST)
+}
+
+/// The same clients outside of the cluster, over TLS.
+pub fn load_over_tls(tls: &Arc<ClientConfig>, host: &'static str) -> Load {
+    Load::over_tls(of_both_kinds(&[SocketAddr::new(OUTSIDE.ip(), 443); 2]), tls, host, REST)
+}
+
+const REST: Duration = Duration::from_millis(20);
+
+fn of_both_kinds(addresses: &[SocketAddr]) -> impl Iterator<Item = (SocketAddr, Connections)> {
+    addresses.iter().flat_map(|&address| [Connections::New, Connections::Kept].map(|kind| (address, kind)))
 }
 
 /// Waits until a host is answered so, from outside.
