@@ -3,15 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use config::Millis;
 use controller::ca;
 use controller::clock::Clock;
 use controller::connect::ConnectError;
 use controller::identity::Account;
-use controller::lease;
 use controller::runtime::{self, FollowOptions, Listeners, Options, RunError};
 use kube::Client;
 use tokio::net::TcpListener;
@@ -20,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::access::AccessArgs;
+use crate::lead::{LeadArgs, set};
 use crate::logging;
-use crate::options::{ResolverArgs, duration};
+use crate::options::ResolverArgs;
 use crate::signals::{Asked, Signals};
 
 /// Watch a cluster, tell data planes what to serve, and write what they report into the status of objects
@@ -51,14 +49,6 @@ pub struct ControllerArgs {
     /// The controller's own namespace: of its Lease, its CA and its Service [default: `POD_NAMESPACE`, else the kubeconfig's]
     #[arg(long, env = "FOREBAY_NAMESPACE", value_name = "NS")]
     namespace: Option<String>,
-
-    /// The name of this replica; a random suffix is added [default: `POD_NAME`, else the host's name]
-    #[arg(long, env = "FOREBAY_IDENTITY", value_name = "NAME")]
-    identity: Option<String>,
-
-    /// The Lease that says which replica writes status
-    #[arg(long, env = "FOREBAY_LEASE", value_name = "NAME", default_value = "forebay-controller")]
-    lease: String,
 
     /// A ServiceAccount whose data planes see everything, private keys included; repeatable; others see the groups of their
     /// own namespace [default: forebay-proxy in the own namespace]
@@ -93,17 +83,8 @@ pub struct ControllerArgs {
     #[arg(long, env = "FOREBAY_FEED_CLIENT_CA", value_name = "FILE")]
     feed_client_ca: Option<PathBuf>,
 
-    /// The Service whose addresses are written into the status of Ingresses
-    #[arg(long, env = "FOREBAY_PUBLISH_SERVICE", value_name = "NS/NAME", value_parser = namespaced)]
-    publish_service: Option<(String, String)>,
-
-    /// An address that is written there instead; repeatable
-    #[arg(long, env = "FOREBAY_PUBLISH_ADDRESS", value_name = "ADDR", value_delimiter = ',')]
-    publish_address: Vec<String>,
-
-    /// Between two writes of one object's status that only change counters
-    #[arg(long, env = "FOREBAY_STATUS_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
-    status_interval: Duration,
+    #[command(flatten)]
+    lead: LeadArgs,
 
     /// The least severe event that is logged on standard error
     #[arg(long, env = "FOREBAY_ERROR_LOG_LEVEL", value_name = "LEVEL", default_value = "notice")]
@@ -176,7 +157,7 @@ async fn serve(args: ControllerArgs) -> Result<(), ControllerError> {
     }
     let resolver = args.resolver.start();
     let options = args.into_options(namespace, feed_port);
-    if options.advertise.is_none() {
+    if options.lead.advertise.is_none() {
         warn!(
             "neither --advertise nor POD_IP says how data planes reach this very replica: while it leads they report to nobody, \
              and the status of groups stays unknown"
@@ -239,8 +220,6 @@ impl ControllerArgs {
 
     fn into_options(self, namespace: String, feed_port: u16) -> Options {
         let of_pod = || Some(SocketAddr::new(set("POD_IP")?.parse::<IpAddr>().ok()?, feed_port).to_string());
-        let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
-        let name = self.identity.or_else(|| set("POD_NAME")).or_else(host).unwrap_or_else(|| "controller".to_owned());
         let proxies = if self.proxy_service_account.is_empty() {
             vec![Account { namespace: namespace.as_str().into(), name: "forebay-proxy".into() }]
         } else {
@@ -254,16 +233,11 @@ impl ControllerArgs {
                     ingress_class: ingress_class.as_deref().map(Into::into),
                     ..translate::Options::for_cluster(jiff::Timestamp::now())
                 },
-                publish_service: self.publish_service,
+                publish_service: self.lead.publish_service.clone(),
             },
-            publish_addresses: self.publish_address,
-            namespace,
-            lease: self.lease,
-            identity: lease::identity(&name),
-            advertise: self.advertise.or_else(of_pod).map(Into::into),
+            lead: self.lead.into_options(namespace, self.advertise.or_else(of_pod).map(Into::into)),
             audience: self.audience.into(),
             proxies,
-            status_interval: Millis(u64::try_from(self.status_interval.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }
@@ -272,25 +246,12 @@ async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|error| ControllerError::Listen { flag, address, error })
 }
 
-fn set(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 fn host_and_port(text: &str) -> Result<String, String> {
     let port =
         text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
     match port {
         Some(1..) => Ok(text.to_owned()),
         Some(0) | None => Err(format!("\"{text}\" is no HOST:PORT; write, for example, 10.0.0.9:9902")),
-    }
-}
-
-fn namespaced(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok((namespace.to_owned(), name.to_owned()))
-        }
-        _ => Err(format!("\"{text}\" names no Service; write NAMESPACE/NAME, for example forebay/forebay")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use prometheus::Registry;
 use proxy::admin;
 use proxy::config_status::ConfigStatus;
 use proxy::{Listener, Protocol, Proxy, StartError};
@@ -54,8 +55,13 @@ pub fn block_on<E: std::fmt::Display>(command: impl Future<Output = Result<(), E
 }
 
 impl DataPlane {
-    /// Opens the listeners, says where they are, and serves the admin interface. Nothing is in force yet.
-    pub async fn start(args: DataPlaneArgs, status: Arc<ConfigStatus>) -> Result<Self, DataPlaneError> {
+    /// Opens the listeners, says where they are, and serves the admin interface; what is in `registry` is among its metrics. Nothing
+    /// is in force yet.
+    pub async fn start(
+        args: DataPlaneArgs,
+        status: Arc<ConfigStatus>,
+        registry: Registry,
+    ) -> Result<Self, DataPlaneError> {
         let address = args.admin;
         let admin = TcpListener::bind(address).await.map_err(|error| DataPlaneError::Admin { address, error })?;
         let admin_address = admin.local_addr()?;
@@ -72,7 +78,7 @@ impl DataPlane {
             }
         }
         info!("listening admin={admin_address}");
-        tokio::spawn(admin::serve(admin, proxy.clone(), status));
+        tokio::spawn(admin::serve(admin, proxy.clone(), status, registry));
         // Signals are caught before anyone is told that we are ready.
         Ok(Self { proxy, signals: Signals::catch()? })
     }

@@ -10,6 +10,7 @@ mod demo;
 mod documents;
 mod explain;
 mod groups;
+mod lead;
 mod logging;
 mod options;
 mod problems;

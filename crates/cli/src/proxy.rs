@@ -13,12 +13,14 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use config::{Diagnostic, GroupId};
 use feed::{Scope, limits};
+use prometheus::Registry;
 use proxy::config_status::ConfigStatus;
 use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Origin, Patience};
 use proxy::{Listener, Protocol};
 use tracing::{info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
+use crate::lead::set;
 use crate::options::{DataPlaneArgs, duration};
 use crate::signals::Asked;
 use crate::{groups, logging, problems};
@@ -101,7 +103,7 @@ pub fn run(args: ProxyArgs) -> ExitCode {
 async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlaneArgs) -> Result<(), DataPlaneError> {
     let standing = Arc::new(FeedStatus::new(max_stale));
     let status = Arc::new(ConfigStatus::of_feed(standing.clone()));
-    let mut data_plane = DataPlane::start(args, status.clone()).await?;
+    let mut data_plane = DataPlane::start(args, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let place = proxy.zone().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
     info!("instance {}{place} asks {}", options.instance, said(&options.controllers));
@@ -176,7 +178,6 @@ impl FeedArgs {
     }
 
     fn instance(&self) -> Result<Arc<str>, String> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let pod = || Some(format!("{}/{}", set("POD_NAMESPACE")?, set("POD_NAME")?));
         let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
         let instance = self.instance.clone().or_else(pod).or_else(host).unwrap_or_default();

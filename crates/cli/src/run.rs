@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use prometheus::Registry;
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use tracing::{error, info};
 
-use crate::access::AccessArgs;
 use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
-use crate::run_cluster::{self, ClusterError};
+use crate::run_cluster::{self, ClusterError, FromCluster};
 use crate::signals::Asked;
 use crate::watch::{self, Load};
 use crate::{groups, logging, problems};
@@ -26,12 +26,8 @@ pub struct RunArgs {
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
     config: Vec<PathBuf>,
 
-    /// Follow the cluster this pod runs in, with its ServiceAccount, in place of files
-    #[arg(long, env = "FOREBAY_IN_CLUSTER")]
-    in_cluster: bool,
-
     #[command(flatten, next_help_heading = "A cluster in place of files")]
-    access: AccessArgs,
+    from_cluster: FromCluster,
 
     #[command(flatten, next_help_heading = "What the documents do not say")]
     cluster: ClusterArgs,
@@ -66,7 +62,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
             ingress_class: args.cluster.to_options().ingress_class,
             ..translate::Options::for_cluster(jiff::Timestamp::now())
         };
-        return Ok(run_cluster::serve(args.access, options, args.resolver.start(), args.data_plane).await?);
+        return Ok(run_cluster::serve(args.from_cluster, options, args.resolver.start(), args.data_plane).await?);
     }
     let options = args.cluster.to_options();
     let source = source_name(&args.config);
@@ -77,7 +73,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     }
 
     let status = Arc::new(ConfigStatus::new());
-    let mut data_plane = DataPlane::start(args.data_plane, status.clone()).await?;
+    let mut data_plane = DataPlane::start(args.data_plane, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let mut files = files.watch();
     apply(&proxy, &status, first, &source);

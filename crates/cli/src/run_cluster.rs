@@ -1,26 +1,54 @@
-//! `forebay run --kubeconfig`: controller and data plane in one process, without a feed between them. It only reads the
-//! cluster: status is the business of `forebay controller`, which knows the whole fleet.
+//! `forebay run` in a cluster: controller and data plane in one process, without a feed between them. This file is the
+//! composition: what is published is put in force here, and what happens here is reported to who writes status.
+//!
+//! It stands for election where it knows its namespace, like a controller and under the same Lease, so that there is one who
+//! writes. A person's kubeconfig names none: whoever tries something out on a cluster only reads it.
+
+mod applied;
+mod in_force;
+mod reporter;
 
 use std::sync::Arc;
 
-use config::Config;
+use clap::Args;
 use controller::clock::Clock;
 use controller::connect::ConnectError;
 use controller::facts::Facts;
 use controller::hub::Hub;
 use controller::metrics::Metrics;
 use controller::names::Resolver;
-use controller::runtime::{FollowOptions, Following};
+use controller::runtime::{FollowOptions, Following, Leading};
+use controller::status::StatusMetrics;
 use prometheus::Registry;
-use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::access::AccessArgs;
 use crate::data_plane::{DataPlane, DataPlaneError};
+use crate::lead::{LeadArgs, set};
 use crate::options::DataPlaneArgs;
 use crate::signals::Asked;
-use crate::{groups, problems, watch};
+use applied::Applied;
+use reporter::Reporter;
+
+/// Which cluster, and who writes status there.
+#[derive(Debug, Args)]
+pub struct FromCluster {
+    /// Follow the cluster this pod runs in, with its ServiceAccount, in place of files
+    #[arg(long, env = "FOREBAY_IN_CLUSTER")]
+    pub in_cluster: bool,
+
+    #[command(flatten)]
+    access: AccessArgs,
+
+    /// Stand for election by the Lease in this namespace, that of the controllers if there are any, and write status while elected
+    /// [default: `POD_NAMESPACE`, else with --in-cluster the pod's; with a kubeconfig alone the cluster is only read]
+    #[arg(long, env = "FOREBAY_NAMESPACE", value_name = "NS")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    lead: LeadArgs,
+}
 
 /// Why a data plane that follows a cluster did not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -31,36 +59,51 @@ pub enum ClusterError {
     DataPlane(#[from] DataPlaneError),
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
-    #[error("the part that watches the cluster died; its last words are above")]
-    Died,
+    #[error("{0} died; its last words are above")]
+    Died(&'static str),
 }
 
-/// Follows the cluster of `access` and serves it until told to leave.
+/// Follows a cluster and serves it until told to leave.
 pub async fn serve(
-    access: AccessArgs,
+    from: FromCluster,
     translate: translate::Options,
     resolver: Resolver,
     args: DataPlaneArgs,
 ) -> Result<(), ClusterError> {
-    let (client, _) = access.to_access().client().await?;
+    let (client, of_pod) = from.access.to_access().client().await?;
+    let namespace = from.namespace(of_pod);
+    let FromCluster { access, lead, .. } = from;
     let scope = access.scope(translate.ingress_class.as_deref());
-    let status = Arc::new(ConfigStatus::new());
-    let mut data_plane = DataPlane::start(args, status.clone()).await?;
+    let (status, registry) = (Arc::new(ConfigStatus::new()), Registry::new());
+    let (metrics, status_metrics) = (Metrics::new(&registry)?, StatusMetrics::new(&registry)?);
+    let mut data_plane = DataPlane::start(args, status.clone(), registry).await?;
     let proxy = data_plane.proxy.clone();
-    let hub = Arc::new(Hub::default());
+    let mut applied = Applied::new(proxy.clone(), status.clone());
+
+    let (hub, facts, clock) = (Arc::new(Hub::default()), Arc::new(Facts::default()), Clock::start());
     let mut bell = hub.bell();
-    let options = FollowOptions { scope, translate, publish_service: None };
-    let metrics = Metrics::new(&Registry::new())?;
-    let facts = Arc::new(Facts::default());
-    let mut following = Following::start(client, options, resolver, hub.clone(), facts, metrics, Clock::start());
-    let mut in_force: Option<Config> = None;
+    let options = FollowOptions { scope, translate, publish_service: lead.publish_service.clone() };
+    let mut following = Following::start(client.clone(), options, resolver, hub.clone(), facts.clone(), metrics, clock);
+    let mut leading = namespace.map(|namespace| {
+        let instance = format!("{namespace}/{}", lead.name()).into();
+        // Without an address: there is no feed, and data planes elsewhere have nobody to report to while this one leads.
+        let options = lead.into_options(namespace, None);
+        let leading = Leading::start(client, options, hub.clone(), facts, status_metrics, clock);
+        let (leadership, reports) = (leading.leadership.clone(), leading.reports.clone());
+        let in_force = applied.in_force();
+        let reporter = Reporter { instance, proxy: proxy.clone(), status, in_force, leadership, reports, clock };
+        tokio::spawn(reporter.run());
+        leading
+    });
+    if leading.is_none() {
+        info!("the cluster is only read: neither --namespace nor POD_NAMESPACE says by whose Lease status is written");
+    }
+
     loop {
         tokio::select! {
-            Ok(()) = bell.changed() => {
-                let config = hub.read(|published| published.resources().map(|(_, one)| one.resource().clone()).collect());
-                in_force = Some(apply(&proxy, &status, config, in_force.as_ref()));
-            }
-            () = following.died() => return Err(ClusterError::Died),
+            Ok(()) = bell.changed() => applied.follow(&hub).await,
+            () = following.died() => return Err(ClusterError::Died("the part that watches the cluster")),
+            part = died(&mut leading) => return Err(ClusterError::Died(part)),
             asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
                 Asked::Reload => info!("asked to reload: the cluster is followed as it changes"),
@@ -68,38 +111,34 @@ pub async fn serve(
             },
         }
     }
-    // The cluster is followed until nothing is in flight: servers come and go during a drain, too.
-    data_plane.leave().await;
-    Ok(())
+    let resigning = async {
+        if let Some(leading) = leading {
+            leading.leave().await;
+        }
+    };
+    let leaving = async { tokio::join!(data_plane.leave(), resigning) };
+    let mut leaving = std::pin::pin!(leaving);
+    loop {
+        tokio::select! {
+            _ = &mut leaving => return Ok(()),
+            // The cluster is followed until nothing is in flight: servers come and go during a drain, too.
+            Ok(()) = bell.changed() => applied.follow(&hub).await,
+        }
+    }
 }
 
-/// Puts what is published in force; a group that no plan can be made of stays as it was. Returns what is in force.
-fn apply(proxy: &Proxy, status: &ConfigStatus, mut config: Config, last: Option<&Config>) -> Config {
-    let mut problems = Vec::new();
-    for refusal in proxy::compile_check(&config) {
-        error!("{refusal}; its last good version keeps serving");
-        match last.and_then(|last| last.groups.get(&refusal.group)) {
-            Some(good) => drop(config.groups.insert(refusal.group.clone(), good.clone())),
-            None => drop(config.groups.remove(&refusal.group)),
-        }
-        problems.push(watch::not_in_force(&refusal));
+/// Returns when a part of the candidate died, if there is one.
+async fn died(leading: &mut Option<Leading>) -> &'static str {
+    match leading {
+        Some(leading) => leading.died().await,
+        None => std::future::pending().await,
     }
-    match proxy.apply(&config, "cluster") {
-        Ok(revision) => {
-            let unbound = groups::unbound(proxy.listeners(), &config);
-            if last.is_none() {
-                problems::log(&unbound);
-                let (groups, hosts) = (config.groups.len(), config.routes.hosts.len());
-                info!("configuration {revision} in force: {groups} group(s), {hosts} host(s); from the cluster");
-                info!("ready");
-            }
-            status.applied([problems, unbound].concat(), proxy.clock().now());
-            config
-        }
-        Err(refused) => {
-            error!("{refused}; the last good configuration keeps serving");
-            status.refused(vec![watch::not_in_force(&refused)], proxy.clock().now());
-            last.cloned().unwrap_or_default()
-        }
+}
+
+impl FromCluster {
+    /// Where the Lease is; `of_pod` is the pod's own namespace, if this is a pod.
+    fn namespace(&self, of_pod: String) -> Option<String> {
+        let is_pod = self.in_cluster && set("KUBERNETES_SERVICE_HOST").is_some();
+        self.namespace.clone().or_else(|| set("POD_NAMESPACE")).or(is_pod.then_some(of_pod))
     }
 }

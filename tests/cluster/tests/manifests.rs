@@ -23,6 +23,30 @@ async fn they_are_applied_without_a_warning_and_under_restricted_pod_security() 
     cluster.kubectl().run(&["create", "serviceaccount", "default"]);
     cluster.kubectl().run(&["label", "namespace", "default", "pod-security.kubernetes.io/warn=restricted"]);
     cluster.kubectl().run(&["create", "--dry-run=server", "--warnings-as-errors", "-f", &sidecar]);
+    // In place of the rest, and so without it.
+    cluster.kubectl().run(&["delete", "service", "forebay", "--namespace", "forebay"]);
+    let one_pod = format!("{MANIFESTS}/one-pod");
+    cluster.kubectl().run(&["apply", "--server-side", "--warnings-as-errors", "-f", &one_pod]);
+}
+
+/// So that `tests/rbac.rs`, which takes each rule away in turn, speaks of those, too.
+#[tokio::test]
+async fn one_pod_may_what_a_controller_may_but_for_the_feed() {
+    let Some(cluster) = cluster().await else { return };
+    let rules = |file: &str, kind: &str| {
+        let path = format!("{MANIFESTS}/{file}");
+        let name = if file == "rbac.yaml" { "forebay-controller" } else { "forebay" };
+        cluster.kubectl().run(&["apply", "--server-side", "-f", &path]);
+        let object = cluster.kubectl().run(&["get", kind, name, "--namespace", "forebay", "-o", "json"]);
+        let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+        object["rules"].as_array().expect("rules").clone()
+    };
+    for (kind, of_feed) in [("clusterrole", &["tokenreviews"][..]), ("role", &["secrets", "configmaps"])] {
+        let is_of_feed = |rule: &serde_json::Value| of_feed.iter().any(|resource| rule["resources"][0] == *resource);
+        let mut controller = rules("rbac.yaml", kind);
+        controller.retain(|rule| !is_of_feed(rule));
+        assert_eq!(rules("one-pod/rbac.yaml", kind), controller, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -8,11 +8,10 @@
 //! only then tells the data planes, spread over time, to come again elsewhere.
 
 mod follow;
+mod lead;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use config::Millis;
 use feed::ServerOptions;
 use kube::Client;
 use prometheus::Registry;
@@ -25,42 +24,29 @@ use tracing::info;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::facts::Facts;
-use crate::fleet::Reports;
 use crate::hub::Hub;
 use crate::identity::{Account, Policy, Terms, Tokens};
-use crate::lease::{self, Election, Timing};
 use crate::metrics::Metrics;
 use crate::names::Resolver;
 use crate::serve::{Bounds, Parts, Server, Tls};
-use crate::status::budget::Limits;
-use crate::status::{self, Sources, StatusMetrics};
+use crate::status::StatusMetrics;
+
+use lead::PATIENCE;
 
 pub use follow::{FollowOptions, Following};
-
-/// A part that is told to stop and does not is left behind after this time.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub use lead::{LeadOptions, Leading};
 
 /// What a controller is told by its operator.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to follow.
     pub follow: FollowOptions,
-    /// Written into Ingresses in place of what the publishing Service says.
-    pub publish_addresses: Vec<String>,
-    /// Where the Lease is.
-    pub namespace: String,
-    /// The Lease's name.
-    pub lease: String,
-    /// Who this replica is: [`lease::identity`].
-    pub identity: Arc<str>,
-    /// How data planes reach this replica's feed, `HOST:PORT`.
-    pub advertise: Option<Arc<str>>,
+    /// How to stand for election, and what to write.
+    pub lead: LeadOptions,
     /// What tokens must be for.
     pub audience: Arc<str>,
     /// Who sees everything, private keys included.
     pub proxies: Vec<Account>,
-    /// Between two writes of one object that only change counters.
-    pub status_interval: Millis,
 }
 
 /// Where a controller listens.
@@ -82,10 +68,8 @@ pub enum RunError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// The parts that run until they are told to stop.
+/// What listens.
 struct Tasks {
-    election: JoinHandle<()>,
-    status: JoinHandle<()>,
     server: JoinHandle<()>,
     admin: JoinHandle<()>,
 }
@@ -107,40 +91,21 @@ pub async fn run(
     let mut following =
         Following::start(client.clone(), options.follow, resolver, hub.clone(), facts.clone(), metrics, clock);
 
-    let candidate = lease::Options {
-        namespace: options.namespace,
-        name: options.lease,
-        identity: options.identity.clone(),
-        address: options.advertise,
-        timing: Timing::DEFAULT,
-    };
-    let (election, leadership) = Election::new(client.clone(), candidate, hub.clone(), clock);
-    let reports = Reports::new(clock);
+    let identity = options.lead.identity.clone();
+    let mut leading = Leading::start(client.clone(), options.lead, hub.clone(), facts.clone(), status_metrics, clock);
     let terms = Terms { audience: options.audience, ..Terms::default() };
     let server = Server::new(Parts {
         hub: hub.clone(),
-        tokens: Arc::new(Tokens::new(client.clone(), Policy::new(options.proxies), terms, clock)),
-        reports: reports.clone(),
-        leadership: leadership.clone(),
+        tokens: Arc::new(Tokens::new(client, Policy::new(options.proxies), terms, clock)),
+        reports: leading.reports.clone(),
+        leadership: leading.leadership.clone(),
         clock,
-        options: ServerOptions { server: options.identity.clone(), ..ServerOptions::default() },
+        options: ServerOptions { server: identity, ..ServerOptions::default() },
         bounds: Bounds::default(),
     });
-    let sources = Sources { facts: facts.clone(), reports, leadership };
-    let status_options = status::Options {
-        limits: Limits { lazy_every: options.status_interval, ..Limits::DEFAULT },
-        publish_addresses: options.publish_addresses,
-        identity: options.identity,
-    };
-
-    let (no_status, no_lease, no_feed) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let no_feed = CancellationToken::new();
     let admin = Admin { readiness: following.readiness(), hub, facts, server: server.clone(), registry };
-    let no_more_status = no_status.clone();
     let mut tasks = Tasks {
-        election: tokio::spawn(election.run(no_lease.clone())),
-        status: tokio::spawn(async move {
-            status::run(client, sources, clock, &status_options, status_metrics, no_more_status).await;
-        }),
         server: tokio::spawn(server.run(listeners.feed, tls, no_feed.clone())),
         admin: tokio::spawn(admin::serve(listeners.admin, Arc::new(admin))),
     };
@@ -148,8 +113,7 @@ pub async fn run(
     let dead = tokio::select! {
         () = stop.cancelled() => None,
         () = following.died() => Some("the part that watches and publishes"),
-        _ = &mut tasks.election => Some("the election"),
-        _ = &mut tasks.status => Some("the part that writes status"),
+        part = leading.died() => Some(part),
         _ = &mut tasks.server => Some("the feed"),
         _ = &mut tasks.admin => Some("the admin interface"),
     };
@@ -157,10 +121,9 @@ pub async fn run(
         return Err(RunError::Died(part));
     }
     info!("leaving: no more status, then the lease, then the data planes");
-    for (token, task) in [(no_status, tasks.status), (no_lease, tasks.election), (no_feed, tasks.server)] {
-        token.cancel();
-        let _ = tokio::time::timeout(PATIENCE, task).await;
-    }
+    leading.leave().await;
+    no_feed.cancel();
+    let _ = tokio::time::timeout(PATIENCE, tasks.server).await;
     tasks.admin.abort();
     info!("left");
     Ok(())

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -32,9 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type Response = http::Response<Full<Bytes>>;
 
-/// Serves the admin interface for as long as it is polled.
-pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: Arc<ConfigStatus>) {
-    let metrics = match Metrics::new(source.clone(), status.clone()) {
+/// Serves the admin interface for as long as it is polled. What is in `registry` is shown with the metrics of the data plane.
+pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: Arc<ConfigStatus>, registry: Registry) {
+    let metrics = match Metrics::new(registry, source.clone(), status.clone()) {
         Ok(metrics) => metrics,
         // Two metrics of one name: the tests exclude it.
         Err(error) => return tracing::error!(target: "forebay::admin", "no admin interface: {error}"),

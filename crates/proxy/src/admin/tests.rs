@@ -24,7 +24,8 @@ impl Rng for First {
 
 fn pages(source: &Arc<Fixed>) -> Pages<Fixed> {
     let status = Arc::new(ConfigStatus::new());
-    Pages { metrics: Metrics::new(source.clone(), status.clone()).unwrap(), source: source.clone(), status }
+    let metrics = Metrics::new(Registry::new(), source.clone(), status.clone()).unwrap();
+    Pages { metrics, source: source.clone(), status }
 }
 
 async fn request(pages: &Pages<Fixed>, method: Method, path: &str) -> (StatusCode, String) {
@@ -150,7 +151,7 @@ async fn what_does_not_exist_and_what_may_not_be_done() {
 async fn speaks_http_on_a_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default()));
+    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default(), Registry::new()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let two = "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     stream.write_all(two.as_bytes()).await.unwrap();

@@ -42,12 +42,15 @@ struct Live<S> {
 }
 
 impl Metrics {
-    /// The metrics of a data plane.
+    /// The metrics of a data plane, beside what else the process has in `registry`.
     ///
     /// # Errors
-    /// Never, as long as [`ALL`] names every family once, which a test proves.
-    pub fn new<S: Observed>(source: Arc<S>, status: Arc<ConfigStatus>) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
+    /// Two metrics of one name. Never of these alone, as long as [`ALL`] names every family once, which a test proves.
+    pub fn new<S: Observed>(
+        registry: Registry,
+        source: Arc<S>,
+        status: Arc<ConfigStatus>,
+    ) -> Result<Self, prometheus::Error> {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let descriptions = ALL.iter().map(Family::description).collect::<Result<_, _>>()?;
         registry.register(Box::new(Live { source, status, descriptions }))?;

@@ -12,7 +12,7 @@ use crate::{stats, testing};
 fn scrape(source: &Arc<Fixed>) -> String {
     let status = Arc::new(ConfigStatus::new());
     status.refused(Vec::new(), source.now());
-    Metrics::new(source.clone(), status).unwrap().render().unwrap()
+    Metrics::new(Registry::new(), source.clone(), status).unwrap().render().unwrap()
 }
 
 /// Every sample line, parsed as the text format has it: name, labels, value.
@@ -76,7 +76,7 @@ fn what_was_counted_is_shown() {
 #[test]
 fn the_series_of_a_server_leave_with_it() {
     let source = Fixed::new([testing::group("shop/app", &["127.0.0.1:1", "127.0.0.1:2"])]);
-    let metrics = Metrics::new(source.clone(), Arc::default()).unwrap();
+    let metrics = Metrics::new(Registry::new(), source.clone(), Arc::default()).unwrap();
     assert!(metrics.render().unwrap().contains("127.0.0.1:2"));
     source.apply([testing::group("shop/app", &["127.0.0.1:1"])]);
     let text = metrics.render().unwrap();
@@ -110,7 +110,7 @@ fn no_two_series_are_the_same_and_all_are_described() {
     let source = Fixed::new([testing::view(&"shop/app".parse().unwrap(), Group::with_defaults(servers))]);
     let status = Arc::new(ConfigStatus::of_feed(crate::source::FeedStatus::sample()));
     status.refused(Vec::new(), source.now());
-    let text = Metrics::new(source, status).unwrap().render().unwrap();
+    let text = Metrics::new(Registry::new(), source, status).unwrap().render().unwrap();
     let all = samples(&text);
     // The number of the feed's series that docs/metrics.md prints.
     let fed = |name: &str| name.starts_with("forebay_feed_") || name.starts_with("forebay_last_good_");

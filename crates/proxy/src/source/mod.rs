@@ -43,6 +43,7 @@ pub use address::{ControllerUrl, ControllerUrlError};
 pub use credentials::{Credentials, CredentialsError};
 pub use in_force::{InForce, Origin};
 pub use options::{FeedOptions, Patience};
+pub use report::picture;
 pub use status::{Controller, Currency, FeedStatus, Standing};
 
 /// A running feed. Dropping it ends it; what is in force stays.
@@ -124,7 +125,7 @@ impl Feed {
 }
 
 /// Whether a resource could be put in force: what the balancer refuses is refused by name, not with the whole commit.
-fn check(resource: &Resource) -> Result<(), String> {
+pub fn check(resource: &Resource) -> Result<(), String> {
     match resource {
         Resource::Group(id, group) => {
             apply::check_group(id, group).map_err(|refused| refused.error.to_string())?;

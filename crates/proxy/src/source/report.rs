@@ -34,7 +34,8 @@ fn version_of(held: &Held) -> Option<(&GroupId, Option<Revision>)> {
     }
 }
 
-fn picture(snapshot: &Snapshot, version: impl Fn(&GroupId) -> Option<Revision>, at: Moment) -> Groups {
+/// The whole picture of `snapshot`, whose groups have these versions.
+pub fn picture(snapshot: &Snapshot, version: impl Fn(&GroupId) -> Option<Revision>, at: Moment) -> Groups {
     let group = |(id, view): (&GroupId, &std::sync::Arc<crate::snapshot::GroupView>)| {
         let picture = GroupPicture::take(view, at);
         let servers = picture.servers.iter().map(server).collect();

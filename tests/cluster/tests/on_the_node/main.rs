@@ -11,6 +11,7 @@ mod certificates;
 mod clocks;
 mod cut;
 mod objects;
+mod one_pod;
 mod ourselves;
 mod quiet;
 mod readme;

@@ -1,0 +1,82 @@
+//! Puts what is published in force, and says what became of it.
+
+use std::sync::Arc;
+
+use config::{Diagnostic, ObjectRef, ResourceKey, Severity};
+use controller::hub::Hub;
+use proxy::Proxy;
+use proxy::config_status::ConfigStatus;
+use proxy::source::check;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::in_force::{Holdings, InForce, published};
+use crate::watch::NOT_IN_FORCE;
+use crate::{groups, problems};
+
+/// What was put in force so far.
+pub struct Applied {
+    proxy: Arc<Proxy>,
+    status: Arc<ConfigStatus>,
+    holdings: Holdings,
+    in_force: watch::Sender<Option<InForce>>,
+}
+
+impl Applied {
+    /// Nothing yet.
+    pub fn new(proxy: Arc<Proxy>, status: Arc<ConfigStatus>) -> Self {
+        Self { proxy, status, holdings: Holdings::default(), in_force: watch::channel(None).0 }
+    }
+
+    /// What is in force.
+    pub fn in_force(&self) -> watch::Receiver<Option<InForce>> {
+        self.in_force.subscribe()
+    }
+
+    /// Puts what is published now in force, off this thread: plans take their time, and health is asked here. What cannot be is said
+    /// once, and what was in force under that name stays.
+    pub async fn follow(&mut self, hub: &Arc<Hub>) {
+        let (proxy, hub, last) = (self.proxy.clone(), hub.clone(), self.holdings.clone());
+        let applied = tokio::task::spawn_blocking(move || {
+            let holdings = last.next(published(&hub), check);
+            let config = holdings.config();
+            let snapshot = proxy.apply_revision(&config, config.revision(), "cluster");
+            snapshot.map(|snapshot| (holdings, config, snapshot)).map_err(|refused| refused.to_string())
+        });
+        let now = || self.proxy.clock().now();
+        let (holdings, config, snapshot) = match applied.await.unwrap_or_else(|panicked| Err(panicked.to_string())) {
+            Ok(applied) => applied,
+            Err(refused) => {
+                error!("{refused}; the last good configuration keeps serving");
+                return self.status.refused(vec![Diagnostic::new(NOT_IN_FORCE, Severity::Error, refused)], now());
+            }
+        };
+        let is_new = |(key, _): &(&ResourceKey, &_)| holdings.rejected.get(*key) != self.holdings.rejected.get(*key);
+        for (key, refused) in holdings.rejected.iter().filter(is_new) {
+            error!("{key}: {}; its last good version keeps serving", refused.problem);
+        }
+        let unbound = groups::unbound(self.proxy.listeners(), &config);
+        if self.in_force.borrow().is_none() {
+            problems::log(&unbound);
+            let (revision, groups, hosts) = (snapshot.revision, config.groups.len(), config.routes.hosts.len());
+            info!("configuration {revision} in force: {groups} group(s), {hosts} host(s); from the cluster");
+            info!("ready");
+        }
+        let refused = holdings.rejected.iter().map(|(key, refused)| not_in_force(key, &refused.problem));
+        self.status.applied(refused.chain(unbound).collect(), now());
+        self.in_force.send_replace(Some(holdings.in_force(snapshot)));
+        self.holdings = holdings;
+    }
+}
+
+/// What is said of a resource that cannot be put in force.
+fn not_in_force(key: &ResourceKey, problem: &str) -> Diagnostic {
+    let diagnostic = |message: String| Diagnostic::new(NOT_IN_FORCE, Severity::Error, message);
+    match key {
+        ResourceKey::Group(id) => {
+            let (namespace, name) = (id.namespace().into(), id.name().into());
+            diagnostic(problem.to_owned()).object(ObjectRef { kind: api::KIND.into(), namespace, name })
+        }
+        ResourceKey::Certificate(_) | ResourceKey::Route(_) => diagnostic(format!("{key}: {problem}")),
+    }
+}
