@@ -47,6 +47,7 @@ impl Names {
     }
 
     /// Says which names are waited for no longer.
+    #[must_use]
     pub fn give_up(self, names: BTreeSet<Arc<str>>) -> Self {
         Self { given_up: names, ..self }
     }
