@@ -137,7 +137,7 @@ fn what_an_earlier_controller_told_of_a_refused_ingress_is_left_to_data_planes()
 }
 
 /// A group of two lines, by their names and addresses.
-fn named_group(lines: Value) -> Step {
+fn named_group(lines: &Value) -> Step {
     apply::<UpstreamGroup>(json!({
         "metadata": {"namespace": "shop", "name": "app", "uid": "u"},
         "spec": {"servers": lines},
@@ -155,7 +155,7 @@ fn servers_by_a_name_that_nobody_answers_are_left_to_data_planes() {
     let hub = parts.hub.clone();
     let (mut publisher, _ready) = Publisher::new(parts);
     let by_name = json!({"name": "a", "dns": {"name": "a.example", "port": 80}});
-    named_group(json!([by_name])).apply(publisher.index());
+    named_group(&json!([by_name])).apply(publisher.index());
     let given_up = || Names::default().give_up([Arc::from("a.example")].into());
     for names in [Names::default(), given_up()] {
         publisher.names = Some(names);
@@ -163,12 +163,12 @@ fn servers_by_a_name_that_nobody_answers_are_left_to_data_planes() {
         assert_eq!(told(&hub, &["group/shop/app", "group/shop/gone"]), ["del group/shop/gone"]);
     }
     // What has other servers is of use without these, and must go on following its endpoints.
-    named_group(json!([by_name, {"name": "b", "address": "10.0.0.9:80"}])).apply(publisher.index());
+    named_group(&json!([by_name, {"name": "b", "address": "10.0.0.9:80"}])).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     assert_eq!(told(&hub, &["group/shop/app"]), ["put group/shop/app"]);
 
     publisher.names = Some(answered("a.example", "10.0.0.1"));
-    named_group(json!([by_name])).apply(publisher.index());
+    named_group(&json!([by_name])).apply(publisher.index());
     publisher.publish(Timestamp::UNIX_EPOCH);
     assert_eq!(told(&hub, &["group/shop/app"]), ["put group/shop/app"]);
 }
@@ -188,9 +188,9 @@ fn a_version_with_a_new_name_is_published_with_its_answer_or_when_it_is_given_up
             group.servers.iter().map(|server| server.address.to_string()).collect::<Vec<_>>()
         };
         publisher.names = Some(answered("old.example", "10.0.0.1"));
-        named_group(line("old.example")).apply(publisher.index());
+        named_group(&line("old.example")).apply(publisher.index());
         publisher.publish(Timestamp::UNIX_EPOCH);
-        named_group(line("new.example")).apply(publisher.index());
+        named_group(&line("new.example")).apply(publisher.index());
         publisher.publish(Timestamp::UNIX_EPOCH);
         assert_eq!(published(), ["10.0.0.1:80"]);
         assert!(publisher.parts.translator.names().contains("new.example"), "it is asked for");

@@ -105,10 +105,8 @@ fn programmed(known: Known<'_>) -> Option<ConditionFact> {
     let count = standings.len();
     let Some(published) = &known.facts.published else {
         let holders = holders(known);
-        let (why, see) = match is_accepted(known) {
-            true => ("waits for its DNS names", "ResolvedRefs"),
-            false => ("is refused", "Accepted"),
-        };
+        let (why, see) =
+            if is_accepted(known) { ("waits for its DNS names", "ResolvedRefs") } else { ("is refused", "Accepted") };
         if holders > 0 {
             let message = format!(
                 "this generation {why}; {} the version from before this controller started; see {see}",
