@@ -30,8 +30,6 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 pub async fn within<T>(ceiling: Duration, what: &str, recovering: impl Future<Output = T>) -> T {
     // Dropped while it panics, so that whoever waited says what was seen instead.
     let mut recovering = pin!(recovering);
-    match tokio::time::timeout(ceiling, recovering.as_mut()).await {
-        Ok(recovered) => recovered,
-        Err(_) => panic!("{what} takes more than {ceiling:?}"),
-    }
+    let recovered = tokio::time::timeout(ceiling, recovering.as_mut()).await;
+    recovered.unwrap_or_else(|_| panic!("{what} takes more than {ceiling:?}"))
 }

@@ -127,7 +127,7 @@ mod tests {
             (&"a,".repeat(15_000), HopFields::MOST),
             ("close, \u{e9}, X-Hop", 2),
         ] {
-            assert_eq!(HopFields::of(&connection(value)).0.len(), count, "{:.20}", value);
+            assert_eq!(HopFields::of(&connection(value)).0.len(), count, "{value:.20}");
         }
         let headers = connection("close, \u{e9},\tX-Hop ");
         assert!(HopFields::of(&headers).contains(&HeaderName::from_static("x-hop")));

@@ -11,7 +11,7 @@ use crate::objects::App;
 use crate::rig::{IMAGE, Rig, answers, load, load_on, took};
 
 /// Another leads 17 s later at most, has heard of everybody 15 s after that, and its status is right.
-const LED: Duration = Duration::from_secs(60);
+const LED: Duration = Duration::from_mins(1);
 
 /// Who was reported on is reported on again, and every watch is tried again, within 10 s.
 const MENDED: Duration = Duration::from_secs(40);
