@@ -126,7 +126,7 @@ async fn a_trailer_gets_in_no_further_than_a_header() {
     let spec = json!({"requestHeaders": {"set": [{"name": "X-Set", "value": "ours"}], "remove": ["X-Removed"]}});
     let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).spec(spec).start().await;
     let names = ["X-Forwarded-For", "X-Real-IP", "X-Request-ID", "X-Set", "X-Removed", "X_Under", "Connection", "X-T"];
-    let trailers: String = names.iter().map(|name| format!("{name}: forged\r\n")).collect();
+    let trailers = names.map(|name| format!("{name}: forged\r\n")).concat();
     let head = "PUT /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nTrailer: ";
     let response = rig.send(format!("{head}{}\r\n\r\n2\r\nhi\r\n0\r\n{trailers}\r\n", names.join(", "))).await;
     assert_eq!(response.json()["body"], "hi");
