@@ -225,6 +225,38 @@ async fn a_fleet_that_tells_everything_at_once_is_heard() {
     slow.abort();
 }
 
+#[tokio::test]
+async fn nobody_reports_in_anothers_name_or_from_the_future() {
+    let feed = Feed::start().await;
+    let mut plane = healthy(&feed).await;
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let tell = async |token: String, instance: &str, epoch: u64| {
+        let report = serde_json::json!({
+            "instance": instance, "epoch": epoch, "seq": 1, "extent": "full", "revision": Revision::of(b""), "age": 0,
+            "scope": {"namespaces": ["shop"]}, "groups": {},
+        });
+        let request = post("/report/v1", "application/json", Some(&token), text(report.to_string()));
+        let (status, _, said) = feed.trust().ask(request).await;
+        (status, said)
+    };
+    // An ingress outside the cluster has a name of no namespace.
+    let (ingress, sidecar) = (tokens::unbound("forebay", "forebay-proxy"), tokens::unbound("shop", "web"));
+    assert_eq!(tell(ingress.clone(), "edge-1", now).await.0, StatusCode::NO_CONTENT);
+    let (status, said) = tell(sidecar.clone(), "edge-1", now + 1).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
+    assert!(said.contains("speaks for instance \"shop/...\""), "{said}");
+    let mut thief = feed.trust().subscribe(Some(&sidecar), "edge-1", Scope::Namespaces(["shop".into()].into())).await;
+    assert!(thief.bye().await.0.contains("speaks for instance \"shop/...\""));
+    for epoch in [now + 25 * 3_600_000, u64::MAX] {
+        let (status, said) = tell(sidecar.clone(), "shop/web-1", epoch).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+        assert!(said.contains("ahead of the controller's clock"), "{said}");
+    }
+    // A clock that is hours ahead is no reason.
+    assert_eq!(tell(sidecar, "shop/web-1", now + 2 * 3_600_000).await.0, StatusCode::NO_CONTENT);
+    unharmed(&feed, &mut plane).await;
+}
+
 /// The frames of RFC 9113 section 4.1: length, type, flags, stream.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -14,6 +14,7 @@ use feed::{Namespaces, Violation};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -34,6 +35,9 @@ const AT_ONCE: (usize, usize) = (2, 1024);
 /// Once it has room, a report may take this time, and more by its length: who trickles keeps others waiting.
 const READING: Millis = Millis::from_secs(5);
 const BYTES_A_MILLISECOND: usize = 1 << 10;
+
+/// How far the clock of a data plane may be ahead of ours.
+const AHEAD: Millis = Millis::from_secs(24 * 3600);
 
 /// Where reports are read and parsed.
 #[derive(Debug)]
@@ -106,6 +110,7 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
         let report = Report::from_json(&text, &identity.grant).map_err(Refusal::Report)?;
         drop((text, room));
         identity.speaks_for(&report.instance).map_err(Refusal::Forbidden)?;
+        began_by(report.epoch, server.clock.wall())?;
         // It may have changed while the report was read.
         leads(&server)?;
         server.reports.absorb(report);
@@ -118,6 +123,17 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
 fn leads(server: &Server) -> Result<(), Refusal> {
     let leadership = server.leadership.borrow();
     if leadership.leads(server.clock.now()) { Ok(()) } else { Err(Refusal::NotLeader(leadership.leader.clone())) }
+}
+
+/// A later life silences the former ones, so one of the far future would silence the instance for good.
+fn began_by(epoch: u64, now: Timestamp) -> Result<(), Refusal> {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    if epoch <= now.saturating_add(AHEAD.0) {
+        return Ok(());
+    }
+    let rule =
+        "epoch, when the data plane began, is more than a day ahead of the controller's clock; compare the clocks";
+    Err(Refusal::Report(Violation::OutOfPlace { frame: "report", rule }))
 }
 
 /// The whole body, of at most so many bytes.
