@@ -1,7 +1,7 @@
 //! One group as all instances report it.
 
 use std::cmp::max_by_key;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::FailureReason;
@@ -199,19 +199,23 @@ impl Group {
         result
     }
 
-    /// Forgets what was said before the full report `full`, and says how many entries that were.
-    pub fn forget_before(&mut self, id: u32, full: u64) -> usize {
+    /// Forgets what instance `id` said before the full report of number `full`, but for what that has `told`: its counters are
+    /// compared with those that follow. Says how many entries were forgotten.
+    pub fn forget_unnamed(&mut self, id: u32, full: u64, told: Option<&GroupReport>) -> usize {
+        let named: BTreeSet<_> = told.iter().flat_map(|told| &told.servers).map(ServerReport::key).collect();
         let mut forgotten = 0;
-        self.servers.retain(|_, entries| {
+        self.servers.retain(|(name, address), entries| {
             if let Ok(at) = entries.binary_search_by_key(&id, |entry| entry.id)
                 && u64::from(entries[at].seq) < full
+                && !named.contains(&(&**name, address))
             {
                 entries.remove(at);
                 forgotten += 1;
             }
             !entries.is_empty()
         });
-        if let Ok(at) = self.members.binary_search_by_key(&id, |member| member.id)
+        if told.is_none()
+            && let Ok(at) = self.members.binary_search_by_key(&id, |member| member.id)
             && self.members[at].seq < full
         {
             self.members.remove(at);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use config::{GroupId, Millis, ResourceKey};
 use feed::Scope;
-use feed::report::{Absorbed, Extent, MEMORY, Rejected, Report};
+use feed::report::{Absorbed, Extent, Groups, MEMORY, Rejected, Report};
 
 use group::Group;
 
@@ -189,6 +189,12 @@ impl Fleet {
         if report.seq < instance.full {
             return news;
         }
+        if report.extent == Extent::Full && report.seq > instance.full {
+            // First: at a bound, what is new has the room of what is gone.
+            self.forget_unnamed(instance, report.seq, &report.groups);
+            instance.full = report.seq;
+            news = true;
+        }
         for (id, told) in report.groups {
             // An implicit group of a Service has no object whose status could tell of it.
             if id.name().contains(':') {
@@ -209,23 +215,23 @@ impl Fleet {
                 self.changed.groups.insert(id);
             }
         }
-        if report.extent == Extent::Full && report.seq > instance.full {
-            (instance.full, instance.followed, news) = (report.seq, true, true);
-            self.forget_before(instance);
-        }
+        // What a full report is the first to name may be older than the instance is known; later ones name what began since.
+        instance.followed |= instance.full > 0;
         news
     }
 
-    fn forget_before(&mut self, instance: &mut Instance) {
-        for (id, group) in &mut self.groups {
-            let forgotten = group.forget_before(instance.id, instance.full);
+    /// Forgets what `instance` said before the full report of number `full` and is not among what that has `told`.
+    fn forget_unnamed(&mut self, instance: &mut Instance, full: u64, told: &Groups) {
+        let (changed, entries) = (&mut self.changed.groups, &mut self.entries);
+        self.groups.retain(|id, group| {
+            let forgotten = group.forget_unnamed(instance.id, full, told.get(id).map(|told| &**told));
             if forgotten > 0 {
                 instance.known = instance.known.saturating_sub(forgotten);
-                self.entries = self.entries.saturating_sub(forgotten);
-                self.changed.groups.insert(id.clone());
+                *entries = entries.saturating_sub(forgotten);
+                changed.insert(id.clone());
             }
-        }
-        self.groups.retain(|_, group| !group.is_empty());
+            !group.is_empty()
+        });
     }
 
     fn take_rates(&mut self, instance: &mut Instance, now: Millis) {

@@ -138,6 +138,20 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn at_a_bound_what_is_new_has_the_room_of_what_is_gone() {
+    let mut fleet = Fleet::default();
+    let servers = |names: [&str; 2], requests| names.map(|name| server(name, ServerState::Up, requests)).into();
+    fleet.absorb(report("p/1", (1, 1), Extent::Full, servers(["a", "b"], 100)), second(0));
+    fleet.entries = ENTRIES;
+    fleet.absorb(report("p/1", (1, 2), Extent::Full, servers(["b", "c"], 180)), second(10));
+    let view = fleet.view(&id());
+    let names: Vec<_> = view.servers().map(|((name, _), _)| &**name).collect();
+    assert_eq!(names, ["b", "c"]);
+    assert!((view.rate() - 26.0).abs() < 0.01, "80 of b, which stayed, and 180 of c, which is new");
+    assert_eq!(fleet.entries, ENTRIES);
+}
+
+#[test]
 fn implicit_groups_have_no_status_and_are_not_kept() {
     let mut fleet = Fleet::default();
     let mut report = up("p/1", (1, 1), 1);

@@ -1,12 +1,12 @@
 //! The reports of one instance put together. The result is the same in whatever order they arrive and however often: each
 //! server carries the number of the report that spoke of it last, and a full report says what else there is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Address, GroupId, Millis, Revision, Tier};
 
-use super::{Extent, Rejected, Report, ServerReport};
+use super::{Extent, Groups, Rejected, Report, ServerReport};
 use crate::limits;
 use crate::scope::Scope;
 
@@ -62,6 +62,11 @@ impl History {
         if report.seq < self.full {
             return told(new_life, news);
         }
+        if report.extent == Extent::Full && report.seq > self.full {
+            // First: at the bound, what is new has the room of what is gone.
+            self.forget_unnamed(report.seq, &report.groups);
+            (self.full, news) = (report.seq, true);
+        }
         let mut room = limits::REPORTED_SERVERS.saturating_sub(self.known());
         for (id, told) in report.groups {
             if room == 0 && !self.groups.contains_key(&id) {
@@ -82,11 +87,6 @@ impl History {
                     news = true;
                 }
             }
-        }
-        if report.extent == Extent::Full && report.seq > self.full {
-            self.full = report.seq;
-            self.forget_before(report.seq);
-            news = true;
         }
         told(new_life, news)
     }
@@ -131,10 +131,13 @@ impl History {
         self.groups.get(group).into_iter().flat_map(|group| group.servers.values().map(|(_, server)| server))
     }
 
-    fn forget_before(&mut self, full: u64) {
-        self.groups.retain(|_, group| {
-            group.servers.retain(|_, (seq, _)| *seq >= full);
-            group.state.is_some_and(|(seq, ..)| seq >= full)
+    /// Forgets what was said before the full report of number `full` and is not among what that has `told`.
+    fn forget_unnamed(&mut self, full: u64, told: &Groups) {
+        self.groups.retain(|id, group| {
+            let named = told.get(id);
+            let servers: BTreeSet<_> = named.iter().flat_map(|told| &told.servers).map(ServerReport::key).collect();
+            group.servers.retain(|(name, address), (seq, _)| *seq >= full || servers.contains(&(&**name, address)));
+            named.is_some() || group.state.is_some_and(|(seq, ..)| seq >= full)
         });
     }
 
