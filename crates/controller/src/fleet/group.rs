@@ -67,9 +67,12 @@ pub(super) struct Group {
 }
 
 /// What became of a report.
+#[derive(Default)]
 pub(super) struct Told {
     pub news: bool,
     pub changed: bool,
+    /// There was no room for all of it.
+    pub left_out: bool,
 }
 
 /// The group at one instance.
@@ -152,10 +155,10 @@ impl Group {
     /// Takes what instance `id` tells into account. `room` is how many entries may be added; `from_zero` whether a counter
     /// not seen before began at zero since the instance is followed.
     pub fn absorb(&mut self, id: u32, from_zero: bool, seq: u64, told: &GroupReport, room: &mut usize) -> Told {
-        let mut result = Told { news: false, changed: false };
+        let mut result = Told::default();
         let at = match self.members.binary_search_by_key(&id, |member| member.id) {
             Ok(at) => at,
-            Err(_) if *room == 0 => return result,
+            Err(_) if *room == 0 => return Told { left_out: true, ..result },
             Err(at) => {
                 self.members.insert(at, Member::new(id));
                 *room -= 1;
@@ -171,6 +174,7 @@ impl Group {
         for server in &told.servers {
             let key = (server.name.clone(), server.address.clone());
             if *room == 0 && !self.servers.contains_key(&key) {
+                result.left_out = true;
                 continue;
             }
             let entries = self.servers.entry(key).or_default();
@@ -193,7 +197,8 @@ impl Group {
                     *room -= 1;
                     (result.news, result.changed) = (true, true);
                 }
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(_) => result.left_out = true,
             }
         }
         result

@@ -15,7 +15,7 @@ mod tokens;
 use std::sync::Arc;
 
 use config::Millis;
-use feed::{Forbidden, Grant, Namespaces};
+use feed::{Forbidden, Grant};
 
 pub use budget::Allowance;
 pub use cache::Lifetimes;
@@ -82,7 +82,7 @@ impl Identity {
         self.grant.speaks_for(instance)?;
         let is_its_own = match instance.split_once('/') {
             Some((namespace, _)) => *namespace == *self.account.namespace,
-            None => self.grant.namespaces == Namespaces::All,
+            None => self.grant.is_ingress(),
         };
         if is_its_own { Ok(()) } else { Err(Forbidden::Instance(format!("{}/...", self.account.namespace).into())) }
     }

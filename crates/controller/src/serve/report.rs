@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use config::Millis;
+use feed::Violation;
 use feed::limits;
-use feed::report::Report;
-use feed::{Namespaces, Violation};
+use feed::report::{Absorbed, Report};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -19,10 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::Server;
 use super::answer::{Outgoing, Refusal};
 use super::proof::Holder;
 use super::route::{Proven, count_report};
+use super::{Bounds, Server};
 use crate::identity::Identity;
 use crate::serve::counters::Happening;
 
@@ -70,7 +70,7 @@ impl Desk {
         if units > self.units {
             return Err(full());
         }
-        let room = if identity.grant.namespaces == Namespaces::All { &self.ingress } else { &self.sidecars };
+        let room = if identity.grant.is_ingress() { &self.ingress } else { &self.sidecars };
         room.clone().acquire_many_owned(u32::try_from(units).map_err(|_| full())?).await.map_err(|_| full())
     }
 }
@@ -97,7 +97,8 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
     let identity = proven.identity.clone();
     let holder = Holder::of(&identity);
     let each = holder.bound(AT_ONCE.0, AT_ONCE.1);
-    let _seat = server.reporters.take(holder, each).ok_or(Refusal::TooMany("reports of this identity"))?;
+    let all = Bounds::all_for(&identity.grant, server.bounds.subscribers);
+    let _seat = server.reporters.take(holder, each, all).ok_or(Refusal::TooMany("reports of this identity"))?;
     let reading = async {
         let room = server.desk.room(&identity, &body).await?;
         let text = read(body, room.num_permits() * UNIT).await?;
@@ -113,8 +114,10 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
         began_by(report.epoch, server.clock.wall())?;
         // It may have changed while the report was read.
         leads(&server)?;
-        server.reports.absorb(report);
-        Ok(())
+        match server.reports.absorb(report) {
+            Absorbed::NoRoom => Err(Refusal::NoRoom),
+            Absorbed::NewLife | Absorbed::News | Absorbed::Nothing => Ok(()),
+        }
     });
     let unreadable = Violation::OutOfPlace { frame: "report", rule: "it must be readable" };
     absorbed.await.unwrap_or(Err(Refusal::Report(unreadable)))

@@ -34,6 +34,8 @@ pub enum Absorbed {
     News,
     /// Everything in it was known, or is outdated.
     Nothing,
+    /// Something in it was left out, because there is no room for more.
+    NoRoom,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,8 +70,10 @@ impl History {
             (self.full, news) = (report.seq, true);
         }
         let mut room = limits::REPORTED_SERVERS.saturating_sub(self.known());
+        let mut left_out = false;
         for (id, told) in report.groups {
             if room == 0 && !self.groups.contains_key(&id) {
+                left_out = true;
                 continue;
             }
             let group = self.groups.entry(id).or_default();
@@ -80,15 +84,19 @@ impl History {
             for server in Arc::unwrap_or_clone(told).servers {
                 let key = (server.name.clone(), server.address.clone());
                 let known = group.servers.get(&key).map(|(seq, _)| *seq);
-                // An instance that invents servers and never says which there are not is cut off at the bound.
-                if (known.is_none() && room > 0) || known.is_some_and(|seq| seq < report.seq) {
-                    room -= usize::from(known.is_none());
-                    group.servers.insert(key, (report.seq, server));
-                    news = true;
+                match known {
+                    // An instance that invents servers and never says which there are not is cut off at the bound.
+                    None if room == 0 => left_out = true,
+                    Some(seq) if seq >= report.seq => {}
+                    None | Some(_) => {
+                        room -= usize::from(known.is_none());
+                        group.servers.insert(key, (report.seq, server));
+                        news = true;
+                    }
                 }
             }
         }
-        told(new_life, news)
+        if left_out { Absorbed::NoRoom } else { told(new_life, news) }
     }
 
     /// When this life began, milliseconds since 1970.
