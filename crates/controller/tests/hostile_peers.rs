@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::{Millis, Revision};
+use controller::fleet::INSTANCES;
 use controller::identity::{Lifetimes, Terms};
 use controller::serve::Bounds;
-use feed::{Event, Scope, limits};
+use feed::frames::{ClientFrame, Hello};
+use feed::{Event, Scope, Versions, limits};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
@@ -95,6 +97,100 @@ async fn a_pod_has_a_few_streams_and_connections() {
     // A stream that ends makes room for another.
     held.pop();
     drop((held, connection, others));
+    unharmed(&feed, &mut plane).await;
+}
+
+/// A `hello` of a data plane that says it has so many groups of `shop`.
+fn claims(scope: Scope, instance: &str, count: usize) -> Bytes {
+    let have = (0..count).map(|n| (format!("group/shop/{n}"), Revision::of(b""))).collect();
+    ClientFrame::Hello(Hello { protocol: Versions::OURS, instance: instance.into(), scope, have }).to_line()
+}
+
+#[tokio::test]
+async fn long_hellos_of_sidecars_have_few_places() {
+    let feed = Feed::with(Bounds { hellos: 1, ..Bounds::default() }, Terms::default()).await;
+    let mut plane = healthy(&feed).await;
+    let scope = || Scope::Namespaces(["shop".into()].into());
+    let request = |token: &str, hello: Bytes| post("/feed/v1", "application/x-ndjson", Some(token), text(hello));
+    let sidecar = |n: usize| tokens::of_pod("shop", "web", &format!("web-{n}"));
+    // Somebody who says it has what there is not, and does not take that it has not.
+    let (mut sender, _) = feed.trust().connect_with_window(1024).await;
+    let hello = claims(scope(), "shop/web-1", 5000);
+    let mut slow = sender.send_request(request(&sidecar(1), hello)).await.unwrap().into_body();
+    let welcome = slow.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(welcome.starts_with(b"{\"welcome\":"), "{welcome:?}");
+    let (status, _, said) = feed.trust().ask(request(&sidecar(2), claims(scope(), "shop/web-2", 5000))).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(said.starts_with("{\"bye\":") && said.contains("too many data planes say at once"), "{said}");
+    // Whoever has little to say, and an ingress, do not wait for it.
+    feed.trust().subscribe(Some(&sidecar(3)), "shop/web-3", scope()).await.synced().await;
+    let welcomed = async |token: &str, hello: Bytes| {
+        let mut sender = feed.trust().connect().await;
+        let mut answer = sender.send_request(request(token, hello)).await.unwrap().into_body();
+        answer.frame().await.unwrap().unwrap().into_data().unwrap().starts_with(b"{\"welcome\":")
+    };
+    assert!(welcomed(&token("new"), claims(Scope::All, "forebay/new", 5000)).await);
+    drop((slow, sender));
+    while !welcomed(&sidecar(2), claims(scope(), "shop/web-2", 5000)).await {}
+    // More than a namespace has is never taken.
+    let (_, _, said) = feed.trust().ask(request(&sidecar(4), claims(scope(), "shop/web-4", 20_000))).await;
+    assert!(said.contains("a line is longer than 1048576 bytes") || said.contains("more than 10000"), "{said}");
+    unharmed(&feed, &mut plane).await;
+}
+
+#[tokio::test]
+async fn sidecars_leave_places_for_ingresses() {
+    let feed = Feed::with(Bounds { subscribers: 8, connections: 12, ..Bounds::default() }, Terms::default()).await;
+    let mut plane = healthy(&feed).await;
+    let sidecar = tokens::unbound("shop", "web");
+    let mut taken = Vec::new();
+    let refused = loop {
+        let instance = format!("shop/web-{}", taken.len());
+        let scope = Scope::Namespaces(["shop".into()].into());
+        match feed.trust().try_subscribe(Some(&sidecar), &instance, scope).await {
+            Ok(other) => taken.push(other),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((taken.len(), refused.0), (5, StatusCode::TOO_MANY_REQUESTS), "{}", refused.1);
+    let mut connections = Vec::new();
+    loop {
+        let mut connection = feed.trust().connect().await;
+        let (status, _, said) = read(connection.send_request(get("/feed/v1", Some(&sidecar))).await.unwrap()).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        connections.push(connection);
+        if said.contains("connections") {
+            break;
+        }
+    }
+    feed.trust().subscribe(Some(&token("new")), "forebay/new", Scope::All).await.synced().await;
+    unharmed(&feed, &mut plane).await;
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_taken_is_not_called_taken() {
+    let feed = Feed::start().await;
+    let mut plane = healthy(&feed).await;
+    let report = |instance: &str| {
+        serde_json::json!({
+            "instance": instance, "epoch": 1, "seq": 1, "extent": "full", "revision": Revision::of(b""), "age": 0,
+            "scope": {"namespaces": ["shop"]}, "groups": {},
+        })
+    };
+    for n in 0..INSTANCES {
+        let report = serde_json::from_value(report(&format!("shop/{n}"))).unwrap();
+        feed.reports.absorb(report);
+    }
+    let tell = async |token: String, report: serde_json::Value| {
+        let request = post("/report/v1", "application/json", Some(&token), text(report.to_string()));
+        feed.trust().ask(request).await
+    };
+    let (status, headers, said) = tell(tokens::of_pod("shop", "web", "web-1"), report("shop/web-1")).await;
+    assert_eq!((status, &headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"10".parse().unwrap()));
+    assert!(said.contains("no room for more data planes"), "{said}");
+    let mut ingress = report("forebay/new");
+    ingress["scope"] = "all".into();
+    assert_eq!(tell(token("new"), ingress).await.0, StatusCode::NO_CONTENT);
     unharmed(&feed, &mut plane).await;
 }
 
@@ -223,6 +319,38 @@ async fn a_fleet_that_tells_everything_at_once_is_heard() {
     assert!(told.iter().all(|status| *status == StatusCode::NO_CONTENT), "{told:?}");
     assert_eq!(feed.reports.with(|fleet| fleet.len()), 16);
     slow.abort();
+}
+
+#[tokio::test]
+async fn nobody_reports_in_anothers_name_or_from_the_future() {
+    let feed = Feed::start().await;
+    let mut plane = healthy(&feed).await;
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let tell = async |token: String, instance: &str, epoch: u64| {
+        let report = serde_json::json!({
+            "instance": instance, "epoch": epoch, "seq": 1, "extent": "full", "revision": Revision::of(b""), "age": 0,
+            "scope": {"namespaces": ["shop"]}, "groups": {},
+        });
+        let request = post("/report/v1", "application/json", Some(&token), text(report.to_string()));
+        let (status, _, said) = feed.trust().ask(request).await;
+        (status, said)
+    };
+    // An ingress outside the cluster has a name of no namespace.
+    let (ingress, sidecar) = (tokens::unbound("forebay", "forebay-proxy"), tokens::unbound("shop", "web"));
+    assert_eq!(tell(ingress.clone(), "edge-1", now).await.0, StatusCode::NO_CONTENT);
+    let (status, said) = tell(sidecar.clone(), "edge-1", now + 1).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{said}");
+    assert!(said.contains("speaks for instance \"shop/...\""), "{said}");
+    let mut thief = feed.trust().subscribe(Some(&sidecar), "edge-1", Scope::Namespaces(["shop".into()].into())).await;
+    assert!(thief.bye().await.0.contains("speaks for instance \"shop/...\""));
+    for epoch in [now + 25 * 3_600_000, u64::MAX] {
+        let (status, said) = tell(sidecar.clone(), "shop/web-1", epoch).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{said}");
+        assert!(said.contains("ahead of the controller's clock"), "{said}");
+    }
+    // A clock that is hours ahead is no reason.
+    assert_eq!(tell(sidecar, "shop/web-1", now + 2 * 3_600_000).await.0, StatusCode::NO_CONTENT);
+    unharmed(&feed, &mut plane).await;
 }
 
 /// The frames of RFC 9113 section 4.1: length, type, flags, stream.

@@ -145,6 +145,22 @@ async fn a_ca_that_was_announced_for_a_week_signs() {
 }
 
 #[tokio::test]
+async fn a_ca_without_a_final_newline_hides_no_other() {
+    let feed = Feed::start().await;
+    plant(&feed.api, (-310, 55), Some((-8, 357)));
+    // As `kubectl create secret --from-literal` leaves them.
+    for key in ["tls.crt", "next.crt"] {
+        let bare = secret_text(&feed.api, key).trim_end().to_owned();
+        feed.api.state.lock().objects.get_mut(SECRET).unwrap()["data"][key] = STANDARD.encode(bare).into();
+    }
+    let (mut tls, _stop) = keep(&feed.api);
+    feed.tls.send_replace(Some(certificate(&mut tls).await));
+    let trusted = bundle(&feed.api);
+    assert_eq!(trusted.len(), 2);
+    Trust::new(feed.address, &trusted[0]).tls().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_damaged_secret_is_refused_and_left_alone() {
     let api = ApiServer::start().await;
     plant(&api, (-1, 364), None);

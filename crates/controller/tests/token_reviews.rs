@@ -69,6 +69,30 @@ async fn many_who_show_one_token_wait_for_one_review() {
 }
 
 #[tokio::test]
+async fn a_slow_api_server_has_a_few_reviews_at_once() {
+    let patience_with_known = std::time::Duration::from_millis(200);
+    let (api, tokens) = asking(Terms { places: 2, patience_with_known, ..impatient() }).await;
+    let known = tokens::unbound("shop", "web");
+    identify(&tokens, &known).await.unwrap();
+    api.gate.send_replace(false);
+    let review = |n: usize| {
+        let (tokens, token) = (tokens.clone(), tokens::of_pod("shop", "web", &format!("web-{n}")));
+        tokio::spawn(async move { identify(&tokens, &token).await })
+    };
+    let reviews = [review(1), review(2)];
+    api.arrived(3).await;
+    // Both places are taken, however long they are: who is known is believed without a third review.
+    identify(&tokens, &known).await.unwrap();
+    assert_eq!(api.asked(REVIEWS), 3);
+    api.gate.send_replace(true);
+    for review in reviews {
+        review.await.unwrap().unwrap();
+    }
+    identify(&tokens, &known).await.unwrap();
+    assert_eq!(api.asked(REVIEWS), 4);
+}
+
+#[tokio::test]
 async fn while_the_api_server_is_away_those_it_accepted_are_believed() {
     let (api, tokens) = asking(impatient()).await;
     let (known, new) = (tokens::of_pod("shop", "web", "web-1"), tokens::of_pod("shop", "web", "web-2"));

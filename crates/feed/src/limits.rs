@@ -10,6 +10,13 @@ pub const SERVER_LINE: usize = 16 << 20;
 /// Bytes of a `hello`: about 100,000 names with versions.
 pub const HELLO_LINE: usize = 8 << 20;
 
+/// Resources of a data plane that does not see everything: the groups of its namespace. A cluster is good for about 5,000
+/// Services in one.
+pub const SIDECAR_RESOURCES: usize = 10_000;
+
+/// Bytes of its `hello`.
+pub const SIDECAR_HELLO_LINE: usize = 1 << 20;
+
 /// Bytes of every later line from a data plane; the longest is a `nack` with name and problem.
 pub const CLIENT_LINE: usize = 8 << 10;
 

@@ -76,6 +76,12 @@ pub enum Forbidden {
 }
 
 impl Grant {
+    /// Whether it may look everywhere: an ingress, which is trusted with every private key, and not a sidecar, of which
+    /// anybody may run one.
+    pub fn is_ingress(&self) -> bool {
+        self.namespaces == Namespaces::All
+    }
+
     /// Whether this identity may speak, and report, for `instance`.
     pub fn speaks_for(&self, instance: &str) -> Result<(), Forbidden> {
         match &self.instance {

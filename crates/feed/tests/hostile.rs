@@ -69,6 +69,35 @@ fn too_many_and_too_long_names_are_not_read() {
 }
 
 #[test]
+fn a_sidecar_says_less() {
+    let sidecar = || {
+        let own = Grant { namespaces: Namespaces::Only(["shop".into()].into()), ..anyone() };
+        Subscriber::new(options(), own, NOW)
+    };
+    let claims = |count: usize| {
+        let names = (0..count).map(|n| (format!("group/shop/{n}"), Revision::of(b"")));
+        String::from_utf8(hello(names)).unwrap().replace("\"all\"", "{\"namespaces\":[\"shop\"]}").into_bytes()
+    };
+    let published = published([]);
+    let mut honest = sidecar();
+    assert!(honest.has_claims());
+    honest.receive(&claims(limits::SIDECAR_RESOURCES), NOW).unwrap();
+    assert!(honest.has_claims() && honest.poll(&published, NOW).is_some() && honest.has_claims());
+    while honest.poll(&published, NOW).is_some() {}
+    assert!(!honest.has_claims() && honest.entries() == 0, "what there is not was taken from it");
+
+    let many = sidecar().receive(&claims(limits::SIDECAR_RESOURCES + 1), NOW);
+    assert_eq!(many, Err(Violation::TooManyResources { max: limits::SIDECAR_RESOURCES }));
+    let mut endless = sidecar();
+    let long = endless.receive(&vec![b' '; limits::SIDECAR_HELLO_LINE + 1], NOW);
+    assert_eq!(long, Err(Violation::LineTooLong { max: limits::SIDECAR_HELLO_LINE }));
+    let mut late = sidecar();
+    late.receive(&vec![b' '; limits::SIDECAR_HELLO_LINE], NOW).unwrap();
+    late.poll(&published, Millis(NOW.0 + 10_000)).unwrap();
+    assert_eq!((late.pending(), late.has_claims()), (0, false));
+}
+
+#[test]
 fn what_it_claims_to_have_is_taken_from_it_and_forgotten() {
     let published = published([group("app", 1)]);
     let mut subscriber = subscriber();

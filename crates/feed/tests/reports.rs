@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{GroupId, Millis, Revision, Tier};
-use feed::Scope;
 use feed::report::{Absorbed, Counters, Extent, GroupReport, Groups, History, Report, ServerReport, ServerState};
+use feed::{Scope, limits};
 use proptest::prelude::*;
 
 /// A life told report by report: what exists is listed in full ones, what changed in the others.
@@ -94,6 +94,27 @@ proptest! {
         prop_assert_eq!(requests(&absorbed(&heard)), requests(&absorbed(&all)));
         prop_assert_eq!(requests(&absorbed(&heard)), requests(&absorbed(&[full])));
     }
+}
+
+#[test]
+fn at_the_bound_what_is_new_has_the_room_of_what_is_gone() {
+    let full = |seq: u64, net: u8| {
+        let mut report = report(7, seq, true, &[(0, 0, 0)]);
+        let group = Arc::make_mut(report.groups.values_mut().next().unwrap());
+        let server = group.servers.pop().unwrap();
+        let servers = (0..limits::REPORTED_SERVERS).map(|n| {
+            let address = format!("10.{net}.{}.{}:{}", n >> 16, n >> 8 & 255, (n & 255) + 1).parse().unwrap();
+            ServerReport { address, ..server.clone() }
+        });
+        group.servers = servers.collect();
+        report
+    };
+    let mut history = History::default();
+    history.absorb(full(1, 1));
+    history.absorb(full(2, 2));
+    let (id, _, _) = history.groups().next().unwrap();
+    assert_eq!(history.servers(id).count(), limits::REPORTED_SERVERS);
+    assert!(history.servers(id).all(|server| server.address.to_string().starts_with("10.2.")));
 }
 
 #[test]

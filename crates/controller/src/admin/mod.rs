@@ -3,6 +3,8 @@
 //! Ready is who knows its cluster and has published it, once: neither leading nor an API server that answers is asked for,
 //! since data planes are served without either.
 
+mod guests;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +20,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::metrics;
 use crate::publish::Readiness;
 use crate::serve::Server;
+use guests::Guests;
 
-/// Connections served at a time; more wait to be accepted.
-const CONNECTIONS: usize = 64;
 /// How long a client may take to send a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `accept` rests after it failed.
@@ -66,11 +68,10 @@ struct Resource {
 
 /// Serves the interface for as long as it is polled.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut guests = Guests::<AbortHandle>::new();
     loop {
-        let Ok(permit) = connections.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!("accept() on the admin listener failed ({error})");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -78,7 +79,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
             }
         };
         let admin = admin.clone();
-        tokio::spawn(async move {
+        let guest = tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
                 let answer = admin.answer(request.method(), request.uri().path());
                 async move { Ok::<_, Infallible>(answer) }
@@ -89,8 +90,11 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                 .serve_connection(TokioIo::new(stream), service);
             // A client that breaks off here harms only itself.
             let _ = serving.await;
-            drop(permit);
         });
+        guests.forget(AbortHandle::is_finished);
+        if let Some(closed) = guests.enter(peer.ip(), guest.abort_handle()) {
+            closed.abort();
+        }
     }
 }
 

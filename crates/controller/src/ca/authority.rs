@@ -48,7 +48,7 @@ pub struct Names {
 }
 
 impl Certificate {
-    /// Reads one PEM certificate, which must be a CA's.
+    /// Reads one PEM certificate, which must be a CA's. Its text ends with a newline from then on: another may follow it.
     pub fn read(pem: &str) -> Result<Self, String> {
         let der =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| format!("no PEM certificate: {error}"))?;
@@ -60,7 +60,7 @@ impl Certificate {
             Timestamp::from_second(time.timestamp()).map_err(|error| format!("its validity cannot be read: {error}"))
         };
         let span = Span { from: at(parsed.validity().not_before)?, until: at(parsed.validity().not_after)? };
-        Ok(Self { pem: pem.to_owned(), der, span })
+        Ok(Self { pem: format!("{}\n", pem.trim()), der, span })
     }
 }
 

@@ -119,9 +119,8 @@ fn text<'a>(data: &'a Data, key: &str) -> Result<&'a str, String> {
 
 /// A text of several PEM certificates, one by one.
 fn certificates(text: &str) -> Vec<Result<Certificate, String>> {
-    let end = "-----END CERTIFICATE-----\n";
-    let with_newline = format!("{}\n", text.trim_end());
-    with_newline.split_inclusive(end).map(Certificate::read).collect()
+    let pieces = text.split_inclusive("-----END CERTIFICATE-----").filter(|piece| !piece.trim().is_empty());
+    pieces.map(Certificate::read).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +154,19 @@ mod tests {
         let late = at("2031-06-01T00:00:00Z");
         assert_eq!(held.bundle(late), held.current.certificate.pem);
         assert_eq!(held.take(Step::Rest, late).unwrap().previous, []);
+    }
+
+    #[test]
+    fn certificates_need_no_newlines_between_them() {
+        let now = at("2030-01-01T00:00:00Z");
+        let pem = || Authority::make(now).unwrap().certificate.pem;
+        let (one, other) = (pem(), pem());
+        for text in [format!("{}{other}", one.trim_end()), format!("{one}\n{other}\n").replace('\n', "\r\n")] {
+            let read: Result<Vec<_>, _> = certificates(&text).into_iter().collect();
+            let read = read.unwrap();
+            assert_eq!(read.len(), 2, "{text}");
+            assert!(read.iter().all(|one| one.pem.ends_with("-----\n")));
+        }
     }
 
     #[test]

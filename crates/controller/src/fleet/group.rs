@@ -1,7 +1,7 @@
 //! One group as all instances report it.
 
 use std::cmp::max_by_key;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::FailureReason;
@@ -67,9 +67,12 @@ pub(super) struct Group {
 }
 
 /// What became of a report.
+#[derive(Default)]
 pub(super) struct Told {
     pub news: bool,
     pub changed: bool,
+    /// There was no room for all of it.
+    pub left_out: bool,
 }
 
 /// The group at one instance.
@@ -152,10 +155,10 @@ impl Group {
     /// Takes what instance `id` tells into account. `room` is how many entries may be added; `from_zero` whether a counter
     /// not seen before began at zero since the instance is followed.
     pub fn absorb(&mut self, id: u32, from_zero: bool, seq: u64, told: &GroupReport, room: &mut usize) -> Told {
-        let mut result = Told { news: false, changed: false };
+        let mut result = Told::default();
         let at = match self.members.binary_search_by_key(&id, |member| member.id) {
             Ok(at) => at,
-            Err(_) if *room == 0 => return result,
+            Err(_) if *room == 0 => return Told { left_out: true, ..result },
             Err(at) => {
                 self.members.insert(at, Member::new(id));
                 *room -= 1;
@@ -171,6 +174,7 @@ impl Group {
         for server in &told.servers {
             let key = (server.name.clone(), server.address.clone());
             if *room == 0 && !self.servers.contains_key(&key) {
+                result.left_out = true;
                 continue;
             }
             let entries = self.servers.entry(key).or_default();
@@ -193,25 +197,30 @@ impl Group {
                     *room -= 1;
                     (result.news, result.changed) = (true, true);
                 }
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(_) => result.left_out = true,
             }
         }
         result
     }
 
-    /// Forgets what was said before the full report `full`, and says how many entries that were.
-    pub fn forget_before(&mut self, id: u32, full: u64) -> usize {
+    /// Forgets what instance `id` said before the full report of number `full`, but for what that has `told`: its counters are
+    /// compared with those that follow. Says how many entries were forgotten.
+    pub fn forget_unnamed(&mut self, id: u32, full: u64, told: Option<&GroupReport>) -> usize {
+        let named: BTreeSet<_> = told.iter().flat_map(|told| &told.servers).map(ServerReport::key).collect();
         let mut forgotten = 0;
-        self.servers.retain(|_, entries| {
+        self.servers.retain(|(name, address), entries| {
             if let Ok(at) = entries.binary_search_by_key(&id, |entry| entry.id)
                 && u64::from(entries[at].seq) < full
+                && !named.contains(&(&**name, address))
             {
                 entries.remove(at);
                 forgotten += 1;
             }
             !entries.is_empty()
         });
-        if let Ok(at) = self.members.binary_search_by_key(&id, |member| member.id)
+        if told.is_none()
+            && let Ok(at) = self.members.binary_search_by_key(&id, |member| member.id)
             && self.members[at].seq < full
         {
             self.members.remove(at);

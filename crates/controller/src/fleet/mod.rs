@@ -15,14 +15,15 @@ use std::sync::Arc;
 
 use config::{GroupId, Millis, ResourceKey};
 use feed::Scope;
-use feed::report::{Absorbed, Extent, MEMORY, Rejected, Report};
+use feed::report::{Absorbed, Extent, Groups, MEMORY, Rejected, Report};
 
-use group::Group;
+use group::{Group, Told};
 
 pub use group::{GroupView, ServerKey, ServerSum, Standing};
 pub use reports::Reports;
 
-/// Instances remembered; each further one is refused. Bounds what pods can make the leader keep.
+/// Instances remembered; each further one is refused. Bounds what pods can make the leader keep. A quarter of these and of
+/// [`ENTRIES`] is for those that serve everything: of the others anybody may run one.
 pub const INSTANCES: usize = 2_000;
 
 /// Servers of groups of instances remembered in all; 32 bytes each. Two hundred data planes with fifteen thousand servers.
@@ -77,8 +78,8 @@ impl Fleet {
     pub fn absorb(&mut self, report: Report, now: Millis) -> Absorbed {
         let name = report.instance.clone();
         let is_new = !self.instances.contains_key(&name);
-        if is_new && self.instances.len() >= INSTANCES {
-            return Absorbed::Nothing;
+        if is_new && self.instances.len() >= all_for(&report.scope, INSTANCES) {
+            return Absorbed::NoRoom;
         }
         let mut instance = self.instances.remove(&name).unwrap_or_else(|| {
             self.next_id += 1;
@@ -92,13 +93,14 @@ impl Fleet {
                 self.begin_life(&mut instance, report.epoch);
             }
             instance.heard = now;
-            let news = self.absorb_into(&mut instance, report);
+            let Told { news, left_out, .. } = self.absorb_into(&mut instance, report);
             self.take_rates(&mut instance, now);
             self.changed.fleet |= new_life;
-            match (new_life, news) {
-                (true, _) => Absorbed::NewLife,
-                (false, true) => Absorbed::News,
-                (false, false) => Absorbed::Nothing,
+            match (left_out, new_life, news) {
+                (true, _, _) => Absorbed::NoRoom,
+                (false, true, _) => Absorbed::NewLife,
+                (false, false, true) => Absorbed::News,
+                (false, false, false) => Absorbed::Nothing,
             }
         };
         self.instances.insert(name, instance);
@@ -176,18 +178,25 @@ impl Fleet {
         };
     }
 
-    fn absorb_into(&mut self, instance: &mut Instance, report: Report) -> bool {
-        let mut news = false;
+    fn absorb_into(&mut self, instance: &mut Instance, report: Report) -> Told {
+        let mut all = Told::default();
+        let entries = all_for(&report.scope, ENTRIES);
         if report.seq > instance.last {
             let rejected = report.rejected;
             let before = (&instance.scope, &instance.zone, &instance.rejected);
             self.changed.fleet |= before != (&report.scope, &report.zone, &rejected);
             (instance.last, instance.scope, instance.zone) = (report.seq, report.scope, report.zone);
             instance.rejected = rejected;
-            news = true;
+            all.news = true;
         }
         if report.seq < instance.full {
-            return news;
+            return all;
+        }
+        if report.extent == Extent::Full && report.seq > instance.full {
+            // First: at a bound, what is new has the room of what is gone.
+            self.forget_unnamed(instance, report.seq, &report.groups);
+            instance.full = report.seq;
+            all.news = true;
         }
         for (id, told) in report.groups {
             // An implicit group of a Service has no object whose status could tell of it.
@@ -195,8 +204,9 @@ impl Fleet {
                 continue;
             }
             let room = feed::limits::REPORTED_SERVERS.saturating_sub(instance.known);
-            let mut room = room.min(ENTRIES.saturating_sub(self.entries));
+            let mut room = room.min(entries.saturating_sub(self.entries));
             if room == 0 && !self.groups.contains_key(&id) {
+                all.left_out = true;
                 continue;
             }
             let before = room;
@@ -204,28 +214,28 @@ impl Fleet {
             let told = group.absorb(instance.id, instance.followed, report.seq, &told, &mut room);
             let added = before - room;
             (instance.known, self.entries) = (instance.known + added, self.entries + added);
-            news |= told.news;
+            (all.news, all.left_out) = (all.news | told.news, all.left_out | told.left_out);
             if told.changed {
                 self.changed.groups.insert(id);
             }
         }
-        if report.extent == Extent::Full && report.seq > instance.full {
-            (instance.full, instance.followed, news) = (report.seq, true, true);
-            self.forget_before(instance);
-        }
-        news
+        // What a full report is the first to name may be older than the instance is known; later ones name what began since.
+        instance.followed |= instance.full > 0;
+        all
     }
 
-    fn forget_before(&mut self, instance: &mut Instance) {
-        for (id, group) in &mut self.groups {
-            let forgotten = group.forget_before(instance.id, instance.full);
+    /// Forgets what `instance` said before the full report of number `full` and is not among what that has `told`.
+    fn forget_unnamed(&mut self, instance: &mut Instance, full: u64, told: &Groups) {
+        let (changed, entries) = (&mut self.changed.groups, &mut self.entries);
+        self.groups.retain(|id, group| {
+            let forgotten = group.forget_unnamed(instance.id, full, told.get(id).map(|told| &**told));
             if forgotten > 0 {
                 instance.known = instance.known.saturating_sub(forgotten);
-                self.entries = self.entries.saturating_sub(forgotten);
-                self.changed.groups.insert(id.clone());
+                *entries = entries.saturating_sub(forgotten);
+                changed.insert(id.clone());
             }
-        }
-        self.groups.retain(|_, group| !group.is_empty());
+            !group.is_empty()
+        });
     }
 
     fn take_rates(&mut self, instance: &mut Instance, now: Millis) {
@@ -234,6 +244,14 @@ impl Fleet {
             self.groups.values_mut().for_each(|group| group.take_rate(instance.id, elapsed));
             instance.rates_since = now;
         }
+    }
+}
+
+/// Of so many in all, those that somebody with this scope may find taken and still be remembered.
+fn all_for(scope: &Scope, all: usize) -> usize {
+    match scope {
+        Scope::All => all,
+        Scope::Namespaces(_) | Scope::Groups(_) => all - all / 4,
     }
 }
 

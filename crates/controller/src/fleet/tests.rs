@@ -128,13 +128,44 @@ fn memory_is_bounded() {
     for n in 0..INSTANCES {
         fleet.absorb(Report { groups: BTreeMap::new(), ..up(&format!("p/{n}"), (1, 1), 0) }, second(0));
     }
-    assert_eq!(fleet.absorb(up("p/late", (1, 1), 0), second(0)), Absorbed::Nothing);
+    assert_eq!(fleet.absorb(up("p/late", (1, 1), 0), second(0)), Absorbed::NoRoom);
     assert_eq!(fleet.len(), INSTANCES);
 
     let mut fleet = Fleet { entries: ENTRIES - 2, ..Fleet::default() };
     let servers = ["a", "b", "c"].map(|name| server(name, ServerState::Up, 0)).into();
-    fleet.absorb(report("p/1", (1, 1), Extent::Full, servers), second(0));
+    assert_eq!(fleet.absorb(report("p/1", (1, 1), Extent::Full, servers), second(0)), Absorbed::NoRoom);
     assert_eq!((fleet.view(&id()).servers().count(), fleet.entries), (1, ENTRIES));
+}
+
+#[test]
+fn sidecars_leave_room_for_ingresses() {
+    let scope = || Scope::Namespaces(["shop".into()].into());
+    let mut fleet = Fleet::default();
+    let invented = (0..=INSTANCES).map(|n| {
+        let report = Report { scope: scope(), groups: BTreeMap::new(), ..up(&format!("shop/{n}"), (1, 1), 0) };
+        fleet.absorb(report, second(0))
+    });
+    assert_eq!(invented.filter(|absorbed| *absorbed == Absorbed::NewLife).count(), INSTANCES * 3 / 4);
+    assert_eq!(fleet.absorb(up("p/1", (1, 1), 0), second(0)), Absorbed::NewLife);
+
+    let mut fleet = Fleet { entries: ENTRIES * 3 / 4, ..Fleet::default() };
+    assert_eq!(fleet.absorb(Report { scope: scope(), ..up("shop/1", (1, 1), 0) }, second(0)), Absorbed::NoRoom);
+    assert_eq!(fleet.absorb(up("p/1", (1, 1), 0), second(0)), Absorbed::NewLife);
+    assert_eq!(fleet.view(&id()).server(&key("a")).reported, 1);
+}
+
+#[test]
+fn at_a_bound_what_is_new_has_the_room_of_what_is_gone() {
+    let mut fleet = Fleet::default();
+    let servers = |names: [&str; 2], requests| names.map(|name| server(name, ServerState::Up, requests)).into();
+    fleet.absorb(report("p/1", (1, 1), Extent::Full, servers(["a", "b"], 100)), second(0));
+    fleet.entries = ENTRIES;
+    fleet.absorb(report("p/1", (1, 2), Extent::Full, servers(["b", "c"], 180)), second(10));
+    let view = fleet.view(&id());
+    let names: Vec<_> = view.servers().map(|((name, _), _)| &**name).collect();
+    assert_eq!(names, ["b", "c"]);
+    assert!((view.rate() - 26.0).abs() < 0.01, "80 of b, which stayed, and 180 of c, which is new");
+    assert_eq!(fleet.entries, ENTRIES);
 }
 
 #[test]

@@ -76,16 +76,15 @@ pub enum Denied {
 
 impl Identity {
     /// Whether it may speak, and report, for `instance`. A proof that is bound to a pod speaks for that pod alone. One that is
-    /// not (a certificate, `kubectl create token`) speaks for pods of its own namespace, and for names that cannot be a
-    /// pod's (without `/`): a data plane on a laptop.
+    /// not (a certificate, `kubectl create token`) speaks for names of its own namespace, `NAMESPACE/NAME`. Names of no
+    /// namespace, as of hosts outside the cluster, belong to the ingresses: anybody else could report as one of them.
     pub fn speaks_for(&self, instance: &str) -> Result<(), Forbidden> {
         self.grant.speaks_for(instance)?;
-        match instance.split_once('/') {
-            Some((namespace, _)) if *namespace != *self.account.namespace => {
-                Err(Forbidden::Instance(format!("{}/...", self.account.namespace).into()))
-            }
-            Some(_) | None => Ok(()),
-        }
+        let is_its_own = match instance.split_once('/') {
+            Some((namespace, _)) => *namespace == *self.account.namespace,
+            None => self.grant.is_ingress(),
+        };
+        if is_its_own { Ok(()) } else { Err(Forbidden::Instance(format!("{}/...", self.account.namespace).into())) }
     }
 
     /// When its proof is to be looked at again: after `every` at the latest, and a minute before it ends, so that a data plane

@@ -174,9 +174,12 @@ mod tests {
         assert!(bound.speaks_for("laptop").is_err());
         let unbound = of(None);
         assert!(unbound.speaks_for("shop/web-2").is_ok());
-        assert!(unbound.speaks_for("laptop").is_ok());
+        assert!(unbound.speaks_for("shop/laptop").is_ok());
+        assert!(unbound.speaks_for("edge-1").is_err(), "an ingress outside the cluster may be called so");
         assert!(unbound.speaks_for("pay/web-1").is_err());
         assert!(unbound.speaks_for("/web-1").is_err());
+        let ingress = policy().user(&user("system:serviceaccount:forebay:forebay-proxy", None), None).unwrap();
+        assert!(ingress.speaks_for("edge-1").is_ok() && ingress.speaks_for("shop/web-1").is_err());
     }
 
     #[test]

@@ -173,11 +173,13 @@ impl Tokens {
 
     async fn review(&self, token: &Token) -> Result<Arc<Identity>, Denied> {
         let place = self.places.clone().acquire_owned().await.map_err(|closed| unavailable(closed.to_string()))?;
-        let pause = self.terms.pause;
-        // Freed by a task of its own: a client that goes away must not make room for the next review at once.
+        // Free again when nobody has it any more: neither the review nor, since a client that goes away must not make room for
+        // the next review at once, a task of its own.
+        let (place, pause) = (Arc::new(place), self.terms.pause);
+        let paused = place.clone();
         tokio::spawn(async move {
             sleep(pause).await;
-            drop(place);
+            drop(paused);
         });
         let spec = TokenReviewSpec {
             audiences: Some(vec![self.terms.audience.to_string()]),
@@ -185,6 +187,7 @@ impl Tokens {
         };
         let review = TokenReview { spec, ..TokenReview::default() };
         let answer = self.reviews.create(&PostParams::default(), &review).await;
+        drop(place);
         let answer = answer.map_err(|error| self.cannot_ask(&error))?;
         if self.state.lock().teller.well().is_some() {
             tracing::info!("tokens of data planes can be reviewed again");

@@ -43,6 +43,8 @@ pub(super) enum Refusal {
     /// It ended or broke in the middle.
     Incomplete,
     TooSlow,
+    /// A report that the leader has no room for, or not for all of it.
+    NoRoom,
     /// Another replica takes reports, or none at this moment.
     NotLeader(Option<Leader>),
 }
@@ -98,6 +100,7 @@ impl Refusal {
             Self::Report(Violation::LineTooLong { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Report(_) | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotLeader(_) => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -106,7 +109,7 @@ impl Refusal {
     fn after(&self) -> Option<Millis> {
         match self {
             Self::Denied(Denied::Throttled { after } | Denied::Unavailable { after, .. }) => Some(*after),
-            Self::TooMany(_) => Some(Millis::from_secs(10)),
+            Self::TooMany(_) | Self::NoRoom => Some(Millis::from_secs(10)),
             _ => None,
         }
     }
@@ -147,6 +150,9 @@ impl fmt::Display for Refusal {
             Self::Report(violation) => violation.fmt(f),
             Self::Incomplete => f.write_str("the request ended before its body did"),
             Self::TooSlow => f.write_str("the body took too long"),
+            Self::NoRoom => f.write_str(
+                "the leader has no room for more data planes, or for more of their servers: statuses lack some of this report",
+            ),
             Self::NotLeader(leader) => f.write_str(&serde_json::json!({ "leader": leader }).to_string()),
         }?;
         f.write_str("\n")

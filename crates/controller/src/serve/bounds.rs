@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use config::Millis;
+use feed::Grant;
 
 /// The bounds. The defaults are meant for every installation; tests use smaller ones.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct Bounds {
     pub connections_per_pod: usize,
     /// Connections of one ServiceAccount whose proofs name no pod.
     pub connections_per_account: usize,
-    /// Connections of all who proved who they are.
+    /// Connections of all who proved who they are. Of these, of subscribers and of reports, a quarter is for ingresses alone.
     pub connections: usize,
     /// Requests, streams of the feed included, that run at once on one connection.
     pub streams_per_connection: u32,
@@ -26,6 +27,9 @@ pub struct Bounds {
     pub subscribers_per_account: usize,
     /// Subscribers of all.
     pub subscribers: usize,
+    /// Sidecars at once that have a long `hello` (more than [`feed::limits::CLIENT_LINE`]) read or compared with what there is:
+    /// up to 10,000 names each, 2.5 MB. The others are asked to come again.
+    pub hellos: usize,
     /// Bytes of a request's header list (RFC 9113 section 6.5.2): a token of 16 KiB and as much again.
     pub header_bytes: u32,
     /// Time for the TLS handshake.
@@ -50,6 +54,13 @@ pub struct Bounds {
     pub spread: Millis,
 }
 
+impl Bounds {
+    /// Of so many in all, those that somebody with this grant may find taken and still be let in.
+    pub(super) fn all_for(grant: &Grant, all: usize) -> usize {
+        if grant.is_ingress() { all } else { all - all / 4 }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -62,6 +73,7 @@ impl Default for Bounds {
             subscribers_per_pod: 4,
             subscribers_per_account: 1024,
             subscribers: 4096,
+            hellos: 32,
             header_bytes: 32 << 10,
             handshake: Duration::from_secs(10),
             proof: Duration::from_secs(15),

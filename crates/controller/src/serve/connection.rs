@@ -21,7 +21,7 @@ use super::answer::Refusal;
 use super::counters::Happening;
 use super::proof::Holder;
 use super::seats::Seat;
-use super::{Server, Tls, route};
+use super::{Bounds, Server, Tls, route};
 use crate::identity::Identity;
 
 /// Streams that a peer opened and reset before they were looked at; one more ends the connection (CVE-2023-44487).
@@ -175,7 +175,9 @@ impl Connection {
         if let Charge::Unproven { .. } = *charge {
             let holder = Holder::of(identity);
             let each = holder.bound(server.bounds.connections_per_pod, server.bounds.connections_per_account);
-            let seat = server.connections.take(holder, each).ok_or(Refusal::TooMany("connections of this identity"))?;
+            let all = Bounds::all_for(&identity.grant, server.bounds.connections);
+            let seat =
+                server.connections.take(holder, each, all).ok_or(Refusal::TooMany("connections of this identity"))?;
             *charge = Charge::Proven { _seat: seat };
         }
         Ok(())

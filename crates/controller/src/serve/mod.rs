@@ -31,7 +31,7 @@ use config::Millis;
 use feed::{Backoff, ServerOptions};
 use prometheus::Histogram;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -86,6 +86,7 @@ pub struct Server {
     connections: Arc<Seats<Holder>>,
     subscribers: Arc<Seats<Holder>>,
     reporters: Arc<Seats<Holder>>,
+    hellos: Arc<Semaphore>,
     desk: report::Desk,
 }
 
@@ -109,10 +110,11 @@ impl Server {
             roster: Arc::default(),
             counters: Counters::default(),
             delivery: metrics::delivery(),
-            unproven: Seats::new(bounds.unproven),
-            connections: Seats::new(bounds.connections),
-            subscribers: Seats::new(bounds.subscribers),
-            reporters: Seats::new(bounds.subscribers),
+            unproven: Seats::new(),
+            connections: Seats::new(),
+            subscribers: Seats::new(),
+            reporters: Seats::new(),
+            hellos: Arc::new(Semaphore::new(bounds.hellos)),
             desk: report::Desk::new(bounds.reports_bytes),
             bounds,
         })
@@ -154,7 +156,9 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => {
                     self.counters.count(Happening::Connection);
-                    let Some(seat) = self.unproven.take(peer.ip(), self.bounds.unproven_per_address) else {
+                    let Some(seat) =
+                        self.unproven.take(peer.ip(), self.bounds.unproven_per_address, self.bounds.unproven)
+                    else {
                         self.counters.count(Happening::ConnectionRefused);
                         continue;
                     };

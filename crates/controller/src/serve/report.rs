@@ -8,20 +8,21 @@
 use std::sync::Arc;
 
 use config::Millis;
+use feed::Violation;
 use feed::limits;
-use feed::report::Report;
-use feed::{Namespaces, Violation};
+use feed::report::{Absorbed, Report};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::Server;
 use super::answer::{Outgoing, Refusal};
 use super::proof::Holder;
 use super::route::{Proven, count_report};
+use super::{Bounds, Server};
 use crate::identity::Identity;
 use crate::serve::counters::Happening;
 
@@ -34,6 +35,9 @@ const AT_ONCE: (usize, usize) = (2, 1024);
 /// Once it has room, a report may take this time, and more by its length: who trickles keeps others waiting.
 const READING: Millis = Millis::from_secs(5);
 const BYTES_A_MILLISECOND: usize = 1 << 10;
+
+/// How far the clock of a data plane may be ahead of ours.
+const AHEAD: Millis = Millis::from_secs(24 * 3600);
 
 /// Where reports are read and parsed.
 #[derive(Debug)]
@@ -66,7 +70,7 @@ impl Desk {
         if units > self.units {
             return Err(full());
         }
-        let room = if identity.grant.namespaces == Namespaces::All { &self.ingress } else { &self.sidecars };
+        let room = if identity.grant.is_ingress() { &self.ingress } else { &self.sidecars };
         room.clone().acquire_many_owned(u32::try_from(units).map_err(|_| full())?).await.map_err(|_| full())
     }
 }
@@ -93,7 +97,8 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
     let identity = proven.identity.clone();
     let holder = Holder::of(&identity);
     let each = holder.bound(AT_ONCE.0, AT_ONCE.1);
-    let _seat = server.reporters.take(holder, each).ok_or(Refusal::TooMany("reports of this identity"))?;
+    let all = Bounds::all_for(&identity.grant, server.bounds.subscribers);
+    let _seat = server.reporters.take(holder, each, all).ok_or(Refusal::TooMany("reports of this identity"))?;
     let reading = async {
         let room = server.desk.room(&identity, &body).await?;
         let text = read(body, room.num_permits() * UNIT).await?;
@@ -106,10 +111,13 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
         let report = Report::from_json(&text, &identity.grant).map_err(Refusal::Report)?;
         drop((text, room));
         identity.speaks_for(&report.instance).map_err(Refusal::Forbidden)?;
+        began_by(report.epoch, server.clock.wall())?;
         // It may have changed while the report was read.
         leads(&server)?;
-        server.reports.absorb(report);
-        Ok(())
+        match server.reports.absorb(report) {
+            Absorbed::NoRoom => Err(Refusal::NoRoom),
+            Absorbed::NewLife | Absorbed::News | Absorbed::Nothing => Ok(()),
+        }
     });
     let unreadable = Violation::OutOfPlace { frame: "report", rule: "it must be readable" };
     absorbed.await.unwrap_or(Err(Refusal::Report(unreadable)))
@@ -118,6 +126,17 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
 fn leads(server: &Server) -> Result<(), Refusal> {
     let leadership = server.leadership.borrow();
     if leadership.leads(server.clock.now()) { Ok(()) } else { Err(Refusal::NotLeader(leadership.leader.clone())) }
+}
+
+/// A later life silences the former ones, so one of the far future would silence the instance for good.
+fn began_by(epoch: u64, now: Timestamp) -> Result<(), Refusal> {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    if epoch <= now.saturating_add(AHEAD.0) {
+        return Ok(());
+    }
+    let rule =
+        "epoch, when the data plane began, is more than a day ahead of the controller's clock; compare the clocks";
+    Err(Refusal::Report(Violation::OutOfPlace { frame: "report", rule }))
 }
 
 /// The whole body, of at most so many bytes.

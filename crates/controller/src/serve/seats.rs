@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Seats, so many in all.
+/// Who has how many.
 #[derive(Debug)]
-pub(super) struct Seats<K> {
-    total: usize,
-    taken: Mutex<Taken<K>>,
-}
+pub(super) struct Seats<K>(Mutex<Taken<K>>);
 
 /// One of them.
 #[derive(Debug)]
@@ -27,15 +24,16 @@ struct Taken<K> {
 }
 
 impl<K: Clone + Eq + Hash> Seats<K> {
-    pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { total, taken: Mutex::new(Taken { all: 0, of: HashMap::new() }) })
+    /// All are free.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Taken { all: 0, of: HashMap::new() })))
     }
 
-    /// A seat for a holder who may have `each`; `None` if it has, or all are taken.
-    pub fn take(self: &Arc<Self>, holder: K, each: usize) -> Option<Seat<K>> {
-        let mut taken = self.taken.lock();
+    /// A seat for a holder who may have `each`, while there are less than `all`; else `None`.
+    pub fn take(self: &Arc<Self>, holder: K, each: usize, all: usize) -> Option<Seat<K>> {
+        let mut taken = self.0.lock();
         let own = taken.of.get(&holder).copied().unwrap_or(0);
-        if own >= each || taken.all >= self.total {
+        if own >= each || taken.all >= all {
             return None;
         }
         taken.all += 1;
@@ -45,13 +43,13 @@ impl<K: Clone + Eq + Hash> Seats<K> {
     }
 
     pub fn taken(&self) -> usize {
-        self.taken.lock().all
+        self.0.lock().all
     }
 }
 
 impl<K: Eq + Hash> Drop for Seat<K> {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock();
+        let mut taken = self.seats.0.lock();
         taken.all -= 1;
         if let Some(own) = taken.of.get_mut(&self.holder) {
             *own -= 1;
@@ -68,15 +66,16 @@ mod tests {
 
     #[test]
     fn seats_come_back() {
-        let seats = Seats::new(3);
-        let (a, b) = (seats.take("a", 2).unwrap(), seats.take("a", 2).unwrap());
-        assert!(seats.take("a", 2).is_none());
-        let other = seats.take("b", 2).unwrap();
-        assert!(seats.take("c", 2).is_none(), "all are taken");
+        let seats = Seats::new();
+        let (a, b) = (seats.take("a", 2, 3).unwrap(), seats.take("a", 2, 3).unwrap());
+        assert!(seats.take("a", 2, 3).is_none());
+        let other = seats.take("b", 2, 3).unwrap();
+        assert!(seats.take("c", 2, 3).is_none(), "all are taken");
+        assert!(seats.take("c", 2, 4).is_some(), "for some there are more");
         drop((a, other));
-        assert!(seats.take("c", 2).is_some());
+        assert!(seats.take("c", 2, 3).is_some());
         drop(b);
         assert_eq!(seats.taken(), 0);
-        assert!(seats.taken.lock().of.is_empty());
+        assert!(seats.0.lock().of.is_empty());
     }
 }

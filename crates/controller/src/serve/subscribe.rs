@@ -8,14 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::Millis;
 use feed::frames::{ClientFrame, Hello};
+use feed::limits::CLIENT_LINE;
 use feed::{Namespaces, Received, Scope, Subscriber, Versions};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep_until;
 
-use super::Server;
 use super::answer::{Outgoing, Refusal};
 use super::connection::Busy;
 use super::counters::Happening;
@@ -24,6 +25,7 @@ use super::proof::Holder;
 use super::roster::Entry;
 use super::route::{NDJSON, Proven};
 use super::seats::Seat;
+use super::{Bounds, Server};
 use crate::identity::{Denied, Identity};
 
 /// Within this time somebody whose proof ended comes again.
@@ -40,6 +42,8 @@ struct Attendant {
     recheck_at: Millis,
     /// Nothing is read before: a subscriber that sends faster than the bound waits.
     read_at: Millis,
+    /// The place of a sidecar with a long `hello`, until what it says is worked off.
+    hello: Option<OwnedSemaphorePermit>,
     _busy: Busy,
     _seat: Seat<Holder>,
 }
@@ -86,7 +90,8 @@ fn open(
 ) -> Result<(Attendant, Response<Outgoing>), Refusal> {
     let holder = Holder::of(&proven.identity);
     let each = holder.bound(server.bounds.subscribers_per_pod, server.bounds.subscribers_per_account);
-    let seat = server.subscribers.take(holder, each).ok_or(Refusal::TooMany("subscribers of this identity"))?;
+    let all = Bounds::all_for(&proven.identity.grant, server.bounds.subscribers);
+    let seat = server.subscribers.take(holder, each, all).ok_or(Refusal::TooMany("subscribers of this identity"))?;
     server.counters.count(Happening::Stream);
     let now = server.clock.now();
     let stream = Stream::new(server.clone(), subscriber);
@@ -94,8 +99,16 @@ fn open(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let recheck_at = proven.identity.recheck_at(now, server.bounds.recheck);
-    let attendant =
-        Attendant { server: server.clone(), proven, stream, recheck_at, read_at: now, _busy: busy, _seat: seat };
+    let attendant = Attendant {
+        server: server.clone(),
+        proven,
+        stream,
+        recheck_at,
+        read_at: now,
+        hello: None,
+        _busy: busy,
+        _seat: seat,
+    };
     Ok((attendant, response))
 }
 
@@ -120,6 +133,9 @@ impl Attendant {
         let mut is_leaving = false;
         loop {
             let now = clock.now();
+            if self.hello.is_some() && !stream.look(|subscriber, _, _| subscriber.has_claims()) {
+                self.hello = None;
+            }
             if stream.is_stalled(now) {
                 tracing::warn!("{} does not read and is cut", self.name());
                 self.server.counters.count(Happening::ConnectionCut);
@@ -159,6 +175,11 @@ impl Attendant {
     }
 
     fn take(&mut self, bytes: &[u8]) {
+        if !self.may_say(bytes.len()) {
+            tracing::info!("{} is asked to come again: many say at once what they have", self.name());
+            self.stream
+                .leave("too many data planes say at once what they have; come again", self.server.options.penalty);
+        }
         match self.stream.receive(bytes) {
             Ok(received) => received.into_iter().for_each(|one| self.heard(one)),
             Err(violation) => {
@@ -170,6 +191,17 @@ impl Attendant {
             let costs = (bytes.len() as u64).saturating_mul(1000) / self.server.bounds.incoming.max(1);
             self.read_at = Millis(self.read_at.0.max(self.server.clock.now().0).saturating_add(costs));
         }
+    }
+
+    /// Whether so many bytes more may be taken: a long `hello` of a sidecar needs a place.
+    fn may_say(&mut self, bytes: usize) -> bool {
+        let is_long = |subscriber: &Subscriber| subscriber.is_greeting() && subscriber.pending() + bytes > CLIENT_LINE;
+        let is_ingress = self.proven.identity.grant.is_ingress();
+        if !is_ingress && self.hello.is_none() && self.stream.look(|subscriber, _, _| is_long(subscriber)) {
+            self.hello = self.server.hellos.clone().try_acquire_owned().ok();
+            return self.hello.is_some();
+        }
+        true
     }
 
     fn heard(&self, received: Received) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Address, GroupId};
+use config::GroupId;
 
 use super::{Extent, GroupReport, Part, ServerReport};
 
@@ -46,8 +46,8 @@ impl Delivered {
             if last == group {
                 continue;
             }
-            let known: BTreeMap<_, _> = last.servers.iter().map(|server| (key(server), server)).collect();
-            let is_told = |server: &&ServerReport| known.get(&key(server)).is_none_or(|known| differs(known, server));
+            let known: BTreeMap<_, _> = last.servers.iter().map(|server| (server.key(), server)).collect();
+            let is_told = |server: &&ServerReport| known.get(&server.key()).is_none_or(|known| differs(known, server));
             let servers: Vec<_> = group.servers.iter().filter(is_told).cloned().collect();
             let same = servers.is_empty() && (last.version, last.active_tier) == (group.version, group.active_tier);
             if !same {
@@ -66,16 +66,12 @@ impl Delivered {
         let (known, told) = (Arc::make_mut(known), Arc::unwrap_or_clone(told));
         (known.version, known.active_tier) = (told.version, told.active_tier);
         for server in told.servers {
-            match known.servers.iter_mut().find(|known| key(known) == key(&server)) {
+            match known.servers.iter_mut().find(|known| known.key() == server.key()) {
                 Some(known) => *known = server,
                 None => known.servers.push(server),
             }
         }
     }
-}
-
-fn key(server: &ServerReport) -> (&str, &Address) {
-    (&server.name, &server.address)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The reports of one instance put together. The result is the same in whatever order they arrive and however often: each
 //! server carries the number of the report that spoke of it last, and a full report says what else there is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{Address, GroupId, Millis, Revision, Tier};
 
-use super::{Extent, Rejected, Report, ServerReport};
+use super::{Extent, Groups, Rejected, Report, ServerReport};
 use crate::limits;
 use crate::scope::Scope;
 
@@ -34,6 +34,8 @@ pub enum Absorbed {
     News,
     /// Everything in it was known, or is outdated.
     Nothing,
+    /// Something in it was left out, because there is no room for more.
+    NoRoom,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,9 +64,16 @@ impl History {
         if report.seq < self.full {
             return told(new_life, news);
         }
+        if report.extent == Extent::Full && report.seq > self.full {
+            // First: at the bound, what is new has the room of what is gone.
+            self.forget_unnamed(report.seq, &report.groups);
+            (self.full, news) = (report.seq, true);
+        }
         let mut room = limits::REPORTED_SERVERS.saturating_sub(self.known());
+        let mut left_out = false;
         for (id, told) in report.groups {
             if room == 0 && !self.groups.contains_key(&id) {
+                left_out = true;
                 continue;
             }
             let group = self.groups.entry(id).or_default();
@@ -75,20 +84,19 @@ impl History {
             for server in Arc::unwrap_or_clone(told).servers {
                 let key = (server.name.clone(), server.address.clone());
                 let known = group.servers.get(&key).map(|(seq, _)| *seq);
-                // An instance that invents servers and never says which there are not is cut off at the bound.
-                if (known.is_none() && room > 0) || known.is_some_and(|seq| seq < report.seq) {
-                    room -= usize::from(known.is_none());
-                    group.servers.insert(key, (report.seq, server));
-                    news = true;
+                match known {
+                    // An instance that invents servers and never says which there are not is cut off at the bound.
+                    None if room == 0 => left_out = true,
+                    Some(seq) if seq >= report.seq => {}
+                    None | Some(_) => {
+                        room -= usize::from(known.is_none());
+                        group.servers.insert(key, (report.seq, server));
+                        news = true;
+                    }
                 }
             }
         }
-        if report.extent == Extent::Full && report.seq > self.full {
-            self.full = report.seq;
-            self.forget_before(report.seq);
-            news = true;
-        }
-        told(new_life, news)
+        if left_out { Absorbed::NoRoom } else { told(new_life, news) }
     }
 
     /// When this life began, milliseconds since 1970.
@@ -131,10 +139,13 @@ impl History {
         self.groups.get(group).into_iter().flat_map(|group| group.servers.values().map(|(_, server)| server))
     }
 
-    fn forget_before(&mut self, full: u64) {
-        self.groups.retain(|_, group| {
-            group.servers.retain(|_, (seq, _)| *seq >= full);
-            group.state.is_some_and(|(seq, ..)| seq >= full)
+    /// Forgets what was said before the full report of number `full` and is not among what that has `told`.
+    fn forget_unnamed(&mut self, full: u64, told: &Groups) {
+        self.groups.retain(|id, group| {
+            let named = told.get(id);
+            let servers: BTreeSet<_> = named.iter().flat_map(|told| &told.servers).map(ServerReport::key).collect();
+            group.servers.retain(|(name, address), (seq, _)| *seq >= full || servers.contains(&(&**name, address)));
+            named.is_some() || group.state.is_some_and(|(seq, ..)| seq >= full)
         });
     }
 

@@ -130,6 +130,13 @@ impl From<Flat> for ServerReport {
     }
 }
 
+impl ServerReport {
+    /// What names it within its group.
+    pub fn key(&self) -> (&str, &Address) {
+        (&self.name, &self.address)
+    }
+}
+
 /// When a server last failed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {

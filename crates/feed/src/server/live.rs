@@ -127,6 +127,10 @@ impl Live {
         }
     }
 
+    pub fn has_committed(&self) -> bool {
+        self.commit > 0
+    }
+
     pub fn standing(&self, key: &ResourceKey) -> Standing {
         match self.ledger.sent(key) {
             None => Standing::Absent,

@@ -78,7 +78,8 @@ impl Subscriber {
     /// A stream was opened by someone whose identity allows `grant`.
     pub fn new(options: Arc<ServerOptions>, grant: Grant, now: Millis) -> Self {
         let until = Millis(now.0.saturating_add(options.patience.0));
-        Self { options, grant, decoder: LineDecoder::new(limits::HELLO_LINE), state: State::Greeting { until } }
+        let line = if grant.is_ingress() { limits::HELLO_LINE } else { limits::SIDECAR_HELLO_LINE };
+        Self { options, grant, decoder: LineDecoder::new(line), state: State::Greeting { until } }
     }
 
     /// Takes what arrived, in whatever pieces. After a [`Violation`] the last line is a `bye` that names it. What is published
@@ -124,12 +125,25 @@ impl Subscriber {
         if !matches!(self.state, State::Leaving(_) | State::Gone) {
             let bye = Bye { after_ms: within.0, reason: tidy(reason, limits::PROBLEM) };
             self.state = State::Leaving(ServerFrame::Bye(bye).to_line());
+            // Nothing is listened to any more, nor kept of it while the line waits to be taken.
+            self.decoder = LineDecoder::new(limits::CLIENT_LINE);
         }
     }
 
     /// Whether everything was said and the stream is to be closed.
     pub fn is_gone(&self) -> bool {
         matches!(self.state, State::Gone)
+    }
+
+    /// Whether its `hello` is still to come.
+    pub fn is_greeting(&self) -> bool {
+        matches!(self.state, State::Greeting { .. })
+    }
+
+    /// Whether something is kept that it invented: what there is of its `hello`, and then the names it says it has, until the
+    /// first commit says which of them there are.
+    pub fn has_claims(&self) -> bool {
+        self.is_greeting() || self.live().is_some_and(|live| !live.has_committed())
     }
 
     /// Its name, once it introduced itself.
@@ -216,6 +230,9 @@ impl Subscriber {
         }
         self.grant.speaks_for(&hello.instance)?;
         let view = self.grant.view(hello.scope)?;
+        if !self.grant.is_ingress() && hello.have.len() > limits::SIDECAR_RESOURCES {
+            return Err(Violation::TooManyResources { max: limits::SIDECAR_RESOURCES });
+        }
         let welcome = ServerFrame::Welcome(Welcome { protocol, server: self.options.server.clone() }).to_line();
         let ledger = Ledger::new(view, protocol, hello.have);
         Ok(Live::new(hello.instance, protocol, welcome, ledger, now))

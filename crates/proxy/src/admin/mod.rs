@@ -13,19 +13,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::config_status::ConfigStatus;
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 
 mod groups;
+mod guests;
 mod pages;
 
+use guests::Guests;
 use pages::Pages;
 
-/// Connections served at a time; more wait to be accepted.
-const CONNECTIONS: usize = 64;
 /// How long a client may take to send a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `accept` rests after it failed, most often for want of descriptors.
@@ -41,11 +41,10 @@ pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: A
         Err(error) => return tracing::error!(target: "forebay::admin", "no admin interface: {error}"),
     };
     let pages = Arc::new(Pages { source, status, metrics });
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut guests = Guests::<AbortHandle>::new();
     loop {
-        let permit = connections.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!(target: "forebay::admin", "accept() failed ({error})");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -53,7 +52,7 @@ pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: A
             }
         };
         let pages = pages.clone();
-        tokio::spawn(async move {
+        let guest = tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let pages = pages.clone();
                 async move { Ok::<_, std::convert::Infallible>(pages.answer(&request).await) }
@@ -64,8 +63,11 @@ pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: A
                 .serve_connection(TokioIo::new(stream), service);
             // A client that breaks off here harms only itself.
             let _ = serving.await;
-            drop(permit);
         });
+        guests.forget(AbortHandle::is_finished);
+        if let Some(closed) = guests.enter(peer.ip(), guest.abort_handle()) {
+            closed.abort();
+        }
     }
 }
 

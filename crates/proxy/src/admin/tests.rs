@@ -148,6 +148,25 @@ async fn what_does_not_exist_and_what_may_not_be_done() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_keeps_nobody_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default()));
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    // The first of them is closed, and the last is served.
+    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap_or(0), 0);
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    serving.abort();
+}
+
+#[tokio::test]
 async fn speaks_http_on_a_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
