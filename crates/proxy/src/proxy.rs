@@ -129,6 +129,9 @@ impl Proxy {
         let next = apply::next_snapshot(last.as_deref(), of, certificates, now)?;
         let next = Arc::new(next);
         self.shared.snapshot.store(Some(next.clone()));
+        if self.shared.tls.is_some() && next.certificates.is_empty() {
+            tracing::warn!(target: error_log::TARGET, "there is no certificate: every TLS handshake is refused");
+        }
         Ok(next)
     }
 
@@ -140,9 +143,6 @@ impl Proxy {
         let (certificates, refused) = Certificates::next(last, &config.certificates, base);
         for (id, error) in refused {
             tracing::error!(target: error_log::TARGET, "certificate {id}: {error}; its hosts keep what they had");
-        }
-        if certificates.is_empty() {
-            tracing::warn!(target: error_log::TARGET, "there is no certificate: every TLS handshake is refused");
         }
         certificates
     }
