@@ -5,7 +5,8 @@
 //! most controllers make of it. Where two Ingresses claim one host and path the older keeps it, then the one first by
 //! namespace and name; objects without an age, such as files, come after those with one.
 //!
-//! An Ingress with an error is refused whole before it claims anything. If no version before it is known, what data planes may
+//! An Ingress with an error is refused whole before it claims anything, and one that names a Secret whose content is on its
+//! way waits for it; the version before stays in force. If no version before it is known, what data planes may
 //! have of one from an earlier controller is named, so that it need not be taken from them.
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::classes::Classes;
 use crate::codes;
 use crate::document::{Located, Objects, Store};
 use crate::kind::{name, namespace};
+use crate::references;
 use crate::report::{Reading, Report};
 use crate::table::{Table, Taken};
 use crate::tls::{self, Certificates};
@@ -82,12 +84,14 @@ pub fn routes(
         }
         say_foreign_annotations(ingress, report);
         let last = good.find(&name.0, &name.1).filter(|last| last.metadata.uid == ingress.metadata.uid);
-        let in_force = match read(&mut report.read(ingress), backends, certificates) {
-            Some(claim) => Some((ingress, claim)),
+        let mut read = |version: &'_ _, report: &mut Report| read(&mut report.read(version), backends, certificates);
+        let in_force = if objects.fetching.has_any(&name.0, references::of_ingress(ingress)) {
+            last.and_then(|last| Some((last, read(last, report)?)))
+        } else if let Some(claims) = read(ingress, report) {
+            Some((ingress, claims))
+        } else {
             // Nothing new is wrong with what was found good.
-            None => {
-                last.and_then(|last| Some((last, read(&mut Report::default().read(last), backends, certificates)?)))
-            }
+            last.and_then(|last| Some((last, read(last, &mut Report::default())?)))
         };
         if let Some((version, mut claim)) = in_force {
             let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();

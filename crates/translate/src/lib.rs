@@ -25,6 +25,7 @@ mod keyring;
 pub mod kind;
 mod names;
 mod policy;
+pub mod references;
 mod report;
 mod server_tls;
 mod services;
@@ -44,6 +45,7 @@ pub use certificate::look_again_in;
 pub use classes::CONTROLLER;
 pub use document::{Documents, Located, Objects, Store};
 pub use names::{Known, Names, dns_names};
+pub use references::References;
 pub use translator::{Changed, Touched, Translator};
 
 /// What the objects do not say.

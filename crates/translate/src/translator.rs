@@ -26,7 +26,7 @@ use crate::services::Services;
 use crate::slices::Slices;
 use crate::tls::Certificates;
 use crate::verdict::Verdict;
-use crate::{Names, Objects, Options, Translation};
+use crate::{Names, Objects, Options, References, Translation, references};
 
 /// A translation that is kept up to date.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Translator {
     users: Users,
     users_of_secrets: Users,
     users_of_config_maps: Users,
+    /// Groups that are not read again before the content of what they name is here.
+    waiting: BTreeSet<GroupId>,
     /// Groups by when the validity of a certificate of theirs changes.
     expiring: BTreeSet<(Timestamp, GroupId)>,
     routing: Routing,
@@ -83,6 +85,8 @@ pub struct Touched {
     pub services: BTreeSet<Name>,
     /// Whether something else is said of `IngressClass`es.
     pub classes: bool,
+    /// [`Translator::references`] are others.
+    pub references: bool,
 }
 
 #[derive(Debug, Default)]
@@ -124,12 +128,13 @@ impl Changed {
 impl Touched {
     /// Adds what another update touched.
     pub fn extend(&mut self, other: Self) {
-        let Self { resources, groups, ingresses, services, classes } = other;
+        let Self { resources, groups, ingresses, services, classes, references } = other;
         self.resources.extend(resources);
         self.groups.extend(groups);
         self.ingresses.extend(ingresses);
         self.services.extend(services);
         self.classes |= classes;
+        self.references |= references;
     }
 }
 
@@ -143,6 +148,7 @@ impl Translator {
             users: Users::default(),
             users_of_secrets: Users::default(),
             users_of_config_maps: Users::default(),
+            waiting: BTreeSet::new(),
             expiring: BTreeSet::new(),
             routing: Routing::default(),
             held: None,
@@ -170,9 +176,17 @@ impl Translator {
             let users = changed.iter().filter_map(|(namespace, name)| users.find(namespace, name));
             groups.extend(users.flatten().cloned());
         }
+        groups.append(&mut self.waiting);
         let mut reroute = changed.routes;
         for id in groups {
-            reroute |= self.judge(id, objects, &mut touched);
+            if must_wait(&id, objects) {
+                if let Some(until) = self.groups.get(&id).and_then(|verdict| verdict.found.until) {
+                    self.expiring.remove(&(until, id.clone()));
+                }
+                self.waiting.insert(id);
+            } else {
+                reroute |= self.judge(id, objects, &mut touched);
+            }
         }
         let needs = &self.routing.needs.services;
         if reroute || changed.services.iter().any(|(namespace, name)| needs.find(namespace, name).is_some()) {
@@ -211,6 +225,28 @@ impl Translator {
     pub fn until(&self) -> Option<Timestamp> {
         let first = self.expiring.first().map(|(until, _)| *until);
         first.into_iter().chain(self.routing.until).min()
+    }
+
+    /// The Secrets and `ConfigMap`s that groups name, in the versions judged and in those in force, and that Ingresses name in
+    /// the versions in force.
+    pub fn references(&self) -> References {
+        let names = |users: &Users| {
+            let mut names = ByName::default();
+            for ((namespace, name), _) in users.iter() {
+                names.insert(&namespace, &name, ());
+            }
+            names
+        };
+        let mut references =
+            References { secrets: names(&self.users_of_secrets), config_maps: names(&self.users_of_config_maps) };
+        references.add(&self.routing.references());
+        references
+    }
+
+    /// Whether what is known of a group is not of the newest version of its object, which names something whose content is
+    /// on its way.
+    pub fn is_waiting(&self, id: &GroupId) -> bool {
+        self.waiting.contains(id)
     }
 
     /// The DNS names that groups use, in the versions judged and in those in force.
@@ -290,11 +326,12 @@ impl Translator {
         Translation { config, diagnostics, until: self.until() }
     }
 
-    /// Whether there is an object to this piece of the configuration and neither it nor a version before it can be used: it
-    /// is not known then what the piece should be.
+    /// Whether there is an object to this piece of the configuration and neither it nor a version before it could be used
+    /// since the first update: it is not known then what the piece should be. What was known once is known to be gone when
+    /// an object that is made anew under its name is refused.
     pub fn is_unknown(&self, key: &ResourceKey) -> bool {
         match key {
-            ResourceKey::Group(id) => self.groups.get(id).is_some_and(|verdict| verdict.group.is_none()),
+            ResourceKey::Group(id) => self.groups.get(id).is_some_and(|verdict| verdict.is_unknown),
             ResourceKey::Certificate(id) => {
                 let users = self.users_of_secrets.find(id.namespace(), id.name()).into_iter().flatten();
                 let mut unknown = users.filter_map(|user| Some(self.groups.get(user)?.unknown(user.namespace())));
@@ -313,11 +350,15 @@ impl Translator {
         let services = Services::new(objects, &self.slices);
         let last = self.groups.remove(&id);
         let object = objects.upstream_groups.find(id.namespace(), id.name());
-        let next = match object {
+        let mut next = match object {
             Some(object) => Some(Verdict::of(object, last.as_ref(), objects, services, &self.options)),
             None if objects.is_refused(api::KIND, id.namespace(), id.name()) => Some(Verdict::default()),
             None => None,
         };
+        if let Some(next) = &mut next {
+            let was_unknown = last.as_ref().map_or(self.held.is_none(), |last| last.is_unknown);
+            next.is_unknown = next.group.is_none() && was_unknown;
+        }
         let group = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.group.clone());
         let (group_before, group_after) = (group(&last), group(&next));
         let standing = |verdict: &Option<Verdict>| verdict.as_ref().map(Verdict::is_refused);
@@ -329,16 +370,25 @@ impl Translator {
         let named = [&last, &next].into_iter().flatten().flat_map(|verdict| &verdict.services);
         touched.services.extend(named.map(|name| (Arc::from(id.namespace()), name.clone())));
         let shown = |verdict: &Option<Verdict>| verdict.as_ref().and_then(|verdict| verdict.found.shown().cloned());
+        let named = |verdict: &Option<Verdict>| {
+            verdict.as_ref().map(|verdict| (verdict.secrets.clone(), verdict.config_maps.clone())).unwrap_or_default()
+        };
+        touched.references |= named(&last) != named(&next);
         if shown(&last) != shown(&next) {
             let shown = [shown(&last), shown(&next)].into_iter().flatten();
             touched.resources.extend(shown.map(|(id, _)| ResourceKey::Certificate(id)));
         }
-        let unknown = next.iter().flat_map(|verdict| verdict.unknown(id.namespace()));
+        let unknown = [&last, &next].into_iter().flatten().flat_map(|verdict| verdict.unknown(id.namespace()));
         touched.resources.extend(unknown.map(ResourceKey::Certificate));
         if let Some(last) = &last {
             for (users, named) in self.users_of(last) {
                 for name in named {
-                    users.entry(id.namespace(), name).remove(&id);
+                    if let Some(of_name) = users.find_mut(id.namespace(), name) {
+                        of_name.remove(&id);
+                        if of_name.is_empty() {
+                            users.remove(id.namespace(), name);
+                        }
+                    }
                 }
             }
             if let Some(until) = last.found.until {
@@ -395,6 +445,7 @@ impl Translator {
             .resources
             .extend(differing(&last.certificates, &next.certificates).cloned().map(ResourceKey::Certificate));
         touched.ingresses.extend(last.served.symmetric_difference(&next.served).cloned());
+        touched.references |= last.references() != next.references();
         for object in differing(&last.said, &next.said).chain(differing(&notes, &self.notes)) {
             if &*object.kind == Ingress::KIND {
                 touched.ingresses.insert((object.namespace.clone(), object.name.clone()));
@@ -443,6 +494,22 @@ impl Translator {
         }
         annotated
     }
+}
+
+impl Routing {
+    fn references(&self) -> References {
+        let mut all = References::default();
+        for ((namespace, _), ingress) in self.good.iter() {
+            all.extend(&namespace, references::of_ingress(ingress));
+        }
+        all
+    }
+}
+
+/// Whether the group's object names something whose content is on its way.
+fn must_wait(id: &GroupId, objects: &Objects) -> bool {
+    let object = objects.upstream_groups.find(id.namespace(), id.name());
+    object.is_some_and(|object| objects.fetching.has_any(id.namespace(), references::of_group(object)))
 }
 
 /// The keys whose values differ, or that only one of the two has.

@@ -14,7 +14,7 @@ use crate::document::{Located, Objects};
 use crate::report::Report;
 use crate::server_tls::{Found, Sources};
 use crate::services::Services;
-use crate::{Known, Options, Unanswered, dns_names, groups};
+use crate::{Known, Options, Unanswered, dns_names, groups, references};
 
 /// One object, judged.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Verdict {
     pub group: Option<Arc<Group>>,
     /// Whether the object is sound and waits for the answer to a DNS name.
     pub waits: bool,
+    /// There is no group in force, and whether an earlier controller had one nobody here knows.
+    pub is_unknown: bool,
     /// What was said against the object.
     pub diagnostics: Vec<Diagnostic>,
     /// The Services of its namespace that it names, in the version judged and in the one in force.
@@ -71,18 +73,15 @@ impl Verdict {
         let named = versions.clone().flat_map(|version| &version.spec.servers).filter_map(|line| line.service.as_ref());
         let services = named.map(|service| service.name.as_str().into()).collect();
         let [mut secrets, mut config_maps] = <[BTreeSet<Arc<str>>; 2]>::default();
-        for tls in versions.filter_map(|version| version.spec.tls.as_ref()) {
-            secrets.extend(tls.client_certificate_ref.as_ref().map(|shown| shown.name.as_str().into()));
-            if let Some(authorities) = &tls.ca_certificate_ref {
-                let named = match authorities.kind {
-                    CaReferenceKind::Secret => &mut secrets,
-                    CaReferenceKind::ConfigMap => &mut config_maps,
-                };
-                named.insert(authorities.name.as_str().into());
-            }
+        for (kind, name) in versions.flat_map(|version| references::of_group(version)) {
+            let named = match kind {
+                CaReferenceKind::Secret => &mut secrets,
+                CaReferenceKind::ConfigMap => &mut config_maps,
+            };
+            named.insert(name.into());
         }
         let diagnostics = report.finish();
-        Self { group, waits, diagnostics, services, names, secrets, config_maps, found, good }
+        Self { group, waits, is_unknown: false, diagnostics, services, names, secrets, config_maps, found, good }
     }
 
     /// Whether no version can be used for what is wrong with it.
@@ -90,9 +89,9 @@ impl Verdict {
         self.group.is_none() && !self.waits
     }
 
-    /// Certificates that are shown by a version of which nothing can be used: what they are is not known.
+    /// Certificates that a group shows of which nothing is known: what they are is not known either.
     pub fn unknown(&self, namespace: &str) -> impl Iterator<Item = CertificateId> {
-        let named = if self.group.is_none() { Some(&self.secrets) } else { None };
+        let named = self.is_unknown.then_some(&self.secrets);
         named.into_iter().flatten().map(move |name| CertificateId::new(namespace, name))
     }
 

@@ -8,7 +8,7 @@ use config::{CertificateId, Config, GroupId, ResourceKey, ServerTls, Trust};
 use jiff::{Timestamp, ToSpan as _};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use translate::{Changed, Options, Touched, Translation, Translator, translate};
+use translate::{ByName, Changed, Objects, Options, References, Touched, Translation, Translator, translate};
 
 /// A self-signed certificate and its key that are valid until three days after `noon`, PEM.
 fn pair(noon: Timestamp) -> (String, String) {
@@ -235,6 +235,79 @@ fn the_certificate_that_is_shown_is_a_resource_of_its_own() {
     assert_eq!(chain(&translator), second.0);
     let touched = update(&mut translator, &[], &changed("UpstreamGroup", "b"));
     assert!(touched.resources.contains(&key) && translator.resource(&key).is_none() && !translator.is_unknown(&key));
+}
+
+#[test]
+fn a_certificate_that_was_kept_for_a_refused_group_goes_with_it() {
+    let shows = |name: &str| spec("g", &json!({"clientCertificateRef": {"name": name}}));
+    let key = ResourceKey::Certificate(CertificateId::new("default", "client"));
+    for after in [vec![], vec![spec("g", &Value::Null)], vec![shows("other")]] {
+        let mut translator = Translator::new(Options::for_cluster(NOW));
+        update(&mut translator, &[shows("client")], &changed("UpstreamGroup", "g"));
+        assert!(translator.is_unknown(&key));
+        let touched = update(&mut translator, &after, &changed("UpstreamGroup", "g"));
+        assert!(touched.resources.contains(&key) && !translator.is_unknown(&key), "data planes are told");
+        assert!(translator.references().secrets.find("default", "client").is_none(), "and it is forgotten");
+    }
+}
+
+#[test]
+fn an_object_made_anew_and_refused_does_not_keep_the_one_before_in_force() {
+    let client = secret("client", &pair(NOW));
+    let made = |uid: &str, address: &str| {
+        let mut group = spec("g", &json!({"clientCertificateRef": {"name": "client"}}));
+        group["metadata"]["uid"] = uid.into();
+        group["spec"]["servers"][0]["address"] = address.into();
+        [client.clone(), group]
+    };
+    let id = GroupId::new("default", "g");
+    let keys = [ResourceKey::Certificate(CertificateId::new("default", "client")), ResourceKey::Group(id.clone())];
+    let mut translator = Translator::new(Options::for_cluster(NOW));
+    update(&mut translator, &made("one", "10.0.0.1:443"), &changed("UpstreamGroup", "g"));
+    assert!(translator.group(&id).is_some());
+    for documents in [made("two", "127.0.0.1:443"), made("two", "127.0.0.2:443"), made("three", "127.0.0.2:443")] {
+        update(&mut translator, &documents, &changed("UpstreamGroup", "g"));
+        assert!(translator.group(&id).is_none() && keys.iter().all(|key| !translator.is_unknown(key)));
+    }
+    // Nor is one unknown that was not there before.
+    update(&mut translator, &made("one", "127.0.0.1:443")[..1], &changed("UpstreamGroup", "g"));
+    update(&mut translator, &made("four", "127.0.0.1:443"), &changed("UpstreamGroup", "g"));
+    assert!(translator.group(&id).is_none() && keys.iter().all(|key| !translator.is_unknown(key)));
+}
+
+/// The objects, while the content of some is on its way.
+fn fetching(documents: &[Value], references: &References) -> Objects {
+    Objects { fetching: references.clone(), ..objects(&yaml(documents)) }
+}
+
+#[test]
+fn a_group_waits_for_all_that_it_names_and_stays_as_it_is() {
+    let pair = pair(NOW);
+    let map = object("ConfigMap", "ca", "ca.crt", &pair.0);
+    let plain = spec("g", &Value::Null);
+    let both =
+        json!({"caCertificateRef": {"kind": "ConfigMap", "name": "ca"}, "clientCertificateRef": {"name": "client"}});
+    let both = spec("g", &both);
+    let id = GroupId::new("default", "g");
+    let mut translator = Translator::new(Options::for_cluster(NOW));
+    update(&mut translator, &[plain], &changed("UpstreamGroup", "g"));
+    let bare = [object("ConfigMap", "ca", "x", ""), object("Secret", "client", "x", ""), both.clone()];
+    let mut on_its_way = References::of(&objects(&yaml(std::slice::from_ref(&both))));
+    let touched = translator.update(&fetching(&bare, &on_its_way), &changed("UpstreamGroup", "g"));
+    assert_eq!((touched, translator.is_waiting(&id)), (Touched::default(), true));
+    // One of the two is here, and something else of the group changes.
+    on_its_way.config_maps = ByName::default();
+    let half = [map.clone(), object("Secret", "client", "x", ""), both.clone()];
+    for changed in [changed("ConfigMap", "ca"), changed("UpstreamGroup", "g")] {
+        let touched = translator.update(&fetching(&half, &on_its_way), &changed);
+        assert_eq!((touched, translator.is_waiting(&id)), (Touched::default(), true));
+        assert_eq!(tls(&translator.translation().config, "g").trust, Trust::System, "as it was");
+        assert_eq!(translator.said_of_group(&id), []);
+    }
+    let touched = update(&mut translator, &[map, secret("client", &pair), both.clone()], &changed("Secret", "client"));
+    assert_eq!((touched.groups, touched.references), ([id.clone()].into(), true));
+    assert_eq!((translator.is_waiting(&id), translator.said_of_group(&id)), (false, &[][..]));
+    assert_eq!(translator.references(), References::of(&objects(&yaml(&[both]))));
 }
 
 #[test]

@@ -94,6 +94,32 @@ fn the_hosts_of_an_entry_get_its_certificate() {
 }
 
 #[test]
+fn an_ingress_keeps_its_certificate_until_the_next_is_here() {
+    let (old, new) = (secret("old", &pair(&["a.example"])), secret("new", &pair(&["a.example"])));
+    let bare = json!({"kind": "Secret", "metadata": {"name": "new"}, "type": "kubernetes.io/tls"});
+    let names = |secret: &str| ingress("web", &["a.example"], &json!([{"hosts": ["a.example"], "secretName": secret}]));
+    let routes = Changed { routes: true, ..Changed::default() };
+    let mut translator = Translator::new(Options::for_files(NOW));
+    let mut update = |documents: &[Value], is_here: bool| {
+        let yaml: Vec<String> = documents.iter().map(ToString::to_string).collect();
+        let mut objects = objects(&yaml.join("\n---\n"));
+        if !is_here {
+            objects.fetching.secrets.insert("default", "new", ());
+        }
+        let touched = translator.update(&objects, &routes);
+        let secrets = translator.references().secrets;
+        let kept: Vec<_> = secrets.iter().map(|((_, name), ())| name.to_string()).collect();
+        let translation = translator.translation();
+        let said = said(&translation).into_iter().filter(|said| !said.contains("service")).collect::<Vec<_>>();
+        (served(&translation), said, kept, touched.references)
+    };
+    let of = |secret: &str, other| (vec![format!("a.example={secret}")], Vec::new(), vec![secret.to_owned()], other);
+    assert_eq!(update(&[old.clone(), names("old")], true), of("old", true));
+    assert_eq!(update(&[old.clone(), bare, names("new")], false), of("old", false));
+    assert_eq!(update(&[old, new, names("new")], true), of("new", true));
+}
+
+#[test]
 fn hosts_that_no_entry_lists_get_a_certificate_that_covers_them() {
     let wide = pair(&["*.shop.example"]);
     let other = pair(&["other.example"]);

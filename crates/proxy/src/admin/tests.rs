@@ -1,3 +1,4 @@
+use prometheus::Registry;
 use std::sync::atomic::Ordering::Relaxed;
 
 use balance::{Inputs, Outcome, Rng};
@@ -151,7 +152,7 @@ async fn what_does_not_exist_and_what_may_not_be_done() {
 async fn who_says_nothing_keeps_nobody_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default()));
+    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default(), Registry::new()));
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(TcpStream::connect(address).await.unwrap());

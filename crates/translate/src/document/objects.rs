@@ -14,6 +14,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use super::SourceMap;
 use crate::by_name::ByName;
 use crate::kind::{Kind, name, namespace};
+use crate::references::References;
 
 /// What reading files gave.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,8 @@ pub struct Objects {
     pub services: Store<Service>,
     /// `discovery.k8s.io/v1` `EndpointSlice`
     pub endpoint_slices: Store<EndpointSlice>,
+    /// Objects of which the content is on its way: whoever names one stays as it is until it is here.
+    pub fetching: References,
     /// Objects that were written, but so that nothing of them can be read: what refers to them is not said to lead nowhere.
     pub refused: BTreeSet<ObjectRef>,
 }
@@ -74,6 +77,7 @@ impl Objects {
             config_maps,
             services,
             endpoint_slices,
+            fetching: _,
             refused,
         } = self;
         let routes = upstream_groups.is_empty() && ingresses.is_empty() && ingress_classes.is_empty();
