@@ -34,9 +34,10 @@ mod tls;
 mod translator;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Address, Config, Diagnostic};
+use config::{Address, Certificate, CertificateId, Config, Diagnostic};
 use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
@@ -59,6 +60,10 @@ pub struct Options {
     pub now: Timestamp,
     /// What is known of the DNS names that servers are given by.
     pub names: Names,
+    /// Certificates by the Secrets that held them, which hosts keep while such a Secret cannot be used. Files are replaced in
+    /// pieces, so whoever reads files gives what is in force. In a cluster there are none: there a Secret is deleted as a whole,
+    /// and on purpose.
+    pub held: BTreeMap<CertificateId, Arc<Certificate>>,
 }
 
 /// What becomes of an Ingress without a class when no `IngressClass` is the default.
@@ -114,6 +119,7 @@ impl Options {
             local_addresses: LocalAddresses::Allow,
             now,
             names: Names::default(),
+            held: BTreeMap::new(),
         }
     }
 
