@@ -4,7 +4,7 @@
 //! was deleted and made again included.
 //!
 //! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's
-//! business. What is no different from what was handed over before is not handed over again. Standard input is read once.
+//! business. So is a TLS Secret that cannot be used any more: its hosts keep the certificate they have. What is no different from what was handed over before is not handed over again. Standard input is read once.
 //! DNS names are followed, those of the last good set too while a newer one is refused. Time is a change, too: when a certificate
 //! becomes valid or expires, the files are read again.
 
@@ -93,7 +93,7 @@ pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Re
     let mut source = Source { paths: paths.into(), options, resolver, asked: Arc::default(), good, running };
     source.good = source.read().await;
     let load = source.resolved(&source.good.clone()).await;
-    source.running = load.config.revision();
+    source.in_force(&load.config);
     (load, source)
 }
 
@@ -192,7 +192,7 @@ impl Source {
             last = gist;
             for load in news {
                 if !load.is_refused() {
-                    self.running = load.config.revision();
+                    self.in_force(&load.config);
                 }
                 if loads.send(load).await.is_err() {
                     return;
@@ -205,6 +205,12 @@ impl Source {
             // Held until here: what changed while the files were read has been noticed.
             drop(watching);
         }
+    }
+
+    /// What the caller runs from now on.
+    fn in_force(&mut self, config: &Config) {
+        self.running = config.revision();
+        self.options.held = config.certificates.clone();
     }
 
     fn is_stdin(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::Code;
+use config::{Certificate, Code};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use rustls::RootCertStore;
@@ -73,6 +73,15 @@ impl<'o> Keyring<'o> {
         }
         let chain = of_secret(secret, "tls.crt")?;
         let key = of_secret(secret, "tls.key")?;
+        self.checked(chain, key)
+    }
+
+    /// The pair that a Secret held once.
+    pub fn pair_of<'h>(&self, held: &'h Certificate) -> Result<Pair<'h>, Unusable> {
+        self.checked(&held.chain, held.key.pem())
+    }
+
+    fn checked<'p>(&self, chain: &'p str, key: &'p str) -> Result<Pair<'p>, Unusable> {
         let leaf = Leaf::read(chain.as_bytes(), key.as_bytes(), &self.provider)?;
         Ok(Pair { chain, key, leaf })
     }

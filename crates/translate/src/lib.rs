@@ -35,9 +35,10 @@ mod tls;
 mod translator;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Address, Config, Diagnostic};
+use config::{Address, Certificate, CertificateId, Config, Diagnostic};
 use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
@@ -63,6 +64,10 @@ pub struct Options {
     pub names: Names,
     /// What becomes of a group with a name that is not answered.
     pub unanswered: Unanswered,
+    /// Certificates by the Secrets that held them, which hosts keep while such a Secret cannot be used. Files are replaced in
+    /// pieces, so whoever reads files gives what is in force. In a cluster there are none: there a Secret is deleted as a whole,
+    /// and on purpose.
+    pub held: BTreeMap<CertificateId, Arc<Certificate>>,
 }
 
 /// What becomes of a version of an `UpstreamGroup` with a DNS name that is not answered.
@@ -130,6 +135,7 @@ impl Options {
             now,
             names: Names::default(),
             unanswered: Unanswered::Use,
+            held: BTreeMap::new(),
         }
     }
 

@@ -6,7 +6,8 @@
 //! host the older keeps it, as with routes.
 //!
 //! A Secret of another namespace cannot be named, so none is ever used. An expired certificate is served, as by nginx: whether
-//! to go on is the client's decision. One that cannot be used at all is not served, and harms no other host.
+//! to go on is the client's decision. One that cannot be used at all is not served, and harms no other host; where the
+//! certificate is at hand that the Secret held before ([`crate::Options::held`]), that one is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use config::{Certificate, CertificateId, Diagnostic, HostPattern, PrivateKey, Se
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{Ingress, IngressTLS};
 
+use crate::Options;
 use crate::certificate::{Leaf, Validity};
 use crate::codes;
 use crate::document::{Located, Objects};
@@ -25,10 +27,18 @@ use crate::report::{Reading, Report};
 /// The certificates that Ingresses ask for, and whose they are.
 pub struct Certificates<'o> {
     keyring: Keyring<'o>,
-    now: Timestamp,
+    options: &'o Options,
     /// Every Secret that was asked for, read once.
-    read: BTreeMap<CertificateId, Result<Pair<'o>, Unusable>>,
+    read: BTreeMap<CertificateId, Read<'o>>,
     owners: BTreeMap<HostPattern, Owner>,
+}
+
+/// What a Secret is good for.
+struct Read<'o> {
+    /// What is served: what it holds, or held before.
+    pair: Option<Pair<'o>>,
+    /// What is wrong with what it holds.
+    unusable: Option<Unusable>,
 }
 
 /// One entry of `spec.tls` whose Secret can be served.
@@ -48,9 +58,9 @@ struct Owner {
 const HINT: &str = "kubectl create secret tls makes such a Secret from a certificate and its key";
 
 impl<'o> Certificates<'o> {
-    /// None yet; whether a certificate is valid is judged at `now`.
-    pub fn new(objects: &'o Objects, now: Timestamp) -> Self {
-        Self { keyring: Keyring::new(objects), now, read: BTreeMap::new(), owners: BTreeMap::new() }
+    /// None yet.
+    pub fn new(objects: &'o Objects, options: &'o Options) -> Self {
+        Self { keyring: Keyring::new(objects), options, read: BTreeMap::new(), owners: BTreeMap::new() }
     }
 
     /// Reads `spec.tls` and says what is wrong with it. `host` reads one of its hosts.
@@ -59,7 +69,7 @@ impl<'o> Certificates<'o> {
         reading: &mut Reading<'_, Ingress>,
         host: impl Fn(&mut Reading<'_, Ingress>, &str, &str) -> Option<HostPattern>,
     ) -> Vec<Entry> {
-        let (ingress, now) = (reading.located, self.now);
+        let (ingress, now) = (reading.located, self.options.now);
         let mut entries = Vec::new();
         let tls = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
         for (index, IngressTLS { hosts, secret_name }) in tls.enumerate() {
@@ -70,18 +80,23 @@ impl<'o> Certificates<'o> {
             // Without a Secret these hosts have the default certificate, which is what clients get anyway.
             let Some(secret) = secret_name.as_deref().filter(|name| !name.is_empty()) else { continue };
             let id = CertificateId::new(namespace(&ingress.metadata), secret);
-            match self.pair(&id) {
-                Ok(pair) => {
-                    for diagnostic in doubts(&id, &pair.leaf, now, &hosts, &field) {
-                        reading.say(diagnostic);
-                    }
-                    entries.push(Entry { field, id, hosts });
+            let Read { pair, unusable } = self.read(&id);
+            if let Some(unusable) = unusable {
+                let mut message = format!("Secret {id} {unusable}");
+                if pair.is_some() {
+                    message += "; the certificate that it held before is served on";
                 }
-                Err(unusable) => reading.say(
-                    Diagnostic::new(unusable.code_of_secret(), Severity::Warning, format!("Secret {id} {unusable}"))
+                reading.say(
+                    Diagnostic::new(unusable.code_of_secret(), Severity::Warning, message)
                         .field(format!("{field}.secretName"))
                         .hint(HINT),
-                ),
+                );
+            }
+            if let Some(pair) = pair {
+                for diagnostic in doubts(&id, &pair.leaf, now, &hosts, &field) {
+                    reading.say(diagnostic);
+                }
+                entries.push(Entry { field, id, hosts });
             }
         }
         entries
@@ -127,7 +142,8 @@ impl<'o> Certificates<'o> {
 
     /// The next moment at which one of them becomes valid or expires, and something else is said.
     pub fn until(&self) -> Option<Timestamp> {
-        self.read.values().flatten().filter_map(|pair| pair.leaf.changes_after(self.now)).min()
+        let pairs = self.read.values().filter_map(|read| read.pair.as_ref());
+        pairs.filter_map(|pair| pair.leaf.changes_after(self.options.now)).min()
     }
 
     /// Every certificate that a host got.
@@ -137,20 +153,27 @@ impl<'o> Certificates<'o> {
             hosts.entry(id).or_default().push(host);
         }
         let certificates = hosts.into_iter().filter_map(|(id, hosts)| {
-            let pair = self.read.get(&id)?.as_ref().ok()?;
+            let pair = self.read.get(&id)?.pair.as_ref()?;
             let certificate = Certificate { chain: pair.chain.into(), key: PrivateKey::new(pair.key), hosts };
             Some((id, Arc::new(certificate)))
         });
         certificates.collect()
     }
 
-    fn pair(&mut self, id: &CertificateId) -> &Result<Pair<'o>, Unusable> {
+    fn read(&mut self, id: &CertificateId) -> &Read<'o> {
+        let options = self.options;
         let Self { keyring, read, .. } = self;
-        read.entry(id.clone()).or_insert_with(|| keyring.pair(id.namespace(), id.name()))
+        read.entry(id.clone()).or_insert_with(|| match keyring.pair(id.namespace(), id.name()) {
+            Ok(pair) => Read { pair: Some(pair), unusable: None },
+            Err(unusable) => {
+                let held = options.held.get(id).and_then(|held| keyring.pair_of(held).ok());
+                Read { pair: held, unusable: Some(unusable) }
+            }
+        })
     }
 
     fn covers(&self, id: &CertificateId, host: &HostPattern) -> bool {
-        self.read.get(id).and_then(|read| read.as_ref().ok()).is_some_and(|pair| pair.leaf.covers(host))
+        self.read.get(id).and_then(|read| read.pair.as_ref()).is_some_and(|pair| pair.leaf.covers(host))
     }
 }
 

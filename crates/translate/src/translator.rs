@@ -422,7 +422,7 @@ impl Translator {
         let classes = Classes::read(objects, &self.options, &mut report);
         let services = Services::new(objects, &self.slices);
         let mut backends = Backends::new(services, &self.groups);
-        let mut certificates = Certificates::new(objects, self.options.now);
+        let mut certificates = Certificates::new(objects, &self.options);
         let Routed { routes, served, good, unknown } =
             ingress::routes(objects, &classes, &self.routing.good, &mut backends, &mut certificates, &mut report);
         let hosts = routes.hosts.into_iter().map(|host| (host.host.clone(), host)).collect();

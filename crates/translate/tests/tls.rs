@@ -283,6 +283,43 @@ fn string_data_precedes_data() {
     assert_eq!(translation.config.certificates.values().next().unwrap().key.pem(), ours.1);
 }
 
+/// Files are replaced in pieces: whoever reads them gives what was in force.
+#[test]
+fn a_secret_that_cannot_be_used_has_its_hosts_keep_what_it_held() {
+    let (ours, theirs) = (pair(&["a.example"]), pair(&["a.example"]));
+    let entry = json!([{"hosts": ["a.example"], "secretName": "a"}]);
+    let with = |secret: Option<Value>| {
+        let all = [Some(ingress("web", &["a.example"], &entry)), secret];
+        objects(&all.into_iter().flatten().map(|one| one.to_string()).collect::<Vec<_>>().join("\n---\n"))
+    };
+    let before = translate(&with(Some(secret("a", &ours))), &Options::for_files(NOW)).config;
+    let after = |secret| {
+        let held = before.certificates.clone();
+        translate(&with(secret), &Options { held, ..Options::for_files(NOW) })
+    };
+    for (bad, why) in [
+        (None, "does not exist"),
+        (Some(secret("a", &(ours.0.clone(), theirs.1.clone()))), "does not match"),
+        (Some(secret("a", &("garbage".into(), ours.1.clone()))), "has no certificate in tls.crt"),
+    ] {
+        let translation = after(bad);
+        assert_eq!(translation.config.certificates, before.certificates, "{why}");
+        let said = translation.diagnostics.iter().find(|one| one.field.as_deref() == Some("spec.tls[0].secretName"));
+        let said = said.expect("it is said");
+        assert!(said.message.contains(why), "{}", said.message);
+        assert!(said.message.ends_with("; the certificate that it held before is served on"), "{}", said.message);
+        assert_eq!(said.severity, config::Severity::Warning);
+    }
+    let next = after(Some(secret("a", &theirs))).config;
+    assert_eq!(next.certificates.values().next().unwrap().key.pem(), theirs.1, "what can be used comes first");
+    let entries = json!([]);
+    let without = translate(
+        &objects(&ingress("web", &["a.example"], &entries).to_string()),
+        &Options { held: before.certificates.clone(), ..Options::for_files(NOW) },
+    );
+    assert_eq!(without.config.certificates.len(), 0, "nobody asks for it any more");
+}
+
 /// What stays true until a moment is said to, and what is kept up to date past it says what is read anew then.
 #[test]
 fn time_alone_changes_what_is_said() {
