@@ -15,8 +15,8 @@ use kube::api::ListParams;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use tokio::time::timeout;
-use translate::Objects;
 use translate::kind::Kind;
+use translate::{Objects, References};
 
 use crate::index::{Index, Kept, Place, Told};
 use crate::trouble::{Reason, Trouble};
@@ -76,8 +76,7 @@ pub async fn list(client: &Client, scope: &Scope, besides: &Objects) -> Result<L
         lister.list_in::<Ingress>(place, &everything).await?;
     }
     lister.list::<IngressClass>(Api::all(client.clone()), &Place::Everywhere, &everything).await?;
-    lister.listing.index.settle();
-    lister.listing.index.want(besides);
+    lister.listing.index.settle(&References::of(besides));
     for place in &places {
         lister.list_in::<Secret>(place, &everything.clone().fields(SECRETS)).await?;
         lister.fetch_config_maps(place).await?;
@@ -128,7 +127,7 @@ impl Lister<'_> {
         let wanted = self.listing.index.wanted_config_maps().iter().map(|(name, ())| name);
         let wanted: Vec<_> = wanted.filter(|(namespace, _)| place.holds(namespace)).collect();
         for (namespace, name) in wanted {
-            match whole(self.client, &namespace, &name).await {
+            match whole::<ConfigMap>(self.client, &namespace, &name).await {
                 Ok(found) => found.into_iter().for_each(|told| self.listing.index.take(place, Event::InitApply(told))),
                 Err(error) => return self.leave_out(ConfigMap::KIND, Trouble::of_list::<ConfigMap>(&error, place)),
             }

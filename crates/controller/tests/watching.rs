@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::UpstreamGroup;
+use api::{CaReferenceKind, UpstreamGroup};
 use controller::index::{Index, Place};
 use controller::metrics::Metrics;
 use controller::watch::{Asks, Classes, Scope, Step, Watches, asks};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use support::watched::Played;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use translate::References;
 use translate::kind::Kind as _;
 
 /// Longer than anything takes that is not broken.
@@ -29,7 +30,7 @@ struct World {
     steps: mpsc::Receiver<Step>,
     registry: Registry,
     log: Log,
-    _asks: Asks,
+    asks: Asks,
     _tasks: JoinSet<()>,
     _logging: tracing::subscriber::DefaultGuard,
 }
@@ -51,7 +52,7 @@ impl World {
         let (asks, asked) = asks();
         let index = scope.index();
         let tasks = Watches::new(api.client.clone(), scope, sender, metrics, asked).start();
-        Self { api, index, steps, registry, log, _asks: asks, _tasks: tasks, _logging: logging }
+        Self { api, index, steps, registry, log, asks, _tasks: tasks, _logging: logging }
     }
 
     /// Takes steps until `is_so`.
@@ -87,6 +88,12 @@ impl World {
         tokio::time::pause();
         tokio::time::advance(time).await;
         tokio::time::resume();
+    }
+
+    /// Asks for what these name, as the publisher does.
+    fn ask(&mut self, references: &References) {
+        self.index.settle(references);
+        self.asks.tell(self.index.wishes());
     }
 
     fn groups(&self) -> Vec<String> {
@@ -261,6 +268,7 @@ async fn a_token_that_expired_for_a_moment_is_nothing_to_say_and_nothing_is_lost
 #[tokio::test]
 async fn what_is_forbidden_for_a_moment_is_nothing_to_say_and_is_waited_for() {
     let mut world = World::start("secrets").await;
+    world.ask(&References::default());
     world.api.refuse(403, "secrets is forbidden");
     world.api.refuse(403, "secrets is forbidden");
     world.asked(2).await;
@@ -315,4 +323,77 @@ async fn a_list_that_is_not_answered_is_asked_for_again() {
     // Nobody waits for the first answer any more.
     world.api.list(10, [group("a", 9)], None);
     world.has(&["a"]).await;
+}
+
+fn naming(kind: CaReferenceKind, names: &[&str]) -> References {
+    let mut references = References::default();
+    references.extend("shop", names.iter().map(|name| (kind, *name)));
+    references
+}
+
+fn secret(name: &str, version: u64) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"namespace": "shop", "name": name, "uid": name, "resourceVersion": version.to_string()},
+        "data": {"tls.crt": "YQ==", "tls.key": "Yg=="},
+    })
+}
+
+/// Which Secrets are here with their content.
+fn whole(index: &Index) -> Vec<String> {
+    let whole = index.objects().secrets.iter().filter(|(_, secret)| secret.data.is_some());
+    whole.map(|((_, name), _)| name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn secrets_are_listed_when_it_is_known_which_are_named_and_fetched_by_name_from_then_on() {
+    let mut world = World::start("secrets").await;
+    world.until(|index| index.awaited().iter().all(|(kind, _)| *kind == Secret::KIND)).await;
+    assert_eq!(world.api.count(), 0, "to be thrown away");
+    world.ask(&naming(CaReferenceKind::Secret, &["a"]));
+    world.api.list(10, ["a", "b", "c"].map(|name| secret(name, 9)), None);
+    let _first = world.api.watch();
+    world.until(|index| whole(index) == ["a"]).await;
+    assert!(world.asked(1).await.contains("watch=true"));
+
+    world.ask(&naming(CaReferenceKind::Secret, &["a", "b"]));
+    let asked = world.asked(2).await;
+    assert!(asked.contains("fieldSelector=metadata.name%3Db") && !asked.contains("watch=true"), "{asked}");
+    // Another name is fetched beside it, and what is on its way is not begun anew.
+    world.ask(&naming(CaReferenceKind::Secret, &["a", "b", "c"]));
+    assert!(world.asked(3).await.contains("fieldSelector=metadata.name%3Dc"));
+    world.api.list(20, [secret("b", 9)], None);
+    world.until(|index| whole(index) == ["a", "b"]).await;
+    world.ask(&naming(CaReferenceKind::Secret, &["a", "b", "c"]));
+    world.api.refuse(500, "etcdserver: leader changed");
+    world.api.list(21, [secret("c", 9)], None);
+    world.until(|index| whole(index) == ["a", "b", "c"]).await;
+    assert_eq!((world.api.count(), world.counted("refused")), (5, 1));
+}
+
+#[tokio::test]
+async fn a_secret_that_stays_forbidden_is_waited_for_no_longer_and_taken_when_it_comes() {
+    let mut world = World::start("secrets").await;
+    world.ask(&References::default());
+    world.api.list(10, [secret("a", 9)], None);
+    let _first = world.api.watch();
+    world.until(|index| index.awaited().is_empty()).await;
+    let named = naming(CaReferenceKind::Secret, &["a"]);
+    world.ask(&named);
+    let is_awaited = |world: &World| !world.index.objects().fetching.is_empty();
+    world.asked(2).await;
+    assert!(is_awaited(&world));
+    world.api.refuse(403, "secrets is forbidden");
+    let mut nth = 3;
+    while is_awaited(&world) {
+        world.silence(Duration::from_secs(10)).await;
+        world.asked(nth).await;
+        world.api.refuse(403, "secrets is forbidden");
+        world.index.settle(&named);
+        nth += 1;
+    }
+    assert!(nth > 3, "a role may be bound in a moment");
+    world.silence(Duration::from_secs(10)).await;
+    world.api.list(11, [secret("a", 9)], None);
+    world.until(|index| whole(index) == ["a"]).await;
 }

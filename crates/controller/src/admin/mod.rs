@@ -107,7 +107,7 @@ impl Admin {
             "/healthz" | "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => match &*self.readiness.borrow() {
                 Readiness::Published => text(StatusCode::OK, "ok\n"),
-                waiting @ (Readiness::Lists(_) | Readiness::Names) => {
+                waiting @ (Readiness::Lists(_) | Readiness::Contents | Readiness::Names) => {
                     text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {waiting}\n"))
                 }
             },

@@ -12,6 +12,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use translate::kind::Kind;
+use translate::references::{self, Reference};
 use translate::{Objects, Store};
 
 use super::shelf::{Shelf, Shelves};
@@ -52,18 +53,21 @@ pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + Deseri
         false
     }
 
-    /// Whether it may name such objects.
-    fn names_others(&self) -> bool {
-        false
+    /// The names of such objects in it.
+    fn named(&self) -> Vec<Reference<'_>> {
+        Vec::new()
     }
 
     /// Drops the content.
     fn empty(&mut self) {}
 
-    /// Whether the content was dropped.
+    /// Whether the content was dropped, or never was here.
     fn is_empty(&self) -> bool {
         false
     }
+
+    /// Marks the object as one that came with its content, be there none.
+    fn fill(&mut self) {}
 
     /// The metadata, also of an object that cannot be read.
     fn meta_of(told: &Told<Self>) -> &ObjectMeta {
@@ -118,8 +122,8 @@ impl Kept for UpstreamGroup {
         self.status != next.status
     }
 
-    fn names_others(&self) -> bool {
-        self.spec.tls.is_some()
+    fn named(&self) -> Vec<Reference<'_>> {
+        references::of_group(self)
     }
 
     fn note(news: &mut News, namespace: &str, name: &str) {
@@ -133,8 +137,8 @@ impl Kept for UpstreamGroup {
 }
 
 impl Kept for Ingress {
-    fn names_others(&self) -> bool {
-        self.spec.as_ref().is_some_and(|spec| spec.tls.is_some())
+    fn named(&self) -> Vec<Reference<'_>> {
+        references::of_ingress(self)
     }
 
     fn store(objects: &mut Objects) -> &mut Store<Self> {
@@ -200,9 +204,10 @@ impl Kept for Secret {
 
     fn trim(&mut self) {
         bare(self.metadata_mut());
-        // One without any is not one whose content was dropped.
-        let data = self.data.get_or_insert_default();
-        data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key" | "ca.crt"));
+        self.fill();
+        if let Some(data) = &mut self.data {
+            data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key" | "ca.crt"));
+        }
     }
 
     fn differs(&self, next: &Self) -> bool {
@@ -222,12 +227,16 @@ impl Kept for Secret {
         self.data = None;
     }
 
+    fn fill(&mut self) {
+        self.data.get_or_insert_default();
+    }
+
     fn is_empty(&self) -> bool {
         self.data.is_none()
     }
 }
 
-/// Watched by its metadata: without content until somebody fetched it, who sees to it that there is some.
+/// Watched by its metadata: without content until somebody fetched it.
 impl Kept for ConfigMap {
     fn store(objects: &mut Objects) -> &mut Store<Self> {
         &mut objects.config_maps
@@ -261,6 +270,10 @@ impl Kept for ConfigMap {
 
     fn empty(&mut self) {
         (self.data, self.binary_data) = (None, None);
+    }
+
+    fn fill(&mut self) {
+        self.data.get_or_insert_default();
     }
 
     fn is_empty(&self) -> bool {

@@ -5,24 +5,26 @@
 //! leaves its last readable version where it is, is counted as refused, and hurts nothing else.
 
 mod kept;
+mod private;
 mod shelf;
-mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use api::UpstreamGroup;
 use config::{Diagnostic, GroupId, ObjectRef, Severity};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use translate::kind::{Kind, name, namespace};
-use translate::{ByName, Changed, Located, Name, Objects};
+use translate::{ByName, Changed, Located, Name, Objects, References};
 
+use private::Private;
 use shelf::Shelves;
-use wanted::{Private, names_any};
 
 pub use kept::Kept;
+pub use private::Wishes;
 pub use shelf::Place;
 
 /// The code of an object of the cluster that cannot be read.
@@ -35,17 +37,13 @@ pub struct Index {
     shelves: Shelves,
     /// Where a first complete list is still waited for.
     awaited: BTreeSet<(&'static str, Place)>,
-    /// Everything that was ever waited for, and not gone on without.
-    lists: BTreeSet<(&'static str, Place)>,
     unread: BTreeMap<ObjectRef, Unread>,
     load_balancer: Option<Vec<IngressLoadBalancerIngress>>,
     /// Secrets and `ConfigMap`s: which are named, as of the last [`Self::settle`], and which have no content here.
     secrets: Private,
     config_maps: Private,
-    /// Whether what is named may be others than at the last [`Self::settle`].
-    references_changed: bool,
-    /// Groups that are not translated before the content of what they name is here.
-    waiting: BTreeSet<GroupId>,
+    /// Whether what is named, or has no content here, is other than at the last [`Self::settle`].
+    is_unsettled: bool,
     news: News,
 }
 
@@ -79,8 +77,7 @@ pub type Told<K> = DeserializeGuard<K>;
 impl Index {
     /// An empty index that waits for a complete list of each of these kinds in each of these places.
     pub fn awaiting(lists: impl IntoIterator<Item = (&'static str, Place)>) -> Self {
-        let lists: BTreeSet<_> = lists.into_iter().collect();
-        Self { awaited: lists.clone(), lists, ..Self::default() }
+        Self { awaited: lists.into_iter().collect(), is_unsettled: true, ..Self::default() }
     }
 
     /// Takes what a watch saw.
@@ -106,13 +103,29 @@ impl Index {
     /// Goes on without a kind that cannot be listed there.
     pub fn excuse(&mut self, kind: &'static str, place: &Place) {
         self.awaited.remove(&(kind, place.clone()));
-        self.lists.remove(&(kind, place.clone()));
-        self.wait_no_longer(kind);
     }
 
-    /// Waits for these kinds once more.
-    pub fn await_anew(&mut self, kinds: &BTreeSet<&'static str>) {
-        self.awaited.extend(self.lists.iter().filter(|(kind, _)| kinds.contains(kind)).cloned());
+    /// Takes what was fetched for a wish; `None` if there is no such object.
+    pub fn fetched<K: Kept>(&mut self, name: &Name, round: u64, told: Option<Told<K>>) {
+        if !self.private::<K>().is_some_and(|private| private.is_lacking(name, round)) {
+            return;
+        }
+        self.has_content::<K>(name);
+        match told {
+            Some(told) => {
+                let told = self.edge(told);
+                self.apply(told);
+            }
+            None => self.delete::<K>(&name.0, &name.1),
+        }
+    }
+
+    /// Goes on without what is wished for, until it is fetched after all.
+    pub fn give_up<K: Kept>(&mut self, name: &Name, round: u64) {
+        if self.private::<K>().is_some_and(|private| private.give_up(name, round)) {
+            self.is_unsettled = true;
+            self.note::<K>(&name.0, &name.1);
+        }
     }
 
     /// What is still waited for.
@@ -145,7 +158,7 @@ impl Index {
 
     /// Whether there is news.
     pub fn has_news(&self) -> bool {
-        self.references_changed || self.news != News::default()
+        self.is_unsettled || self.news != News::default()
     }
 
     /// What changed since the last call.
@@ -153,37 +166,34 @@ impl Index {
         std::mem::take(&mut self.news)
     }
 
-    /// Throws away the content of Secrets and `ConfigMap`s that nothing names any more. Says which of these kinds must be
-    /// listed anew, because something is named whose content is not here.
-    pub fn settle(&mut self) -> BTreeSet<&'static str> {
-        if !std::mem::take(&mut self.references_changed) {
-            return BTreeSet::new();
-        }
-        (self.secrets.wanted, self.config_maps.wanted) = wanted::of(&self.objects);
-        self.secrets.drop_unwanted(&mut self.objects.secrets);
-        self.config_maps.drop_unwanted(&mut self.objects.config_maps);
-        let (secrets, config_maps) = (self.secrets.missed(), self.config_maps.missed());
-        let mut missing = BTreeSet::new();
-        missing.extend((!secrets.is_empty()).then_some(Secret::KIND));
-        missing.extend((!config_maps.is_empty()).then_some(ConfigMap::KIND));
-        if !missing.is_empty() {
-            let is_missing = |id: &GroupId| {
-                let group = self.objects.upstream_groups.find(id.namespace(), id.name());
-                group.is_some_and(|group| names_any(group, &secrets, &config_maps))
-            };
-            for id in self.news.translate.groups.extract_if(.., |id| is_missing(id)) {
-                self.news.groups.remove(&id);
-                self.waiting.insert(id);
-            }
-        }
-        missing
+    /// Whether all that names Secrets and `ConfigMap`s was listed.
+    pub fn knows_references(&self) -> bool {
+        !self.awaited.iter().any(|(kind, _)| [UpstreamGroup::KIND, Ingress::KIND].contains(kind))
     }
 
-    /// Keeps the content of what these objects name, too: of what is listed from now on, until [`Self::settle`] looks anew.
-    pub fn want(&mut self, objects: &Objects) {
-        let (secrets, config_maps) = wanted::of(objects);
-        self.secrets.want(&secrets);
-        self.config_maps.want(&config_maps);
+    /// Whether [`Self::settle`] would find anything else than the last time, for all that objects say.
+    pub fn is_unsettled(&self) -> bool {
+        self.is_unsettled
+    }
+
+    /// Throws away the content of Secrets and `ConfigMap`s that nothing names any more: no object, and nothing that is
+    /// `in_force`, which may be of versions before those of the objects.
+    pub fn settle(&mut self, in_force: &References) {
+        self.is_unsettled = false;
+        let mut named = References::of(&self.objects);
+        named.add(in_force);
+        (self.secrets.wanted, self.config_maps.wanted) = (named.secrets, named.config_maps);
+        self.secrets.drop_unwanted(&mut self.objects.secrets);
+        self.config_maps.drop_unwanted(&mut self.objects.config_maps);
+        self.objects.fetching = References {
+            secrets: self.secrets.awaited(&self.objects.secrets),
+            config_maps: self.config_maps.awaited(&self.objects.config_maps),
+        };
+    }
+
+    /// The Secrets, and the `ConfigMap`s, that are to be fetched.
+    pub fn wishes(&self) -> [Wishes; 2] {
+        [self.secrets.wishes(), self.config_maps.wishes()]
     }
 
     /// The `ConfigMap`s that are named, as of the last [`Self::settle`].
@@ -232,16 +242,14 @@ impl Index {
     fn put<K: Kept>(&mut self, object: K) {
         let (namespace, name) = (namespace(object.metadata()).to_owned(), name(object.metadata()).to_owned());
         let is_unwanted = self.is_unwanted::<K>(&namespace, &name);
-        if let Some(private) = self.private::<K>() {
-            let key: Name = (namespace.as_str().into(), name.as_str().into());
-            if !object.is_empty() {
-                private.emptied.remove(&key);
-            } else if is_unwanted {
-                private.emptied.insert(key);
-            } else {
-                // It came to be named while its metadata were on the way: what is known of it stays until it is fetched.
-                private.emptied.insert(key);
-                self.references_changed = true;
+        let key: Name = (namespace.as_str().into(), name.as_str().into());
+        if !object.is_empty() {
+            self.has_content::<K>(&key);
+        } else if let Some(private) = self.private::<K>() {
+            private.lack(key);
+            if !is_unwanted {
+                self.is_unsettled = true;
+                // What is known of it stays until it is fetched.
                 let known = K::store(&mut self.objects).find(&namespace, &name);
                 if known.is_some_and(|known| !known.is_empty()) {
                     return;
@@ -252,7 +260,7 @@ impl Index {
         let was_refused = self.unread.remove(&reference).is_some() && self.objects.refused.remove(&reference);
         let object = Arc::new(Located::from(object));
         let last = K::store(&mut self.objects).insert(&namespace, &name, object.clone());
-        self.references_changed |= object.names_others() || last.as_ref().is_some_and(|last| last.names_others());
+        self.is_unsettled |= object.named() != last.as_ref().map(|last| last.named()).unwrap_or_default();
         match last {
             Some(last) if !was_refused && !last.differs(&object) => {
                 if last.status_differs(&object) {
@@ -267,10 +275,8 @@ impl Index {
         let reference = reference::<K>(namespace, name);
         let was_refused = self.unread.remove(&reference).is_some() && self.objects.refused.remove(&reference);
         let last = K::store(&mut self.objects).remove(namespace, name);
-        self.references_changed |= last.as_ref().is_some_and(|last| last.names_others());
-        if let Some(private) = self.private::<K>() {
-            private.emptied.remove(&(namespace.into(), name.into()));
-        }
+        self.is_unsettled |= last.as_ref().is_some_and(|last| !last.named().is_empty());
+        self.has_content::<K>(&(namespace.into(), name.into()));
         if last.is_some() || was_refused {
             self.note::<K>(namespace, name);
         }
@@ -290,7 +296,6 @@ impl Index {
             self.apply(told);
         }
         self.awaited.remove(&(K::KIND, place.clone()));
-        self.wait_no_longer(K::KIND);
     }
 
     fn note<K: Kept>(&mut self, namespace: &str, name: &str) {
@@ -312,13 +317,9 @@ impl Index {
         self.private::<K>().is_some_and(|private| private.wanted.find(namespace, name).is_none())
     }
 
-    /// What was to be listed anew is, or cannot be: groups that waited for it are translated with what there is.
-    fn wait_no_longer(&mut self, kind: &str) {
-        if [Secret::KIND, ConfigMap::KIND].contains(&kind) {
-            let waiting = std::mem::take(&mut self.waiting);
-            self.news.groups.extend(waiting.iter().cloned());
-            self.news.translate.groups.extend(waiting);
-        }
+    /// Whatever the content is, it lacks no longer.
+    fn has_content<K: Kept>(&mut self, name: &Name) {
+        self.is_unsettled |= self.private::<K>().is_some_and(|private| private.lacks_no_longer(name));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The index told by plain calls.
 
-use api::UpstreamGroup;
+use api::{CaReferenceKind, UpstreamGroup};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -43,6 +43,7 @@ fn a_new_list_is_in_force_when_it_is_complete_and_not_before() {
     let mut index = Index::awaiting([(UpstreamGroup::KIND, ALL)]);
     list::<UpstreamGroup>(&mut index, &ALL, [group("a", 1, "10.0.0.1:80"), group("b", 1, "10.0.0.2:80")]);
     assert!(index.awaited().is_empty());
+    index.settle(&References::default());
     assert_eq!(dirty(&index.take_news()), ["shop/a", "shop/b"]);
 
     index.take::<UpstreamGroup>(&ALL, Event::Init);
@@ -145,6 +146,19 @@ fn ingress(secret: &str) -> Value {
     json!({"metadata": {"namespace": "shop", "name": "web"}, "spec": {"tls": [{"secretName": secret}]}})
 }
 
+fn in_force(secrets: &[&str]) -> References {
+    let mut references = References::default();
+    references.extend("shop", secrets.iter().map(|name| (CaReferenceKind::Secret, *name)));
+    references
+}
+
+/// The one object whose content is wished for, of either kind.
+fn wish(index: &Index) -> Option<(Name, u64)> {
+    let wishes: Vec<_> = index.wishes().into_iter().flatten().collect();
+    assert!(wishes.len() <= 1, "{wishes:?}");
+    wishes.into_iter().next()
+}
+
 #[test]
 fn only_secrets_that_are_named_are_kept() {
     let held = |index: &Index, name: &str| {
@@ -152,26 +166,61 @@ fn only_secrets_that_are_named_are_kept() {
     };
     let mut index = Index::default();
     list::<Ingress>(&mut index, &ALL, [ingress("one")]);
-    assert_eq!(index.settle(), [].into());
+    index.settle(&in_force(&[]));
     list::<Secret>(&mut index, &ALL, [secret("one"), secret("two")]);
-    assert_eq!((held(&index, "one"), held(&index, "two")), (Some(3), None));
+    assert_eq!((held(&index, "one"), held(&index, "two"), wish(&index)), (Some(3), None, None));
 
+    // What is in force stays until the next is here.
     index.take::<Ingress>(&ALL, Event::Apply(told(ingress("two"))));
-    assert_eq!(index.settle(), [Secret::KIND].into());
-    assert_eq!(held(&index, "one"), None);
-    list::<Secret>(&mut index, &ALL, [secret("one"), secret("two")]);
-    assert_eq!((held(&index, "one"), held(&index, "two")), (None, Some(3)));
-    assert_eq!(index.settle(), [].into());
+    index.settle(&in_force(&["one"]));
+    let (name, round) = wish(&index).unwrap();
+    assert_eq!((&*name.1, held(&index, "one")), ("two", Some(3)));
+    assert!(index.objects().fetching.secrets.find("shop", "two").is_some());
+    index.take_news();
+    index.fetched::<Secret>(&name, round, Some(told(secret("two"))));
+    assert!(index.take_news().translate.routes);
+    index.settle(&in_force(&["two"]));
+    assert_eq!((held(&index, "one"), held(&index, "two"), wish(&index)), (None, Some(3), None));
+    assert!(index.objects().fetching.is_empty());
+}
+
+#[test]
+fn what_the_watch_told_later_is_not_replaced_by_what_was_fetched_before() {
+    let held = |index: &Index| index.objects().secrets.find("shop", "one").map(|one| one.data.clone());
+    let renewed = |text: &str| {
+        let mut secret = secret("one");
+        secret["data"]["tls.crt"] = text.into();
+        secret
+    };
+    let mut index = Index::default();
+    list::<Secret>(&mut index, &ALL, [secret("one")]);
+    list::<Ingress>(&mut index, &ALL, [ingress("one")]);
+    index.settle(&in_force(&[]));
+    let (name, first) = wish(&index).unwrap();
+    // While it was on its way it was named no more, changed, and is named again.
+    list::<Ingress>(&mut index, &ALL, []);
+    index.settle(&in_force(&[]));
+    index.take::<Secret>(&ALL, Event::Apply(told(renewed("Mg=="))));
+    list::<Ingress>(&mut index, &ALL, [ingress("one")]);
+    index.settle(&in_force(&[]));
+    index.fetched::<Secret>(&name, first, Some(told(secret("one"))));
+    assert_eq!(held(&index), Some(None), "that was of a version before");
+    let (name, second) = wish(&index).unwrap();
+    index.take::<Secret>(&ALL, Event::Apply(told(renewed("Mw=="))));
+    let newest = held(&index);
+    index.fetched::<Secret>(&name, second, Some(told(renewed("Mg=="))));
+    assert_eq!((held(&index), index.is_unsettled()), (newest, true));
+    index.settle(&in_force(&[]));
+    assert_eq!(wish(&index), None);
 }
 
 #[test]
 fn what_is_excused_is_not_waited_for() {
     let mut index = Index::awaiting([(Secret::KIND, ALL), (Ingress::KIND, ALL)]);
     index.excuse(Secret::KIND, &ALL);
+    assert!(!index.knows_references());
     list::<Ingress>(&mut index, &ALL, []);
-    assert!(index.awaited().is_empty());
-    index.await_anew(&[Secret::KIND].into());
-    assert!(index.awaited().is_empty());
+    assert!(index.awaited().is_empty() && index.knows_references());
 }
 
 fn believing(name: &str, config_map: &str) -> Value {
@@ -190,52 +239,90 @@ fn config_map(name: &str, data: Option<&str>) -> Value {
 }
 
 #[test]
-fn a_group_waits_for_the_content_of_what_it_names() {
+fn nothing_is_looked_for_anew_unless_something_else_is_named() {
+    let mut index = Index::default();
+    list::<ConfigMap>(&mut index, &ALL, [config_map("ca", None)]);
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("a", "ca"))));
+    assert!(index.is_unsettled());
+    index.settle(&in_force(&[]));
+    let asked = index.wishes();
+    let mut written = believing("a", "ca");
+    written["status"] = json!({"observedGeneration": 1});
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(written)));
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("b", "ca"))));
+    index.settle(&in_force(&[]));
+    assert_eq!(index.wishes(), asked, "what is on its way goes on");
+    let mut written = believing("b", "ca");
+    written["status"] = json!({"observedGeneration": 1});
+    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(written)));
+    assert!(!index.is_unsettled());
+}
+
+#[test]
+fn the_content_of_a_config_map_is_fetched_whenever_its_metadata_change() {
     let held = |index: &Index, name: &str| {
         let map = index.objects().config_maps.find("shop", name)?;
         Some(map.data.as_ref()?.clone().into_values().collect::<Vec<_>>())
     };
-    let names = |news: News| {
-        let maps: Vec<_> = news.translate.config_maps.into_iter().map(|(_, name)| name.to_string()).collect();
-        (news.translate.groups.into_iter().map(|id| id.name().to_owned()).collect::<Vec<_>>(), maps)
+    let fetch = |index: &mut Index, text: &str| {
+        let mut map: Told<ConfigMap> = told(config_map("ca", Some(text)));
+        map.0.as_mut().unwrap().fill();
+        let (name, round) = wish(index).unwrap();
+        index.fetched(&name, round, Some(map));
+        index.settle(&in_force(&[]));
     };
+    let maps =
+        |news: News| news.translate.config_maps.into_iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>();
     let mut index = Index::default();
-    // Metadata alone.
     list::<ConfigMap>(&mut index, &ALL, [config_map("ca", None), config_map("other", None)]);
     assert!(!index.has_news());
     index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("a", "ca"))));
-    index.take::<UpstreamGroup>(&ALL, Event::Apply(told(group("b", 1, "10.0.0.1:80"))));
-    assert_eq!(index.settle(), [ConfigMap::KIND].into());
-    assert!(index.wanted_config_maps().find("shop", "ca").is_some() && index.wanted_config_maps().len() == 1);
-    assert_eq!(names(index.take_news()), (vec!["b".to_owned()], vec![]), "others do not wait");
-    list::<ConfigMap>(&mut index, &ALL, [config_map("ca", Some("one")), config_map("other", None)]);
-    assert_eq!(index.settle(), [].into());
-    assert_eq!(names(index.take_news()), (vec!["a".to_owned()], vec!["ca".to_owned()]));
+    index.settle(&in_force(&[]));
+    assert!(index.objects().fetching.config_maps.find("shop", "ca").is_some());
+    index.take_news();
+    fetch(&mut index, "one");
+    assert_eq!((maps(index.take_news()), wish(&index)), (vec!["ca".to_owned()], None));
     assert_eq!((held(&index, "ca"), held(&index, "other")), (Some(vec!["one".to_owned()]), None));
 
-    // Named while its metadata were on the way: what is known stays, and it is asked for.
+    // What is known stays meanwhile, and nobody waits.
     index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", None))));
-    assert_eq!(held(&index, "ca"), Some(vec!["one".to_owned()]));
-    assert_eq!(index.settle(), [ConfigMap::KIND].into());
-    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", Some("two")))));
-    assert_eq!(names(index.take_news()), (vec![], vec!["ca".to_owned()]));
+    index.settle(&in_force(&[]));
+    assert_eq!((held(&index, "ca"), index.objects().fetching.is_empty()), (Some(vec!["one".to_owned()]), true));
+    fetch(&mut index, "two");
+    assert_eq!(maps(index.take_news()), ["ca"]);
+    // It is gone when it is looked for, or the watch says so.
+    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", None))));
+    index.settle(&in_force(&[]));
+    let (name, round) = wish(&index).unwrap();
+    index.fetched::<ConfigMap>(&name, round, None);
     index.take::<ConfigMap>(&ALL, Event::Delete(told(config_map("ca", None))));
-    assert_eq!((held(&index, "ca"), names(index.take_news())), (None, (vec![], vec!["ca".to_owned()])));
+    assert_eq!((held(&index, "ca"), maps(index.take_news())), (None, vec!["ca".to_owned()]));
 
     // Nobody names it any more.
-    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", Some("three")))));
+    index.take::<ConfigMap>(&ALL, Event::Apply(told(config_map("ca", None))));
+    index.settle(&in_force(&[]));
+    fetch(&mut index, "three");
     index.take::<UpstreamGroup>(&ALL, Event::Apply(told(group("a", 2, "10.0.0.1:80"))));
-    assert_eq!(index.settle(), [].into());
-    assert_eq!((held(&index, "ca"), index.wanted_config_maps().is_empty()), (None, true));
+    index.settle(&in_force(&[]));
+    assert_eq!((held(&index, "ca"), index.wanted_config_maps().is_empty(), wish(&index)), (None, true, None));
 }
 
 #[test]
-fn a_group_waits_no_longer_than_there_is_hope() {
+fn nobody_waits_longer_than_there_is_hope() {
     let mut index = Index::default();
     list::<ConfigMap>(&mut index, &ALL, [config_map("ca", None)]);
     index.take::<UpstreamGroup>(&ALL, Event::Apply(told(believing("a", "ca"))));
-    assert_eq!(index.settle(), [ConfigMap::KIND].into());
-    assert!(index.take_news().translate.groups.is_empty());
-    index.excuse(ConfigMap::KIND, &ALL);
-    assert_eq!(index.take_news().translate.groups.len(), 1);
+    index.settle(&in_force(&[]));
+    index.take_news();
+    let (name, round) = wish(&index).unwrap();
+    index.give_up::<ConfigMap>(&name, round);
+    index.settle(&in_force(&[]));
+    assert!(index.objects().fetching.is_empty());
+    assert_eq!(index.take_news().translate.config_maps, [name.clone()].into());
+    index.give_up::<ConfigMap>(&name, round);
+    assert!(!index.has_news(), "that is known");
+    // And yet it is taken when it comes.
+    assert_eq!(wish(&index), Some((name.clone(), round)));
+    index.fetched::<ConfigMap>(&name, round, Some(told(config_map("ca", Some("one")))));
+    assert_eq!(index.take_news().translate.config_maps, [name].into());
 }

@@ -47,7 +47,7 @@ pub struct Parts {
     pub facts: Arc<Facts>,
     /// What operators look at.
     pub metrics: Metrics,
-    /// Asks the watches for what is named.
+    /// Asks for the content of what is named.
     pub asks: Asks,
 }
 
@@ -101,6 +101,9 @@ impl Publisher {
                     }
                     let first = batch.iter().map(Step::noticed).min();
                     batch.drain(..).for_each(|step| step.apply(&mut self.parts.index));
+                    if !self.is_published() {
+                        self.ask();
+                    }
                     self.tell_readiness();
                     if self.is_due(clock.wall()) {
                         noticed = noticed.or(first);
@@ -127,18 +130,32 @@ impl Publisher {
         &mut self.parts.index
     }
 
+    /// Asks for the content of what is named, once that is known, and lets go of what is named no more.
+    fn ask(&mut self) {
+        let Parts { index, translator, asks, .. } = &mut self.parts;
+        if index.knows_references() && index.is_unsettled() {
+            index.settle(&translator.references());
+            asks.tell(index.wishes());
+        }
+    }
+
     fn is_published(&self) -> bool {
         self.readiness.borrow().is_published()
     }
 
     /// Says what is still waited for before the first publication.
     fn tell_readiness(&self) {
-        let awaited = self.parts.index.awaited();
+        let index = &self.parts.index;
         self.readiness.send_if_modified(|readiness| {
             let next = match readiness {
                 Readiness::Published => return false,
-                Readiness::Lists(_) | Readiness::Names if awaited.is_empty() => Readiness::Names,
-                Readiness::Lists(_) | Readiness::Names => Readiness::Lists(awaited.clone()),
+                Readiness::Lists(_) | Readiness::Contents | Readiness::Names => {
+                    match (index.awaited().is_empty(), index.objects().fetching.is_empty()) {
+                        (false, _) => Readiness::Lists(index.awaited().clone()),
+                        (true, false) => Readiness::Contents,
+                        (true, true) => Readiness::Names,
+                    }
+                }
             };
             let differs = *readiness != next;
             *readiness = next;
@@ -146,34 +163,33 @@ impl Publisher {
         });
     }
 
-    /// Whether there is something to publish and it may be published.
+    /// Whether there is something to publish and it may be published. To publish first without certificates that are on their
+    /// way would take them from data planes that have them; later, those who name them wait.
     fn is_due(&self, now: Timestamp) -> bool {
         let Parts { index, translator, .. } = &self.parts;
         let is_news = || index.has_news() || self.names.is_some() || translator.is_outdated(now);
-        index.awaited().is_empty() && (!self.is_published() || is_news())
+        let is_first = || index.objects().fetching.is_empty();
+        index.awaited().is_empty() && if self.is_published() { is_news() } else { is_first() }
     }
 
     /// Publishes what changed, if every kind is known, and says how many resources that were. `now` is for the validity of
     /// certificates.
     pub fn publish(&mut self, now: Timestamp) -> usize {
+        let start = std::time::Instant::now();
+        self.ask();
         if !self.is_due(now) {
             return 0;
         }
         let Parts { index, translator, hub, facts, metrics, asks } = &mut self.parts;
-        let start = std::time::Instant::now();
-        let missing = index.settle();
-        asks.tell(index.wanted_config_maps(), &missing);
-        if !missing.is_empty() && !self.readiness.borrow().is_published() {
-            // To publish without those certificates would take them from data planes that have them.
-            index.await_anew(&missing);
-            self.tell_readiness();
-            return 0;
-        }
         let news = index.take_news();
         let mut touched = translator.advance(now, index.objects());
         touched.extend(translator.update(index.objects(), &news.translate));
         if let Some(names) = self.names.take() {
             touched.extend(translator.resolve(names, index.objects()));
+        }
+        if touched.references {
+            index.settle(&translator.references());
+            asks.tell(index.wishes());
         }
         let groups = touched.groups.iter().map(|id| ResourceKey::Group(id.clone()));
         let keys: BTreeSet<_> = touched.resources.iter().cloned().chain(groups).collect();
@@ -220,7 +236,9 @@ impl Found<'_> {
             ResourceKey::Certificate(_) | ResourceKey::Route(_) => None,
         });
         let groups: BTreeSet<&GroupId> = touched.groups.iter().chain(&news.groups).chain(published).collect();
-        let groups: Vec<_> = groups.into_iter().map(|id| (id, self.group(id))).collect();
+        // What is said of one that waits is said of a version before.
+        let groups = groups.into_iter().filter(|id| !self.translator.is_waiting(id));
+        let groups: Vec<_> = groups.map(|id| (id, self.group(id))).collect();
         let ingresses: BTreeSet<&Name> = touched.ingresses.iter().chain(&news.ingresses).collect();
         let ingresses: Vec<_> = ingresses.into_iter().map(|name| (name, self.ingress(name))).collect();
         let services: BTreeSet<&Name> = touched.services.iter().chain(&news.translate.services).collect();

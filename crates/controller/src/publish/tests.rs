@@ -46,6 +46,11 @@ fn apply<K: Kept>(value: Value) -> Step {
     Step::new(move |index| index.take::<K>(&ALL, Event::Apply(told)))
 }
 
+fn apply_delete(value: Value) -> Step {
+    let told = serde_json::from_value(value).unwrap();
+    Step::new(move |index| index.take::<UpstreamGroup>(&ALL, Event::Delete(told)))
+}
+
 fn facts_of(facts: &Facts) -> GroupFacts {
     facts.read(|board| board.groups.values().next().map(|facts| GroupFacts::clone(facts))).unwrap()
 }
@@ -217,36 +222,163 @@ fn equal_content_and_our_own_status_are_not_published() {
     assert_eq!(facts.take_dirty().groups.len(), 1);
 }
 
+/// A pair as a Secret of this name.
+fn pair(name: &str) -> Value {
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["a.example".into()]).unwrap();
+    let bytes = |text: String| ByteString(text.into_bytes());
+    json!({
+        "metadata": {"namespace": "shop", "name": name},
+        "type": "kubernetes.io/tls",
+        "data": {"tls.crt": bytes(cert.pem()), "tls.key": bytes(signing_key.serialize_pem())},
+    })
+}
+
+fn ingress_with(secret: &str) -> Step {
+    apply::<Ingress>(json!({
+        "metadata": {"namespace": "shop", "name": "web", "uid": "i"},
+        "spec": {
+            "ingressClassName": "forebay",
+            "tls": [{"hosts": ["a.example"], "secretName": secret}],
+            "rules": [{"host": "a.example"}],
+        },
+    }))
+}
+
+/// Grants the only wish for a Secret.
+fn fetch(publisher: &mut Publisher, secret: &Value) {
+    let [secrets, config_maps] = publisher.index().wishes();
+    assert_eq!((secrets.len(), config_maps.len()), (1, 0));
+    let (name, round) = secrets.into_iter().next().unwrap();
+    let told = serde_json::from_value(secret.clone()).unwrap();
+    publisher.index().fetched::<Secret>(&name, round, Some(told));
+}
+
+#[test]
+fn an_ingress_that_names_another_secret_is_never_without_one() {
+    let parts = parts(Index::default());
+    let hub = parts.hub.clone();
+    let (mut publisher, ready) = Publisher::new(parts);
+    let (old, new) = (pair("old"), pair("new"));
+    apply::<IngressClass>(json!({
+        "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
+    }))
+    .apply(publisher.index());
+    apply::<Secret>(old.clone()).apply(publisher.index());
+    apply::<Secret>(new.clone()).apply(publisher.index());
+    ingress_with("old").apply(publisher.index());
+    let now = Timestamp::UNIX_EPOCH;
+    publisher.publish(now);
+    assert!(!ready.borrow().is_published(), "data planes may have it from an earlier controller");
+    fetch(&mut publisher, &old);
+    publisher.publish(now);
+    let have = ["cert/shop/new", "cert/shop/old"];
+    assert_eq!(told(&hub, &have), ["put cert/shop/old", "put route/a.example", "del cert/shop/new"]);
+
+    ingress_with("new").apply(publisher.index());
+    publisher.publish(now);
+    assert_eq!(told(&hub, &have), ["put cert/shop/old", "put route/a.example", "del cert/shop/new"]);
+    fetch(&mut publisher, &new);
+    publisher.publish(now);
+    assert_eq!(told(&hub, &have), ["put cert/shop/new", "put route/a.example", "del cert/shop/old"]);
+    let held = publisher.index().objects().secrets.find("shop", "old").unwrap();
+    assert!(held.data.is_none(), "nothing names it any more");
+}
+
+#[test]
+fn what_only_the_version_in_force_names_is_followed() {
+    let parts = parts(Index::default());
+    let (hub, facts) = (parts.hub.clone(), parts.facts.clone());
+    let (mut publisher, _ready) = Publisher::new(parts);
+    let showing = |generation: i64, secret: &str| {
+        let mut group = group("10.0.0.1:443", generation);
+        group["spec"]["protocol"] = "HTTPS".into();
+        group["spec"]["tls"] = json!({"clientCertificateRef": {"name": secret}});
+        apply::<UpstreamGroup>(group)
+    };
+    let shown = || {
+        let key = "cert/shop/a".parse().unwrap();
+        hub.read(|published| published.resource(&key).map(feed::Encoded::version))
+    };
+    let now = "2026-11-22T10:00:00Z".parse().unwrap();
+    apply::<Secret>(pair("a")).apply(publisher.index());
+    showing(1, "a").apply(publisher.index());
+    publisher.publish(now);
+    fetch(&mut publisher, &pair("a"));
+    publisher.publish(now);
+    let first = shown();
+    // There is no such Secret.
+    showing(2, "b").apply(publisher.index());
+    publisher.publish(now);
+    assert_eq!((facts_of(&facts).diagnostics.len(), shown()), (1, first));
+    apply::<Secret>(pair("a")).apply(publisher.index());
+    publisher.publish(now);
+    let second = shown();
+    assert!(second.is_some() && second != first, "it was renewed");
+    // The other comes: it is taken, and the first is forgotten.
+    apply::<Secret>(pair("b")).apply(publisher.index());
+    publisher.publish(now);
+    assert_eq!((facts_of(&facts).diagnostics.len(), shown()), (0, None));
+    let held = publisher.index().objects().secrets.find("shop", "a").unwrap();
+    assert!(held.data.is_none());
+}
+
+#[test]
+fn nothing_is_said_of_a_group_while_what_it_names_is_on_its_way() {
+    let parts = parts(Index::default());
+    let facts = parts.facts.clone();
+    let (mut publisher, _ready) = Publisher::new(parts);
+    let now = "2026-11-22T10:00:00Z".parse().unwrap();
+    apply::<Secret>(pair("a")).apply(publisher.index());
+    apply::<UpstreamGroup>(group("10.0.0.1:80", 1)).apply(publisher.index());
+    publisher.publish(now);
+    let mut showing = group("10.0.0.1:443", 2);
+    showing["spec"]["protocol"] = "HTTPS".into();
+    showing["spec"]["tls"] = json!({"clientCertificateRef": {"name": "a"}});
+    for _ in 0..2 {
+        apply::<UpstreamGroup>(showing.clone()).apply(publisher.index());
+        publisher.publish(now);
+        assert_eq!(facts_of(&facts).generation, 1);
+        showing["status"] = json!({"observedGeneration": 1});
+    }
+    fetch(&mut publisher, &pair("a"));
+    publisher.publish(now);
+    let facts = facts_of(&facts);
+    assert_eq!((facts.generation, facts.diagnostics.len()), (2, 0));
+    assert_eq!(facts.status.unwrap().observed_generation, Some(1));
+}
+
+#[test]
+fn a_group_made_anew_and_refused_is_taken_from_data_planes() {
+    let parts = parts(Index::default());
+    let hub = parts.hub.clone();
+    let (mut publisher, _ready) = Publisher::new(parts);
+    apply::<UpstreamGroup>(group("10.0.0.1:80", 1)).apply(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    assert_eq!(told(&hub, &["group/shop/app"]), ["put group/shop/app"]);
+    // kubectl replace --force
+    apply_delete(group("10.0.0.1:80", 1)).apply(publisher.index());
+    let mut anew = group("127.0.0.1:80", 1);
+    anew["metadata"]["uid"] = "another".into();
+    apply::<UpstreamGroup>(anew).apply(publisher.index());
+    publisher.publish(Timestamp::UNIX_EPOCH);
+    assert_eq!(told(&hub, &["group/shop/app"]), ["del group/shop/app"]);
+}
+
 /// Nothing happens in the cluster: time passes.
 #[test]
 fn a_certificate_that_expires_is_said_against_its_ingress() {
     let parts = parts(Index::default());
     let facts = parts.facts.clone();
     let (mut publisher, _ready) = Publisher::new(parts);
-    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["a.example".into()]).unwrap();
-    let bytes = |text: String| ByteString(text.into_bytes());
     apply::<IngressClass>(json!({
         "metadata": {"name": "forebay"}, "spec": {"controller": "forebay.dev/ingress-controller"},
     }))
     .apply(publisher.index());
-    apply::<Ingress>(json!({
-        "metadata": {"namespace": "shop", "name": "web", "uid": "i"},
-        "spec": {
-            "ingressClassName": "forebay",
-            "tls": [{"hosts": ["a.example"], "secretName": "tls"}],
-            "rules": [{"host": "a.example"}],
-        },
-    }))
-    .apply(publisher.index());
+    ingress_with("tls").apply(publisher.index());
     let now = "2026-11-22T10:00:00Z".parse().unwrap();
     // Content of a Secret that nothing names is not kept.
     publisher.publish(now);
-    apply::<Secret>(json!({
-        "metadata": {"namespace": "shop", "name": "tls"},
-        "type": "kubernetes.io/tls",
-        "data": {"tls.crt": bytes(cert.pem()), "tls.key": bytes(signing_key.serialize_pem())},
-    }))
-    .apply(publisher.index());
+    apply::<Secret>(pair("tls")).apply(publisher.index());
     publisher.publish(now);
     let said = || {
         let is_said = |one: &Arc<IngressFacts>| one.diagnostics.iter().any(|said| said.code == "FB4012");

@@ -1,44 +1,39 @@
-//! What the publisher asks of the watches of kinds that are kept in part: to list anew, and which `ConfigMap`s to fetch.
+//! What the publisher asks of the watches of kinds that are kept in part: the content of which objects to fetch.
 
-use std::collections::BTreeSet;
-
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tokio::sync::watch;
-use translate::ByName;
-use translate::kind::Kind as _;
+
+use crate::index::Wishes;
 
 /// Asks.
 pub struct Asks {
-    secrets: watch::Sender<()>,
-    config_maps: watch::Sender<ByName<()>>,
+    secrets: watch::Sender<Option<Wishes>>,
+    config_maps: watch::Sender<Option<Wishes>>,
 }
 
-/// Is asked.
+/// Is asked; nothing before it is known what is named.
 #[derive(Clone)]
 pub struct Asked {
-    pub(super) secrets: watch::Receiver<()>,
-    /// Those whose content is wanted; a change is to be noticed only when it takes a new list.
-    pub(super) config_maps: watch::Receiver<ByName<()>>,
+    pub(super) secrets: watch::Receiver<Option<Wishes>>,
+    pub(super) config_maps: watch::Receiver<Option<Wishes>>,
 }
 
 /// Both ends.
 pub fn asks() -> (Asks, Asked) {
-    let (secrets, secrets_asked) = watch::channel(());
-    let (config_maps, config_maps_asked) = watch::channel(ByName::default());
+    let (secrets, secrets_asked) = watch::channel(None);
+    let (config_maps, config_maps_asked) = watch::channel(None);
     (Asks { secrets, config_maps }, Asked { secrets: secrets_asked, config_maps: config_maps_asked })
 }
 
 impl Asks {
-    /// Says which `ConfigMap`s are wanted, and which kinds are to be listed anew.
-    pub fn tell(&self, config_maps: &ByName<()>, anew: &BTreeSet<&'static str>) {
-        self.config_maps.send_if_modified(|wanted| {
-            if wanted != config_maps {
-                wanted.clone_from(config_maps);
-            }
-            anew.contains(ConfigMap::KIND)
-        });
-        if anew.contains(Secret::KIND) {
-            self.secrets.send_replace(());
+    /// Asks for these Secrets and `ConfigMap`s, and for no others any more.
+    pub fn tell(&self, [secrets, config_maps]: [Wishes; 2]) {
+        for (asked, wishes) in [(&self.secrets, secrets), (&self.config_maps, config_maps)] {
+            asked.send_if_modified(|asked| {
+                let wishes = Some(wishes);
+                let differs = *asked != wishes;
+                *asked = wishes;
+                differs
+            });
         }
     }
 }

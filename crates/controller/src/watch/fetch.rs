@@ -1,122 +1,107 @@
-//! `ConfigMap`s: their metadata are watched, as most of them are nobody's business here and may be large, and the content of
-//! those that are named is fetched whenever their metadata change.
+//! The content of Secrets and `ConfigMap`s that are named and came without it: of `ConfigMap`s the metadata are watched, as most
+//! of them are nobody's business here and may be large, and of Secrets the content was thrown away while nothing named them.
 //!
-//! It is fetched by a list of one object, which takes no other right than the watch.
+//! It is fetched by a list of one object, which takes no other right than the watch, and no longer however many there are.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ListParams, PartialObjectMeta, WatchParams};
-use kube::core::{DeserializeGuard, Request};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Error, Resource as _};
-use tokio::sync::watch;
-use tokio::time::timeout;
-use translate::ByName;
-use translate::kind::{name, namespace};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::ListParams;
+use kube::runtime::watcher;
+use kube::{Api, Client, Error};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use translate::Name;
 
-use super::lasting;
-use crate::index::{Place, Told};
+use super::{Step, Watches};
+use crate::index::{Kept, Place, Told, Wishes};
 
 /// How long a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Fetches of one kind under way at a time.
+const AT_ONCE: usize = 16;
 
-type Metadata = Event<PartialObjectMeta<ConfigMap>>;
-
-/// The events of `ConfigMap`s in a place, with the content of those that are wanted. After an error the event that it was of
-/// comes again.
-pub fn config_maps(
-    client: Client,
-    place: &Place,
-    wanted: watch::Receiver<ByName<()>>,
-) -> impl Stream<Item = watcher::Result<Event<Told<ConfigMap>>>> {
-    let api: Api<PartialObjectMeta<ConfigMap>> = match place {
-        Place::Everywhere => Api::all(client.clone()),
-        Place::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
-    let metadata = Box::pin(watcher(api, lasting()));
-    let place = place.clone();
-    stream::unfold((metadata, None::<Metadata>), move |(mut metadata, left)| {
-        let (client, wanted, place) = (client.clone(), wanted.clone(), place.clone());
-        async move {
-            let event = match left {
-                Some(event) => event,
-                None => match metadata.next().await? {
-                    Ok(event) => event,
-                    Err(error) => return Some((Err(in_words(&client, &place, error).await), (metadata, None))),
-                },
-            };
-            match fill(&client, &wanted, &event).await {
-                Ok(told) => Some((Ok(told), (metadata, None))),
-                Err(error) => Some((Err(watcher::Error::InitialListFailed(error)), (metadata, Some(event)))),
+impl Watches {
+    /// Fetches what is asked for of one kind, each wish by a task of its own that lasts until it is granted or withdrawn. Returns
+    /// when nobody asks any more.
+    pub(super) async fn fetch<K>(self: Arc<Self>, mut asked: watch::Receiver<Option<Wishes>>)
+    where
+        K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        let mut begun: BTreeMap<(Name, u64), AbortHandle> = BTreeMap::new();
+        loop {
+            let wishes = asked.borrow_and_update().clone().unwrap_or_default();
+            begun.retain(|(name, round), task| {
+                let is_wished = wishes.get(name) == Some(round);
+                if !is_wished {
+                    task.abort();
+                }
+                is_wished
+            });
+            for wish in wishes {
+                let (this, room) = (self.clone(), room.clone());
+                begun
+                    .entry(wish)
+                    .or_insert_with_key(|(name, round)| tasks.spawn(this.grant::<K>(name.clone(), *round, room)));
+            }
+            while tasks.try_join_next().is_some() {}
+            if asked.changed().await.is_err() {
+                return;
             }
         }
-    })
-}
+    }
 
-/// What an error is that could not be read. The API server writes its refusal of a watch of metadata over many lines, and the
-/// library reads a watch line by line; asked for once, the answer is read as a whole.
-async fn in_words(client: &Client, place: &Place, error: watcher::Error) -> watcher::Error {
-    let (watcher::Error::WatchStartFailed(Error::SerdeError(_)) | watcher::Error::WatchFailed(Error::SerdeError(_))) =
-        &error
-    else {
-        return error;
-    };
-    let namespace = match place {
-        Place::Everywhere => None,
-        Place::Namespace(namespace) => Some(&**namespace),
-    };
-    let params = WatchParams::default().timeout(1).disable_bookmarks();
-    let Ok(request) = Request::new(ConfigMap::url_path(&(), namespace)).watch(&params, "0") else { return error };
-    match client.request_text(request).await {
-        Err(refused @ Error::Api(_)) => watcher::Error::WatchFailed(refused),
-        Ok(_) | Err(_) => error,
+    /// Fetches one object, however often it takes.
+    async fn grant<K>(self: Arc<Self>, name: Name, round: u64, room: Arc<Semaphore>)
+    where
+        K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
+    {
+        let place = self.scope.places().into_iter().find(|place| place.holds(&name.0)).unwrap_or(Place::Everywhere);
+        let mut relay = self.relay(&place);
+        loop {
+            let found = {
+                let _permit = room.acquire().await;
+                whole::<K>(&self.client, &name.0, &name.1).await
+            };
+            match found {
+                Ok(told) => {
+                    relay.recovered::<K>();
+                    let _ = self.steps.send(Step::new(move |index| index.fetched::<K>(&name, round, told))).await;
+                    return;
+                }
+                Err(error) => {
+                    let is_excused = relay.trouble::<K>(&watcher::Error::InitialListFailed(error));
+                    if is_excused {
+                        let name = name.clone();
+                        let step = Step::new(move |index| index.give_up::<K>(&name, round));
+                        if self.steps.send(step).await.is_err() {
+                            return;
+                        }
+                    }
+                    sleep(relay.backoff.next(rand::random()).as_duration()).await;
+                }
+            }
+        }
     }
 }
 
-async fn fill(
-    client: &Client,
-    wanted: &watch::Receiver<ByName<()>>,
-    event: &Metadata,
-) -> Result<Event<Told<ConfigMap>>, Error> {
-    let bare = |of: &PartialObjectMeta<ConfigMap>| {
-        DeserializeGuard(Ok(ConfigMap { metadata: of.metadata.clone(), ..ConfigMap::default() }))
-    };
-    let is_wanted =
-        |of: &PartialObjectMeta<ConfigMap>| wanted.borrow().find(namespace(&of.metadata), name(&of.metadata)).is_some();
-    Ok(match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::Delete(gone) => Event::Delete(bare(gone)),
-        Event::InitApply(one) if is_wanted(one) => match fetch(client, one).await? {
-            Some(whole) => Event::InitApply(whole),
-            None => Event::Delete(bare(one)),
-        },
-        Event::Apply(one) if is_wanted(one) => match fetch(client, one).await? {
-            Some(whole) => Event::Apply(whole),
-            None => Event::Delete(bare(one)),
-        },
-        Event::InitApply(one) => Event::InitApply(bare(one)),
-        Event::Apply(one) => Event::Apply(bare(one)),
-    })
-}
-
-/// The whole object; `None` if it is gone.
-async fn fetch(client: &Client, of: &PartialObjectMeta<ConfigMap>) -> Result<Option<Told<ConfigMap>>, Error> {
-    whole(client, namespace(&of.metadata), name(&of.metadata)).await
-}
-
-/// The `ConfigMap` of this name; `None` if there is none.
-pub async fn whole(client: &Client, namespace: &str, name: &str) -> Result<Option<Told<ConfigMap>>, Error> {
-    let api: Api<Told<ConfigMap>> = Api::namespaced(client.clone(), namespace);
+/// The object of this name; `None` if there is none.
+pub async fn whole<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<Told<K>>, Error>
+where
+    K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
+{
+    let api: Api<Told<K>> = Api::namespaced(client.clone(), namespace);
     let params = ListParams::default().fields(&format!("metadata.name={name}"));
     let silent = |_| Error::Service(Box::new(io::Error::from(io::ErrorKind::TimedOut)));
     let mut found = timeout(PATIENCE, api.list(&params)).await.map_err(silent)??.items.pop();
-    if let Some(DeserializeGuard(Ok(map))) = &mut found {
-        // One without any is not one whose content was not fetched.
-        map.data.get_or_insert_default();
+    if let Some(Ok(object)) = found.as_mut().map(|told| &mut told.0) {
+        object.fill();
     }
     Ok(found)
 }

@@ -6,6 +6,7 @@
 
 mod asks;
 mod fetch;
+mod metadata;
 mod single;
 mod words;
 
@@ -156,6 +157,8 @@ impl Watches {
             let this = watches.clone();
             tasks.spawn(async move { this.follow_config_maps(place).await });
         }
+        tasks.spawn(watches.clone().fetch::<Secret>(watches.asked.secrets.clone()));
+        tasks.spawn(watches.clone().fetch::<ConfigMap>(watches.asked.config_maps.clone()));
         let classes = Api::all(watches.client.clone());
         let this = watches.clone();
         tasks.spawn(async move { this.follow::<IngressClass>(classes, Place::Everywhere, everything).await });
@@ -174,29 +177,17 @@ impl Watches {
         tasks.spawn(async move { this.follow::<K>(api, place, config).await });
     }
 
-    /// Follows one kind in one place, and begins anew when told to. Returns when nobody listens any more.
+    /// Follows one kind in one place. Returns when nobody listens any more.
     async fn follow<K: Kept>(&self, api: Api<Told<K>>, place: Place, config: Config) {
-        let mut anew = self.asked.secrets.clone();
-        loop {
-            let events = watcher(api.clone(), config.clone());
-            let mut relay = self.relay(&place);
-            tokio::select! {
-                () = relay.run::<K>(events) => return,
-                Ok(()) = anew.changed(), if K::is_private() => {}
-            }
+        // To list Secrets before it is known which are named would be to throw them all away and to fetch them one by one.
+        if K::KIND == Secret::KIND && self.asked.secrets.clone().wait_for(Option::is_some).await.is_err() {
+            return;
         }
+        self.relay(&place).run::<K>(watcher(api, config)).await;
     }
 
     async fn follow_config_maps(&self, place: Place) {
-        let mut anew = self.asked.config_maps.clone();
-        loop {
-            let events = fetch::config_maps(self.client.clone(), &place, self.asked.config_maps.clone());
-            let mut relay = self.relay(&place);
-            tokio::select! {
-                () = relay.run::<ConfigMap>(events) => return,
-                Ok(()) = anew.changed() => {}
-            }
-        }
+        self.relay(&place).run::<ConfigMap>(metadata::config_maps(self.client.clone(), &place)).await;
     }
 
     fn relay(&self, place: &Place) -> Relay<'_> {
