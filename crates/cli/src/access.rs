@@ -10,6 +10,10 @@ use controller::watch::{Classes, Scope};
 /// Which cluster, and what of it.
 #[derive(Clone, Debug, Args)]
 pub struct AccessArgs {
+    /// The pod's ServiceAccount and nothing else: `run --in-cluster`.
+    #[arg(skip)]
+    pub is_pod: bool,
+
     /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
     #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
@@ -26,7 +30,7 @@ pub struct AccessArgs {
 impl AccessArgs {
     /// How to reach the cluster.
     pub fn to_access(&self) -> Access {
-        Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+        if self.is_pod { Access::Pod } else { Access::given(self.kubeconfig.clone(), self.context.clone()) }
     }
 
     /// What of it is watched, when only this class of Ingresses is served.

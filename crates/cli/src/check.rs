@@ -9,6 +9,7 @@ mod in_force;
 mod lines;
 mod overlay;
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -123,7 +124,7 @@ fn check(args: &CheckArgs) -> Report {
 fn check_cluster(args: &CheckArgs) -> Result<Report, CheckError> {
     let of_files = args.cluster.to_options();
     let question = Question {
-        access: Access { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() },
+        access: Access::given(args.kubeconfig.clone(), args.context.clone()),
         namespaces: args.namespace.clone(),
         options: cluster::options(of_files.ingress_class),
         paths: args.paths.clone(),
@@ -135,9 +136,10 @@ fn check_cluster(args: &CheckArgs) -> Result<Report, CheckError> {
 
 impl Report {
     fn new(files: usize, mut diagnostics: Vec<Diagnostic>) -> Self {
+        // The gravest first: it is what there is to mend.
         let place = |diagnostic: &Diagnostic| {
             let at = diagnostic.location.as_ref();
-            (at.is_none(), at.map(|at| (at.file.clone(), at.line, at.column)))
+            (Reverse(diagnostic.severity), at.is_none(), at.map(|at| (at.file.clone(), at.line, at.column)))
         };
         diagnostics.sort_by_cached_key(place);
         let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();

@@ -28,7 +28,7 @@ pub struct DataPlane {
 pub enum DataPlaneError {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("cannot listen on {address} for --admin: {error}")]
+    #[error("cannot listen on {address} for --admin: {error}; --admin ADDR chooses another")]
     Admin { address: SocketAddr, error: std::io::Error },
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -27,6 +27,8 @@ pub const NOTHING: Code = "FB6004";
 /// More than any set of documents; what is longer is a device or a mistake.
 const MAX_BYTES: u64 = 256 << 20;
 
+const NO_FILE: &str = "it is no regular file; standard input is named -";
+
 /// The files behind paths.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -109,6 +111,10 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if is_standard_input(path) {
         io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     } else {
+        // Opening a pipe waits for somebody who writes it.
+        if !path.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, NO_FILE));
+        }
         File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > MAX_BYTES {
@@ -196,6 +202,14 @@ mod tests {
             fs::write(&path, nothing).unwrap();
             let codes = codes(&read(std::slice::from_ref(&path)));
             assert_eq!(codes.iter().filter(|code| **code == NOTHING).count(), 1, "{nothing}: {codes:?}");
+        }
+        let pipe = folder.path().join("pipe.yaml");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // The empty file beside it is no reason to say more.
+        for paths in [&pipe, folder.path()] {
+            let documents = read(&[paths.to_owned()]);
+            assert_eq!(codes(&documents)[..1], [UNREADABLE]);
+            assert!(documents.diagnostics[0].message.ends_with(NO_FILE), "{}", documents.diagnostics[0].message);
         }
         let latin = folder.path().join("latin.yaml");
         fs::write(&latin, b"a: b\nname: caf\xe9\n").unwrap();

@@ -3,6 +3,7 @@
 mod access;
 mod backends;
 mod check;
+mod command_line;
 mod controller;
 mod crd;
 mod data_plane;
@@ -53,7 +54,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match command_line::parse().command {
         Command::Run(args) => run::run(args),
         Command::Controller(args) => controller::run(args),
         Command::Proxy(args) => proxy::run(args),

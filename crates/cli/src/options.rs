@@ -34,7 +34,7 @@ pub struct DataPlaneArgs {
     pub admin: SocketAddr,
 
     /// Worker threads [default: the CPUs this process may use, cgroup quota included]
-    #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, env = "FOREBAY_WORKERS", value_name = "N", value_parser = parse_workers)]
     pub workers: Option<u16>,
 
     /// Where requests are logged: a file, `-` for standard output, `off`
@@ -83,11 +83,12 @@ pub struct ZoneArgs {
 #[command(next_help_heading = "Limits on clients")]
 pub struct LimitArgs {
     /// Request line and header together; beyond it 431
-    #[arg(long, env = "FOREBAY_CLIENT_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "32Ki", value_parser = size)]
+    #[arg(long, env = "FOREBAY_CLIENT_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "32Ki", value_parser = room)]
     pub client_max_header_size: u64,
 
     /// Header lines; beyond it 431
     #[arg(long, env = "FOREBAY_CLIENT_MAX_HEADERS", value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub client_max_headers: u16,
 
     /// Request body; beyond it 413; 0 is no limit
@@ -116,7 +117,7 @@ pub struct LimitArgs {
     pub client_concurrent_streams: u32,
 
     /// A server's response header; beyond it the attempt failed with an invalid header
-    #[arg(long, env = "FOREBAY_UPSTREAM_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "64Ki", value_parser = size)]
+    #[arg(long, env = "FOREBAY_UPSTREAM_MAX_HEADER_SIZE", value_name = "SIZE", default_value = "64Ki", value_parser = room)]
     pub upstream_max_header_size: u64,
 }
 
@@ -307,7 +308,17 @@ fn parse_access_log_format(text: &str) -> Result<access_log::Format, String> {
     }
 }
 
+fn parse_workers(text: &str) -> Result<u16, String> {
+    match (text, text.parse()) {
+        (_, Ok(count @ 1..=1024)) => Ok(count),
+        // nginx's word for the default.
+        ("auto", _) => Err("leave it out: the default is the CPUs this process may use".to_owned()),
+        _ => Err(format!("\"{text}\" is not a number from 1 to 1024")),
+    }
+}
+
 fn parse_net(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| format!("\"{text}\" is not a network; write 10.0.0.0/8 or an address"))
@@ -320,4 +331,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|error| error.to_string())
+}
+
+/// The size of a header that must hold one: with none, every request would fail.
+fn room(text: &str) -> Result<u64, String> {
+    size(text).and_then(|size| if size < 1024 { Err(format!("{size} is less than 1Ki")) } else { Ok(size) })
 }

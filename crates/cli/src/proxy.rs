@@ -3,8 +3,10 @@
 //! It holds no Kubernetes credentials but a token for the controllers' audience, and calls no API server.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +103,15 @@ pub fn run(args: ProxyArgs) -> ExitCode {
 }
 
 async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlaneArgs) -> Result<(), DataPlaneError> {
+    if let Some(dir) = &options.state_dir
+        && let Err(error) = try_to_write(dir)
+    {
+        warn!(
+            "--state-dir {}: cannot be written: {error}; traffic goes on, but a restart without a controller would begin \
+             without a configuration",
+            dir.display()
+        );
+    }
     let standing = Arc::new(FeedStatus::new(max_stale));
     let status = Arc::new(ConfigStatus::of_feed(standing.clone()));
     let mut data_plane = DataPlane::start(args, status.clone(), Registry::new()).await?;
@@ -124,6 +135,14 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
     data_plane.leave().await;
     feed.close().await;
     Ok(())
+}
+
+/// Makes a directory, if need be, and writes something there: a mistake is better known at the start than at the first restart
+/// that needs what was never written.
+fn try_to_write(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let trial = dir.join(format!(".trial-{}", std::process::id()));
+    fs::write(&trial, "1").and_then(|()| fs::remove_file(&trial))
 }
 
 /// What was said of the configurations in force.
@@ -179,7 +198,7 @@ impl FeedArgs {
 
     fn instance(&self) -> Result<Arc<str>, String> {
         let pod = || Some(format!("{}/{}", set("POD_NAMESPACE")?, set("POD_NAME")?));
-        let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
+        let host = || Some(fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
         let instance = self.instance.clone().or_else(pod).or_else(host).unwrap_or_default();
         let length = instance.len();
         if (1..=limits::NAME).contains(&length) && instance.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -206,4 +225,20 @@ impl FeedArgs {
 
 fn said(controllers: &[ControllerUrl]) -> String {
     controllers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_is_made_and_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("a/b");
+        try_to_write(&dir).unwrap();
+        assert_eq!(dir.read_dir().unwrap().count(), 0, "nothing is left behind");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(try_to_write(&file).is_err());
+    }
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use config::Config;
 use prometheus::Registry;
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
@@ -76,14 +77,15 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     let mut data_plane = DataPlane::start(args.data_plane, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let mut files = files.watch();
-    apply(&proxy, &status, first, &source);
+    let mut last = Counts::default();
+    apply(&proxy, &status, first, &source, &mut last);
     info!("ready");
 
     loop {
         tokio::select! {
             Some(load) = files.changed() => {
                 problems::log(&load.diagnostics);
-                apply(&proxy, &status, load, &source);
+                apply(&proxy, &status, load, &source, &mut last);
             }
             asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
@@ -96,8 +98,27 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
+/// How much a configuration has of what it may lose by a mistake.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    groups: usize,
+    hosts: usize,
+}
+
+impl Counts {
+    fn of(config: &Config) -> Self {
+        Self { groups: config.groups.len(), hosts: config.routes.hosts.len() }
+    }
+
+    /// What it has none of, of which the one before had some.
+    fn lost(self, last: Self) -> impl Iterator<Item = (usize, &'static str)> {
+        let pairs = [(self.groups, last.groups, "group(s)"), (self.hosts, last.hosts, "host(s) with routes")];
+        pairs.into_iter().filter(|(now, before, _)| *now == 0 && *before > 0).map(|(_, before, what)| (before, what))
+    }
+}
+
 /// Puts what was read in force, or says why the last good configuration stays.
-fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str) {
+fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, last: &mut Counts) {
     if load.is_refused() {
         error!("the configuration has {} problem(s); the last good one keeps serving", load.errors());
         status.refused(load.diagnostics, proxy.clock().now());
@@ -107,8 +128,13 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str) {
         Ok(revision) => {
             let unbound = groups::unbound(proxy.listeners(), &load.config);
             problems::log(&unbound);
-            let groups = load.config.groups.len();
-            info!("configuration {revision} in force: {groups} group(s), {} host(s)", load.config.routes.hosts.len());
+            let counts = Counts::of(&load.config);
+            let Counts { groups, hosts } = counts;
+            info!("configuration {revision} in force: {groups} group(s), {hosts} host(s)");
+            for (before, what) in counts.lost(*last) {
+                warn!("all {what} are gone: there were {before}; is a file missing or empty?");
+            }
+            *last = counts;
             status.applied([load.diagnostics, unbound].concat(), proxy.clock().now());
         }
         Err(refused) => {

@@ -70,9 +70,10 @@ pub async fn serve(
     resolver: Resolver,
     args: DataPlaneArgs,
 ) -> Result<(), ClusterError> {
-    let (client, of_pod) = from.access.to_access().client().await?;
+    let access = AccessArgs { is_pod: from.in_cluster, ..from.access.clone() };
+    let (client, of_pod) = access.to_access().client().await?;
     let namespace = from.namespace(of_pod);
-    let FromCluster { access, lead, .. } = from;
+    let lead = from.lead;
     let scope = access.scope(translate.ingress_class.as_deref());
     let (status, registry) = (Arc::new(ConfigStatus::new()), Registry::new());
     let (metrics, status_metrics) = (Metrics::new(&registry)?, StatusMetrics::new(&registry)?);
@@ -138,7 +139,6 @@ async fn died(leading: &mut Option<Leading>) -> &'static str {
 impl FromCluster {
     /// Where the Lease is; `of_pod` is the pod's own namespace, if this is a pod.
     fn namespace(&self, of_pod: String) -> Option<String> {
-        let is_pod = self.in_cluster && set("KUBERNETES_SERVICE_HOST").is_some();
-        self.namespace.clone().or_else(|| set("POD_NAMESPACE")).or(is_pod.then_some(of_pod))
+        self.namespace.clone().or_else(|| set("POD_NAMESPACE")).or(self.in_cluster.then_some(of_pod))
     }
 }

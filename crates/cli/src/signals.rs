@@ -1,6 +1,13 @@
 //! Signals: what an operator asks of a process that runs.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+use tracing::warn;
+
+/// Signals of one order may come in a burst: `timeout` of GNU signals its child, then the whole group.
+const ONE_ORDER: Duration = Duration::from_secs(1);
 
 /// What an operator asks of a running process.
 pub enum Asked {
@@ -19,6 +26,8 @@ pub struct Signals {
     quit: Signal,
     reload: Signal,
     reopen: Signal,
+    upgrade: Signal,
+    told_to_leave: Option<Instant>,
 }
 
 impl Signals {
@@ -30,17 +39,32 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             reload: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+            told_to_leave: None,
         })
     }
 
     /// The next one. Cancel-safe.
     pub async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::Leave,
-            _ = self.interrupt.recv() => Asked::Leave,
-            _ = self.quit.recv() => Asked::Leave,
-            _ = self.reload.recv() => Asked::Reload,
-            _ = self.reopen.recv() => Asked::Reopen,
+        loop {
+            let asked = tokio::select! {
+                _ = self.terminate.recv() => Asked::Leave,
+                _ = self.interrupt.recv() => Asked::Leave,
+                _ = self.quit.recv() => Asked::Leave,
+                _ = self.reload.recv() => Asked::Reload,
+                _ = self.reopen.recv() => Asked::Reopen,
+                _ = self.upgrade.recv() => {
+                    warn!("SIGUSR2 does nothing: no process is upgraded in place; start another and let this one leave");
+                    continue;
+                }
+            };
+            if matches!(asked, Asked::Leave) {
+                if self.told_to_leave.is_some_and(|told| told.elapsed() < ONE_ORDER) {
+                    continue;
+                }
+                self.told_to_leave = Some(Instant::now());
+            }
+            return asked;
         }
     }
 

@@ -11,7 +11,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
 use controller::names::Resolver;
@@ -25,14 +24,11 @@ use translate::document::Documents;
 
 use crate::documents;
 
+mod burst;
 mod places;
 
-use places::Watching;
-
-/// A burst of changes is over when nothing happened for this long.
-const QUIET: Duration = Duration::from_millis(50);
-/// A burst that does not end is read in its midst after this long.
-const AT_MOST: Duration = Duration::from_secs(1);
+use burst::Burst;
+use places::{Stamps, Watching};
 
 /// What reading the files gave.
 #[derive(Clone, Debug)]
@@ -242,13 +238,19 @@ impl Source {
             () = self.resolver.differs_from(&self.options.names) => {}
             () = sleep(rest.unwrap_or_default()), if rest.is_some() => {}
         }
-        let latest = Instant::now() + AT_MOST;
+        let mut burst = Burst::begin(Instant::now(), self.stamps().await);
         loop {
-            let quiet = (Instant::now() + QUIET).min(latest);
-            if timeout_at(quiet, noticed.notified()).await.is_err() || Instant::now() >= latest {
+            if timeout_at(burst.look_at(), noticed.notified()).await.is_ok() {
+                burst.noticed(Instant::now());
+            } else if burst.is_over(Instant::now(), self.stamps().await) {
                 return Occasion::Noticed;
             }
         }
+    }
+
+    async fn stamps(&self) -> Stamps {
+        let paths = self.paths.clone();
+        blocking(move || places::stamps(&paths)).await
     }
 }
 

@@ -161,9 +161,9 @@ spec: {defaultBackend: {resource: {apiGroup: forebay.dev, kind: UpstreamGroup, n
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let said: Vec<_> = report["diagnostics"].as_array().unwrap().iter().map(|d| format!("{}", d["code"])).collect();
-    let expected = ["FB3001", "FB3101", "FB4014", "FB3102", "FB5011", "FB4004"].map(|code| format!("{code:?}"));
+    let expected = ["FB3001", "FB3101", "FB3102", "FB4004", "FB4014", "FB5011"].map(|code| format!("{code:?}"));
     assert_eq!(said, expected, "{report:#}");
-    let message = report["diagnostics"][5]["message"].as_str().unwrap();
+    let message = report["diagnostics"][3]["message"].as_str().unwrap();
     assert_eq!(message, "UpstreamGroup default/app is refused");
 }
 
@@ -291,11 +291,11 @@ spec:
         ("FB3101", "spec.method.hash.key"),
         ("FB2002", "spec.servers[0].weight"),
         ("FB2003", "spec.servers[1].service.name"),
-        ("FB4001", "spec.servers[2].service.name"),
         ("FB5005", "spec.rules[0].host"),
         ("FB2002", "spec.rules[0].http.paths[0].path"),
-        ("FB4001", "spec.rules[0].http.paths[0].backend.service.name"),
         ("FB2003", "spec.rules[1].http.paths[0].pathType"),
+        ("FB4001", "spec.servers[2].service.name"),
+        ("FB4001", "spec.rules[0].http.paths[0].backend.service.name"),
         ("FB4004", "spec.rules[1].http.paths[0].backend.resource.name"),
     ];
     let said: Vec<_> = said(input).into_iter().filter(|(code, _)| code != "FB3002").collect();
@@ -314,10 +314,10 @@ fn a_second_object_of_a_name_is_read_for_its_own_problems() {
     let third = group("{name: a, service: {name: lost, port: 80}, weight: x}");
     let expected = [
         ("FB2010", "metadata.name"),
-        ("FB4001", "spec.servers[0].service.name"),
         ("FB2010", "metadata.name"),
-        ("FB4001", "spec.servers[0].service.name"),
         ("FB2002", "spec.servers[0].weight"),
+        ("FB4001", "spec.servers[0].service.name"),
+        ("FB4001", "spec.servers[0].service.name"),
     ];
     let said: Vec<_> =
         said(&[good, second, third].join("---\n")).into_iter().filter(|(code, _)| code != "FB3002").collect();

@@ -178,3 +178,20 @@ endpoints: [{}, {}]
     assert_eq!(picked(&[]), [true, true]);
     assert_eq!(picked(&["--zone", "b", "--ingress-class", "forebay"]), [false, true]);
 }
+
+/// Without its addresses the picture is another: that must not be silent.
+#[test]
+fn a_name_that_is_not_looked_up_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("group.yaml");
+    let group = "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {name: app}\n\
+                 spec: {servers: [{name: a, address: '127.0.0.1:1'}, {name: b, dns: {name: b.example, port: 80}}]}\n";
+    std::fs::write(&file, group).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_forebay"))
+        .args(["explain", "default/app", "--requests", "2", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("[FB4014]") && said.contains("b.example"), "{said}");
+}

@@ -101,3 +101,22 @@ async fn a_zone_takes_the_endpoints_that_are_hinted_for_it() {
         assert_eq!(["10.0.0.1:8080", "10.0.0.2:8080"].map(|address| groups.contains(address)), expected, "{groups}");
     }
 }
+
+/// A set in which something is missing is valid, too: it is put in force, and said.
+#[tokio::test]
+async fn the_end_of_all_routes_is_warned_of() {
+    let documents = Documents::new();
+    documents.write("app.yaml", &[group("app")]);
+    let backend = json!({"resource": {"apiGroup": "forebay.dev", "kind": "UpstreamGroup", "name": "app"}});
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web"},
+        "spec": {"rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]},
+    });
+    documents.write("web.yaml", &[ingress]);
+    let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
+    std::fs::remove_file(documents.path().join("web.yaml")).unwrap();
+    let line = forebay.logged("are gone").await;
+    assert!(line.contains("[warn] ") && line.contains("all host(s) with routes are gone: there were 1; "), "{line}");
+}

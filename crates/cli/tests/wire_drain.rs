@@ -58,8 +58,7 @@ async fn while_the_news_spreads_it_serves_and_says_so() {
     for _ in 0..3 {
         assert_eq!(rig.get("/").await.status, 200, "new connections are still served");
     }
-    rig.forebay.signal("TERM").await;
-    assert!(rig.forebay.exited().await.success(), "a second signal does not wait");
+    assert!(rig.forebay.hurried().await.success(), "a second signal does not wait");
 }
 
 #[tokio::test]
@@ -72,6 +71,34 @@ async fn what_does_not_end_is_cut_at_the_timeout() {
     rig.forebay.signal("TERM").await;
     assert_eq!(rig.forebay.exited().await.code(), Some(0));
     assert!(stuck.try_response_to("GET").await.is_err());
+    let line = &rig.access_log(1).await[0];
+    assert_eq!(line.status, "503", "the client did not leave");
+    let log = rig.forebay.log().join("\n");
+    assert!(log.contains("[warn] ") && log.contains("1 request(s) are cut: the drain timeout is over"), "{log}");
+}
+
+#[tokio::test]
+async fn one_order_may_be_two_signals() {
+    let mut rig = builder().args(["--drain-timeout", "1h"]).start().await;
+    rig.upstreams[0].set(Mode::Hold).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    rig.upstreams[0].gate().held_count(1).await;
+    // As `timeout` of GNU does.
+    rig.forebay.signal_twice("TERM").await;
+    rig.forebay.logged("leaving: ").await;
+    rig.upstreams[0].gate().release_all();
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(rig.forebay.exited().await.code(), Some(0));
+}
+
+/// It asks nginx to start its next binary.
+#[tokio::test]
+async fn sigusr2_ends_nothing() {
+    let rig = builder().start().await;
+    rig.forebay.signal("USR2").await;
+    rig.forebay.logged("SIGUSR2 does nothing here").await;
+    assert_eq!(rig.get("/").await.status, 200);
 }
 
 #[tokio::test]
@@ -94,6 +121,21 @@ async fn a_tunnel_lives_until_the_timeout() {
     tunnel.half_close().await;
     assert_eq!(tunnel.end().await, End::Closed);
     assert_eq!(rig.forebay.exited().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_moved_through_a_tunnel_that_is_cut_is_logged() {
+    let mut rig = builder().args(["--drain-timeout", "100ms"]).start().await;
+    rig.upstreams[0].set(Mode::Upgrade).await;
+    let mut tunnel = rig.client().await;
+    tunnel.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").await;
+    assert_eq!(tunnel.response().await.status, 101);
+    tunnel.send("still here").await;
+    assert_eq!(tunnel.bytes(10).await, b"still here");
+    rig.forebay.signal("TERM").await;
+    assert_eq!(rig.forebay.exited().await.code(), Some(0));
+    let line = &rig.access_log(1).await[0];
+    assert_eq!((line.status.as_str(), line.body_bytes_sent.as_str()), ("101", "10"));
 }
 
 #[tokio::test]

@@ -47,8 +47,10 @@ async fn chunks_beyond_the_limit_are_413() {
     let _ = client.try_send(request).await;
     let response = client.response().await;
     assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    assert_eq!(response.head.start_line, "HTTP/1.1 413 Request Entity Too Large", "as its page and nginx say");
     let received = rig.upstreams[0].requests();
     assert!(received.is_empty(), "an incomplete request is not a complete one: {received:?}");
+    rig.forebay.logged("client intended to send too large chunked body: ").await;
     assert_eq!(rig.get("/").await.status, 200, "and the server is not to blame");
 }
 

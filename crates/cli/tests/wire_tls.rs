@@ -99,13 +99,13 @@ async fn a_secret_that_goes_bad_or_away_changes_no_certificate() {
     let rig = TlsRig::start(&[]).await;
     let mut bad = rig.authority.issue(&["shop.example"]);
     bad.key = rig.authority.issue(&["shop.example"]).key;
-    rig.write("shop.yaml", &[ingress("shop", &["shop.example"]), bad.secret("shop")]).await;
+    rig.replace("shop.yaml", &[ingress("shop", &["shop.example"]), bad.secret("shop")]);
     let line = rig.forebay.logged("FB4008").await;
     let said = "Secret default/shop has a key that does not match its certificate; the certificate that it held before is \
                 served on";
     assert!(line.contains(said), "{line}");
     // As a shell does that is about to write the file anew.
-    rig.write("shop.yaml", &[ingress("shop", &["shop.example"])]).await;
+    rig.replace("shop.yaml", &[ingress("shop", &["shop.example"])]);
     rig.forebay.logged("Secret default/shop does not exist; the certificate that it held before is served on").await;
     let client = rig.authority.client(&[]);
     for host in ["shop.example", "a.shop.example"] {

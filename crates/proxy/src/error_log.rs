@@ -89,6 +89,12 @@ pub fn client_left(record: &Record, action: Action) {
     info!(target: TARGET, connection, "{text} while {action}{context}");
 }
 
+/// Reports that the drain ended before the request did. How many there were is a line of its own, at `warn`.
+pub fn cut(record: &Record, action: Action) {
+    let (connection, context) = (record.downstream.serial, Context::with_upstream(record));
+    info!(target: TARGET, connection, "the request is cut by the end of the drain while {action}{context}");
+}
+
 /// Reports a TLS handshake that failed: an `info` line, as anyone can cause it.
 pub fn handshake(refusal: &dyn Display, downstream: &Downstream) {
     let Downstream { serial, peer, local, .. } = downstream;
@@ -107,6 +113,12 @@ pub fn connection(error: &dyn Display, downstream: &Downstream) {
 pub fn body_too_large(record: &Record, bytes: u64) {
     let (connection, context) = (record.downstream.serial, Context { record, upstream: Upstream::None });
     error!(target: TARGET, connection, "client intended to send too large body: {bytes} bytes{context}");
+}
+
+/// Reports a request body without a length that is beyond the limit after `bytes`: 413.
+pub fn chunked_body_too_large(record: &Record, bytes: u64) {
+    let (connection, context) = (record.downstream.serial, Context::with_upstream(record));
+    error!(target: TARGET, connection, "client intended to send too large chunked body: {bytes} bytes{context}");
 }
 
 impl Display for Action {

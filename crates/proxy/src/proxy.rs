@@ -208,6 +208,11 @@ impl Proxy {
             let _ = ended.wait_for(|ended| *ended == self.pings.len()).await;
         };
         within(self.shared.options.drain_timeout, &hurry, all).await;
+        let cut = self.shared.stats.requests_active.value();
+        if cut > 0 {
+            let why = if hurry.is_cancelled() { "told to leave at once" } else { "the drain timeout is over" };
+            tracing::warn!("{cut} request(s) are cut: {why}");
+        }
         self.shared.cut.cancel();
         let threads = std::mem::take(&mut *self.threads.lock());
         let joined = tokio::task::spawn_blocking(move || {

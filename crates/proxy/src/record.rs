@@ -166,7 +166,7 @@ pub struct Record {
     pub upstream_headers: Option<HeaderMap>,
     /// The header sent to the client, kept only when the log template asks for it.
     pub sent_headers: Option<HeaderMap>,
-    /// The status sent to the client; 499 when it left before one was sent.
+    /// The status sent to the client; 499 when it left before one was sent, 503 when the end of a drain cut it before.
     pub status: u16,
     /// Bytes of body handed to the client's connection.
     pub body_bytes_sent: u64,

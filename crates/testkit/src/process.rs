@@ -9,6 +9,7 @@ use std::{
     path::Path,
     process::{ExitStatus, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -113,10 +114,34 @@ impl Forebay {
     /// # Panics
     /// When the process is gone.
     pub async fn signal(&self, name: &str) {
+        self.kill("kill -s \"$0\" \"$1\"", name).await;
+    }
+
+    /// Sends a signal twice in a row.
+    pub async fn signal_twice(&self, name: &str) {
+        self.kill("kill -s \"$0\" \"$1\" && kill -s \"$0\" \"$1\"", name).await;
+    }
+
+    async fn kill(&self, script: &str, name: &str) {
         let pid = self.child.id().expect("the process runs").to_string();
         // The shell's own `kill`: no unsafe code and no dependency for one system call.
-        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().await;
+        let status = Command::new("sh").args(["-c", script, name, &pid]).status().await;
         assert!(status.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
+    }
+
+    /// Tells one that is leaving to do so at once: again and again, since within a second of the first a signal is the same order.
+    pub async fn hurried(&mut self) -> ExitStatus {
+        let mut poll = tokio::time::interval(Duration::from_millis(100));
+        patiently("forebay to leave at once", async {
+            loop {
+                self.signal("TERM").await;
+                poll.tick().await;
+                if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                    return status;
+                }
+            }
+        })
+        .await
     }
 
     /// Waits until it exits by itself.

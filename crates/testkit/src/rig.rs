@@ -53,9 +53,10 @@ pub struct Logged {
     pub status: String,
     pub upstream_addr: String,
     pub upstream_status: String,
+    pub body_bytes_sent: String,
 }
 
-const LOG_FORMAT: &str = "$request_uri|$status|$upstream_addr|$upstream_status";
+const LOG_FORMAT: &str = "$request_uri|$status|$upstream_addr|$upstream_status|$body_bytes_sent";
 
 impl Rig {
     /// Starts to arrange one around the binary at `path`: one server, no fields set.
@@ -300,12 +301,13 @@ impl Documents {
 impl Logged {
     fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split('|').collect();
-        let [uri, status, upstream_addr, upstream_status] = fields[..] else { return None };
+        let [uri, status, upstream_addr, upstream_status, body_bytes_sent] = fields[..] else { return None };
         Some(Self {
             request_uri: uri.into(),
             status: status.into(),
             upstream_addr: upstream_addr.into(),
             upstream_status: upstream_status.into(),
+            body_bytes_sent: body_bytes_sent.into(),
         })
     }
 }

@@ -10,6 +10,8 @@ pub const NOT_YET: Code = "FB3102";
 pub const VALUE: Code = "FB3103";
 /// An address that an object in a cluster may not name.
 pub const LOCAL_ADDRESS: Code = "FB3104";
+/// A header that a group cannot set.
+pub const HEADER_NOT_SET: Code = "FB3105";
 
 /// The Service does not exist or was refused.
 pub const SERVICE_MISSING: Code = "FB4001";

@@ -7,8 +7,9 @@ use std::fmt;
 
 use api::UpstreamGroup;
 use config::{
-    CookieLifetime, Group, Keepalive, Method, Millis, NextUpstream, Phase, Protocol, RequestHeaders, SameSite,
-    SetHeader, Sticky, StickyCookie, StickyLearn, StickyRoute, Template, Timeouts, parse_duration, parse_size,
+    CookieLifetime, Diagnostic, Group, Keepalive, Method, Millis, NextUpstream, Phase, Protocol, RequestHeaders,
+    SameSite, SetHeader, Severity, Sticky, StickyCookie, StickyLearn, StickyRoute, Template, Timeouts, parse_duration,
+    parse_size,
 };
 
 use crate::codes;
@@ -187,7 +188,13 @@ fn sticky_learn(reading: &mut Reader<'_>, learn: &api::StickyLearn) -> Option<St
 fn request_headers(reading: &mut Reader<'_>, headers: &api::RequestHeaders) -> Option<RequestHeaders> {
     let set: Vec<_> = (headers.set.iter().enumerate())
         .map(|(index, header)| {
-            let name = header_name(reading, format!("spec.requestHeaders.set[{index}].name"), &header.name);
+            let field = format!("spec.requestHeaders.set[{index}].name");
+            if ["content-length", "transfer-encoding"].iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+                let message = format!("{} is not set: it follows from the body", header.name);
+                let said = Diagnostic::new(codes::HEADER_NOT_SET, Severity::Warning, message).field(field.as_str());
+                reading.say(said.hint("remove it"));
+            }
+            let name = header_name(reading, field, &header.name);
             let field = format!("spec.requestHeaders.set[{index}].value");
             let value = template(reading, &field, &header.value, Phase::Request);
             Some(SetHeader { name: name?, value: value? })

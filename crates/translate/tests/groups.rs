@@ -256,3 +256,17 @@ endpoints: [{{addresses: [10.0.0.1], conditions: {conditions}}}]
         assert_eq!(said(&files(&format!("{yaml}{}", slice(usable)))), Vec::<String>::new(), "{usable}");
     }
 }
+
+/// What frames the body follows from it.
+#[test]
+fn a_header_that_cannot_be_set_is_warned_of() {
+    let yaml = "kind: UpstreamGroup
+metadata: {name: g}
+spec:
+  servers: [{name: a, address: '10.0.0.1:80'}]
+  requestHeaders: {set: [{name: X-A, value: a}, {name: Content-length, value: '1'}, {name: Transfer-Encoding, value: x}]}
+";
+    let translation = translate(&objects(yaml), &Options::for_files(NOW));
+    let field = |n: usize| format!("FB3105 warning UpstreamGroup default/g spec.requestHeaders.set[{n}].name");
+    assert_eq!(said(&translation), [field(1), field(2)]);
+}

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use config::{Address, Config, GroupId, Target};
+use config::{Address, Config, GroupId, HostPattern, Target};
 use proxy::{Limits, Listener, Protocol, Proxy, access_log};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -70,10 +70,11 @@ pub fn run(args: DemoArgs) -> ExitCode {
 }
 
 async fn play(args: DemoArgs) -> anyhow::Result<()> {
-    let path = match args.config {
-        Some(path) => path,
-        None => quickstart()?,
+    let documents = match args.config {
+        Some(path) => Documents { path, is_copy: false },
+        None => Documents::quickstart()?,
     };
+    let path = documents.path.clone();
     let options = translate::Options::for_files(jiff::Timestamp::now());
     let resolver = ResolverArgs::default().start();
     let (first, files) = watch::open(vec![path.clone()], options, resolver).await;
@@ -86,8 +87,10 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
     let group = shown_group(&first.config).with_context(|| format!("{} has no UpstreamGroup", path.display()))?;
     let mut stage = Stage::set(&first.config, &group)?;
 
+    // Without a route to it, it would not be seen.
+    let bound = (!is_routed(&first.config, &group)).then(|| group.clone());
     let proxy = Arc::new(Proxy::start(proxy::Options {
-        listeners: vec![Listener { address: args.http, group: None, protocol: Protocol::Http }],
+        listeners: vec![Listener { address: args.http, group: bound, protocol: Protocol::Http }],
         workers: 1,
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
@@ -215,16 +218,73 @@ fn shown_group(config: &Config) -> Option<GroupId> {
     routed.chain(config.groups.keys()).next().cloned()
 }
 
-/// The directory of the quickstart's documents.
-fn quickstart() -> anyhow::Result<PathBuf> {
-    let source = Path::new("examples/quickstart");
-    if source.join("upstreamgroup.yaml").is_file() {
-        return Ok(source.to_owned());
+/// Whether a request for any host is answered by `group`.
+fn is_routed(config: &Config, group: &GroupId) -> bool {
+    let any = config.routes.hosts.iter().filter(|host| host.host == HostPattern::Any);
+    let mut targets = any.flat_map(|host| host.paths.iter().map(|path| &path.target).chain(&host.default));
+    targets.any(|target| *target == Target::Group(group.clone()))
+}
+
+/// The documents that are served.
+struct Documents {
+    path: PathBuf,
+    /// It was made for this demo, and goes with it.
+    is_copy: bool,
+}
+
+impl Documents {
+    /// The quickstart's.
+    fn quickstart() -> anyhow::Result<Self> {
+        let source = Path::new("examples/quickstart");
+        if source.join("upstreamgroup.yaml").is_file() {
+            return Ok(Self { path: source.to_owned(), is_copy: false });
+        }
+        let path = std::env::temp_dir().join(format!("forebay-quickstart-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let copy = Self { path, is_copy: true };
+        for (name, text) in QUICKSTART {
+            let file = copy.path.join(name);
+            std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(copy)
     }
-    let copy = std::env::temp_dir().join(format!("forebay-quickstart-{}", std::process::id()));
-    std::fs::create_dir_all(&copy).with_context(|| format!("cannot create {}", copy.display()))?;
-    for (name, text) in QUICKSTART {
-        std::fs::write(copy.join(name), text).with_context(|| format!("cannot write {}", copy.display()))?;
+}
+
+impl Drop for Documents {
+    fn drop(&mut self) {
+        if self.is_copy {
+            // What cannot be removed is the temporary directory's business.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
-    Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{HostRoutes, Routes};
+
+    use super::*;
+
+    #[test]
+    fn a_group_without_a_route_for_any_host_is_bound() {
+        let group: GroupId = "default/app".parse().unwrap();
+        let routed = |host: HostPattern| {
+            let host = Arc::new(HostRoutes { host, paths: Vec::new(), default: Some(Target::Group(group.clone())) });
+            is_routed(&Config { routes: Arc::new(Routes { hosts: vec![host] }), ..Config::default() }, &group)
+        };
+        assert!(routed(HostPattern::Any));
+        assert!(!routed("shop.example".parse().unwrap()));
+        assert!(!is_routed(&Config::default(), &group));
+    }
+
+    #[test]
+    fn a_copy_of_the_quickstart_goes_with_the_demo() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy");
+        std::fs::create_dir(&path).unwrap();
+        drop(Documents { path: path.clone(), is_copy: false });
+        assert!(path.exists());
+        drop(Documents { path: path.clone(), is_copy: true });
+        assert!(!path.exists());
+    }
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use config::{Config, Group, GroupId, Severity, parse_duration};
+use config::{Config, Diagnostic, Group, GroupId, Severity, parse_duration};
 
 use crate::options::{ClusterArgs, ZoneArgs};
 use crate::{groups, watch};
@@ -115,7 +115,9 @@ enum ExplainError {
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
     let load = watch::load(&args.config, &args.cluster.to_options());
-    for diagnostic in load.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Note) {
+    // A note on a server without addresses explains the picture; others are for `check`.
+    let is_told = |said: &&Diagnostic| said.severity > Severity::Note || said.code == translate::codes::NO_ADDRESSES;
+    for diagnostic in load.diagnostics.iter().filter(is_told) {
         eprintln!("{diagnostic}");
     }
     if load.is_refused() {

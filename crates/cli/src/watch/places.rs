@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -18,6 +19,9 @@ use crate::documents;
 /// Links in a row that are followed; the kernel gives up at 40 (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
+/// What the files look like from outside: how long each is, and when it was written last.
+pub(super) type Stamps = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
+
 /// The watches of one round.
 pub(super) struct Watching(#[allow(dead_code, reason = "held for its Drop")] Option<RecommendedWatcher>);
 
@@ -25,10 +29,19 @@ pub(super) struct Watching(#[allow(dead_code, reason = "held for its Drop")] Opt
 #[derive(Debug, Default)]
 struct Places {
     /// The one each path stands in (of a path that does not exist, the nearest above that does), each that is a directory, and
-    /// those that the links of its files lead through.
+    /// those that hold the links on the way to them and to their files.
     directories: BTreeSet<PathBuf>,
     /// Every file that is read, and what its links lead through.
     files: BTreeSet<PathBuf>,
+}
+
+/// Looks at the files behind `paths`.
+pub(super) fn stamps(paths: &[PathBuf]) -> Stamps {
+    let stamp = |file: PathBuf| {
+        let found = file.metadata().and_then(|found| Ok((found.len(), found.modified()?))).ok();
+        (file, found)
+    };
+    documents::find(paths).files.into_iter().map(stamp).collect()
 }
 
 impl Watching {
@@ -65,27 +78,33 @@ impl Places {
         for path in paths {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             places.directories.extend(path.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_owned));
-            places.add_links(&path);
+            places.add_links(&path, &mut { MOST_LINKS });
             if path.is_dir() {
                 places.directories.insert(path);
             }
         }
         for file in documents::find(paths).files {
             let file = std::path::absolute(&file).unwrap_or(file);
-            places.add_links(&file);
+            places.add_links(&file, &mut { MOST_LINKS });
             places.files.insert(file);
         }
         places
     }
 
-    /// What `path` links to, link by link.
-    fn add_links(&mut self, path: &Path) {
-        let mut path = path.to_owned();
-        for _ in 0..MOST_LINKS {
-            let (Ok(target), Some(holder)) = (path.read_link(), path.parent()) else { return };
-            path = holder.join(target);
-            self.directories.extend(path.parent().filter(|holder| holder.is_dir()).map(Path::to_owned));
-            self.files.insert(path.clone());
+    /// The links on the way to `path`, it and the directories above it included, and what they lead to.
+    fn add_links(&mut self, path: &Path, left: &mut usize) {
+        for link in path.ancestors() {
+            let (Ok(target), Some(holder)) = (link.read_link(), link.parent()) else { continue };
+            let Some(less) = left.checked_sub(1) else { return };
+            *left = less;
+            let target = holder.join(target);
+            // A link is swapped where it stands.
+            self.directories.insert(holder.to_owned());
+            if link == path {
+                self.directories.extend(target.parent().filter(|holder| holder.is_dir()).map(Path::to_owned));
+                self.files.insert(target.clone());
+            }
+            self.add_links(&target, left);
         }
     }
 }
@@ -135,6 +154,28 @@ mod tests {
         ] {
             assert!(!is_foreign(&event(kind, &dir.path().join("new.yaml")), &files), "{kind:?}");
         }
+    }
+
+    /// A release that is put in place by a link, as deployments do it.
+    #[tokio::test]
+    async fn a_link_above_a_file_is_ours() {
+        let dir = TempDir::new().unwrap();
+        for version in ["1", "2"] {
+            fs::create_dir_all(dir.path().join(version).join("conf")).unwrap();
+            fs::write(dir.path().join(version).join("conf/app.yaml"), version).unwrap();
+        }
+        let swap = |name: &str, to: &str| {
+            symlink(to, dir.path().join("next")).unwrap();
+            fs::rename(dir.path().join("next"), dir.path().join(name)).unwrap();
+        };
+        swap("current", "1");
+        // Two links in a row.
+        swap("live", "current");
+        let noticed = Arc::new(Notify::new());
+        let _watching = Watching::begin(&[dir.path().join("live/conf/app.yaml")], &noticed);
+        swap("current", "2");
+        // Only to fail rather than hang.
+        tokio::time::timeout(Duration::from_mins(1), noticed.notified()).await.expect("it is noticed");
     }
 
     /// As a mounted `ConfigMap` is: the file that is written stands two links behind the one that is named.

@@ -45,10 +45,15 @@ impl TlsRig {
         Client::on(stream.unwrap_or_else(|error| panic!("{host}: {error}")))
     }
 
+    /// Replaces a file.
+    pub fn replace(&self, name: &str, documents: &[Value]) {
+        self.documents.write(name, documents);
+    }
+
     /// Replaces a file and returns once the change is in force.
     pub async fn write(&self, name: &str, documents: &[Value]) {
         let before = self.revision().await;
-        self.documents.write(name, documents);
+        self.replace(name, documents);
         let mut poll = tokio::time::interval(std::time::Duration::from_millis(10));
         patiently("the change to be in force", async {
             while self.revision().await == before {

@@ -8,6 +8,8 @@ use std::{fmt, io};
 
 use kube::Error;
 
+use crate::connect::Unanswered;
+
 pub use teller::{GRACE, Teller};
 
 /// Why a request came to nothing.
@@ -88,14 +90,18 @@ impl Reason {
             other => {
                 // The outer error only says that there is one.
                 let mut cause: &(dyn std::error::Error + 'static) = other;
+                let mut server = String::new();
                 while let Some(inner) = cause.source() {
                     cause = inner;
+                    if let Some(unanswered) = cause.downcast_ref::<Unanswered>() {
+                        server = format!(" ({})", unanswered.server);
+                    }
                 }
                 let is_end = |io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof;
                 let is_end = cause.downcast_ref().is_some_and(is_end);
                 // The library explains close_notify at length.
                 let detail = if is_end { "it closed the connection".to_owned() } else { cause.to_string() };
-                (Self::Unreachable, detail)
+                (Self::Unreachable, detail + &server)
             }
         }
     }

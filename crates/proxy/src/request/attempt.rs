@@ -91,6 +91,10 @@ pub(crate) async fn proxy(
             Answer::ClientFault(fault) => {
                 lease.finish(Outcome::Abandoned, now);
                 end_attempt(&mut exchange, AttemptEnd::Abandoned, false, now);
+                if fault == ClientFault::TooLarge {
+                    let received = exchange.body.as_ref().map_or(0, |body| body.received());
+                    error_log::chunked_body_too_large(&exchange.record, received);
+                }
                 return respond::page(exchange, fault_status(fault));
             }
         }

@@ -65,6 +65,20 @@ impl Exchange {
     pub(crate) fn now(&self) -> Moment {
         self.worker.shared.clock.now()
     }
+
+    /// Whether the drain is over, and what is dropped now is not given up by its client.
+    fn is_cut(&self) -> bool {
+        self.worker.shared.cut.is_cancelled()
+    }
+
+    /// Says why it ends before its response is complete.
+    fn report_end(&self, action: error_log::Action) {
+        if self.is_cut() {
+            error_log::cut(&self.record, action);
+        } else {
+            error_log::client_left(&self.record, action);
+        }
+    }
 }
 
 impl Drop for Exchange {
@@ -77,15 +91,16 @@ impl Drop for Exchange {
             }
         }
         if self.record.status == 0 {
-            // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST).
-            self.record.status = 499;
+            // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST). Who was cut did not
+            // leave: it is what the client would have been told, had there been time.
+            self.record.status = if self.is_cut() { 503 } else { 499 };
             if let Some(attempt) = self.record.attempts.last_mut()
                 && attempt.end == AttemptEnd::Running
             {
                 attempt.end = AttemptEnd::Abandoned;
                 attempt.response = Some(self.record.finished.since(attempt.started));
             }
-            error_log::client_left(&self.record, error_log::Action::ReadingHeader);
+            self.report_end(error_log::Action::ReadingHeader);
         }
         self.worker.shared.stats.requests_active.dec();
         stats::account(&self.record, &self.worker.shared.stats);
@@ -193,7 +208,7 @@ impl Drop for Relaying {
         if let Some(mut exchange) = self.exchange.take() {
             let now = exchange.now();
             self.end_attempt(&mut exchange, AttemptEnd::Abandoned, now);
-            error_log::client_left(&exchange.record, error_log::Action::ReadingUpstream);
+            exchange.report_end(error_log::Action::ReadingUpstream);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
+use hyper::ext::ReasonPhrase;
 
 use crate::record::{Record, Transport};
 use crate::request::body::ResponseBody;
@@ -40,6 +41,10 @@ pub(crate) fn with_headers(
     let mut response = Response::new(ResponseBody::Own { page, exchange });
     *response.status_mut() = status;
     *response.headers_mut() = fields;
+    // The status line says what the page says.
+    if let Ok(reason) = ReasonPhrase::try_from(reason(status).as_bytes()) {
+        response.extensions_mut().insert(reason);
+    }
     response
 }
 
@@ -54,17 +59,20 @@ fn closes(status: StatusCode) -> bool {
     )
 }
 
-fn text(record: &Record, status: StatusCode) -> String {
-    let reason = match status {
-        // nginx's words where they differ from the registry's.
+/// nginx's words where they differ from the registry's.
+fn reason(status: StatusCode) -> &'static str {
+    match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
         StatusCode::SERVICE_UNAVAILABLE => "Service Temporarily Unavailable",
         StatusCode::GATEWAY_TIMEOUT => "Gateway Time-out",
         StatusCode::REQUEST_TIMEOUT => "Request Time-out",
         StatusCode::METHOD_NOT_ALLOWED => "Not Allowed",
         other => other.canonical_reason().unwrap_or("Error"),
-    };
-    let heading = format!("{} {reason}", status.as_u16());
+    }
+}
+
+fn text(record: &Record, status: StatusCode) -> String {
+    let heading = format!("{} {}", status.as_u16(), reason(status));
     // nginx's page for its own status 497 (NGX_HTTP_TO_HTTPS).
     let to_tls = "The plain HTTP request was sent to HTTPS port";
     let (title, detail) = match record.downstream.transport {

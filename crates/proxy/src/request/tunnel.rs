@@ -29,31 +29,55 @@ struct Traffic {
     to_server: AtomicU64,
 }
 
+/// A tunnel, of which is logged what moved even if it is cut.
+struct Tunnel {
+    relaying: Relaying,
+    traffic: Traffic,
+}
+
 /// Joins client and server once both have left HTTP.
-pub(crate) async fn run(client: OnUpgrade, mut relaying: Relaying, timeouts: &Timeouts) {
+pub(crate) async fn run(client: OnUpgrade, relaying: Relaying, timeouts: &Timeouts) {
+    let mut tunnel = Tunnel { relaying, traffic: Traffic::new() };
     let Ok(client) = client.await else { return };
-    let Some((first, server)) = relaying.below_http() else { return };
+    let Some((first, server)) = tunnel.relaying.below_http() else { return };
     server.moves(Timeout::new(Alarm::default(), timeouts.send.as_duration()));
     let mut client = TokioIo::new(client);
-    let sent = join(&mut client, first, server, timeouts.tunnel.as_duration()).await;
-    relaying.relayed(sent);
+    join(&mut client, first, server, timeouts.tunnel.as_duration(), &tunnel.traffic).await;
+    tunnel.count();
     // The server is free, whatever its client still takes.
-    drop(relaying.complete());
+    drop(tunnel.relaying.complete());
     let _ = client.shutdown().await;
 }
 
-/// Returns the bytes that went to the client; `first` are those that the server had sent before.
-async fn join(client: &mut TokioIo<Upgraded>, first: Bytes, server: &mut UpstreamIo, idle: Duration) -> u64 {
+impl Tunnel {
+    fn count(&mut self) {
+        let sent = std::mem::take(self.traffic.to_client.get_mut());
+        self.relaying.relayed(sent);
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
+/// Moves bytes both ways; `first` are those that the server had sent before.
+async fn join(
+    client: &mut TokioIo<Upgraded>,
+    first: Bytes,
+    server: &mut UpstreamIo,
+    idle: Duration,
+    traffic: &Traffic,
+) {
     let (mut client_read, mut client_write) = tokio::io::split(client);
     let (server_read, mut server_write) = tokio::io::split(server);
     let mut server_read = AsyncReadExt::chain(&*first, server_read);
-    let traffic = Traffic::new();
     tokio::select! {
-        _ = pump(&mut client_read, &mut server_write, &traffic, &traffic.to_server) => {}
-        _ = pump(&mut server_read, &mut client_write, &traffic, &traffic.to_client) => {}
+        _ = pump(&mut client_read, &mut server_write, traffic, &traffic.to_server) => {}
+        _ = pump(&mut server_read, &mut client_write, traffic, &traffic.to_client) => {}
         () = traffic.idle_for(idle) => {}
     }
-    traffic.to_client.load(Ordering::Relaxed)
 }
 
 async fn pump(

@@ -41,6 +41,8 @@ pub const SKIPPED_KIND: Code = "FB2012";
 pub const UNREADABLE: Code = "FB2013";
 /// A text or list that is too short.
 pub const TOO_SHORT: Code = "FB2014";
+/// A kind of ours in a group that is not known.
+pub const DOUBTFUL_GROUP: Code = "FB2015";
 
 /// A CEL rule of the CRD is broken.
 pub const RULE: Code = "FB3001";

@@ -26,6 +26,8 @@ pub(super) enum Identity {
     Misplaced(Kind),
     /// No kind of its group that is known here, but likely this one with a slip in its name.
     Misspelled(Kind),
+    /// The name of a kind that is read, in a group that nobody here knows: another's, or a slip in the group.
+    Doubtful(Kind),
     /// An object that concerns others.
     Foreign,
 }
@@ -116,10 +118,13 @@ impl Kind {
 /// no business of others, and would be missed silently; in our own group every name is.
 pub(super) fn identify(api_version: &str, kind: &str) -> Identity {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if !Kind::ALL.iter().any(|known| known.group_version().0 == group) {
-        return Identity::Foreign;
-    }
     let named = |name: &str| Kind::ALL.into_iter().find(|known| known.name() == name);
+    if !Kind::ALL.iter().any(|known| known.group_version().0 == group) {
+        return match named(kind) {
+            Some(known) if is_slip(group, known) => Identity::Doubtful(known),
+            Some(_) | None => Identity::Foreign,
+        };
+    }
     if let Some(known) = named(kind) {
         let is_read = known.group_version() == (group, version);
         return if is_read { Identity::Known(known) } else { Identity::Misplaced(known) };
@@ -128,6 +133,21 @@ pub(super) fn identify(api_version: &str, kind: &str) -> Identity {
         Some(known) => Identity::Misspelled(known),
         None if group == api::GROUP => Identity::Misspelled(Kind::UpstreamGroup),
         None => Identity::Foreign,
+    }
+}
+
+/// Whether an unknown group was likely meant to be that of this kind. Others have an `Ingress` and a `Service`, too.
+fn is_slip(group: &str, kind: Kind) -> bool {
+    match kind {
+        Kind::UpstreamGroup => true,
+        // Where Ingress was until Kubernetes 1.22.
+        Kind::Ingress if group == "extensions" => true,
+        Kind::Ingress | Kind::IngressClass | Kind::EndpointSlice => {
+            let whole = kind.group_version().0;
+            let part = whole.split_once('.').map_or(whole, |(first, _)| first);
+            hints::nearest(group, [whole, part].into_iter()).is_some() || whole.starts_with(group)
+        }
+        Kind::Secret | Kind::ConfigMap | Kind::Service => false,
     }
 }
 
@@ -152,6 +172,13 @@ mod tests {
             ("v1", "Event", Identity::Foreign),
             ("v1", "Endpoints", Identity::Foreign),
             ("serving.knative.dev/v1", "Service", Identity::Foreign),
+            ("networking.internal.knative.dev/v1alpha1", "Ingress", Identity::Foreign),
+            ("config.openshift.io/v1", "Ingress", Identity::Foreign),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute", Identity::Foreign),
+            ("forebay.io/v1alpha1", "UpstreamGroup", Identity::Doubtful(Kind::UpstreamGroup)),
+            ("extensions/v1beta1", "Ingress", Identity::Doubtful(Kind::Ingress)),
+            ("networking.k8s/v1", "Ingress", Identity::Doubtful(Kind::Ingress)),
+            ("networking.k8s.oi/v1", "IngressClass", Identity::Doubtful(Kind::IngressClass)),
             ("apps/v1", "Deployment", Identity::Foreign),
         ] {
             assert_eq!(identify(api_version, kind), expected, "{api_version} {kind}");

@@ -109,6 +109,13 @@ impl Reader {
                 let hint = format!("did you mean \"{}\"?", known.name());
                 self.no_match(text, root, (api_version, kind), "kind", hint);
             }
+            Identity::Doubtful(known) => {
+                let at = root.entry("apiVersion").map_or(root.at, Entry::place);
+                let message = format!("{kind} ({api_version}) is skipped: its API group is none that Forebay reads");
+                let hint = format!("if it is meant for Forebay, write apiVersion: {}", known.api_version());
+                let doubt = Diagnostic::new(codes::DOUBTFUL_GROUP, Severity::Warning, message).field("apiVersion");
+                self.documents.diagnostics.push(doubt.at(text.location(at)).hint(hint));
+            }
             Identity::Foreign => {
                 skipped.entry((api_version.to_owned(), kind.to_owned())).or_insert((0, root.at)).0 += 1;
             }

@@ -1,0 +1,68 @@
+//! What the command line refuses, and in which words: the usage, and exit code 2.
+
+use std::process::Command;
+
+/// What is said of a command line with these variables in the environment, and its exit code.
+fn said(args: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let folder = tempfile::tempdir().unwrap();
+    command.args(args).current_dir(&folder).env_clear().envs(variables.iter().copied());
+    let output = command.env("HOME", folder.path()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn refused(args: &[&str], variables: &[(&str, &str)], words: &str) {
+    let (code, said) = said(args, variables);
+    assert!(code == Some(2) && said.contains(words), "{args:?} {variables:?}: {code:?}\n{said}");
+}
+
+#[test]
+fn limits_that_would_refuse_every_request() {
+    for (flag, value, words) in [
+        ("--client-max-header-size", "0", "0 is less than 1Ki"),
+        ("--client-max-header-size", "1023", "1023 is less than 1Ki"),
+        ("--upstream-max-header-size", "0", "0 is less than 1Ki"),
+        ("--client-max-headers", "0", "0 is not in 1..=65535"),
+        ("--workers", "0", "is not a number from 1 to 1024"),
+        ("--workers", "auto", "leave it out"),
+    ] {
+        refused(&["run", "--config", "x", flag, value], &[], words);
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_named() {
+    let line = ["run", "--config", "x"];
+    for (variable, value) in
+        [("FOREBAY_HTTPS", "nowhere"), ("FOREBAY_WORKERS", "0"), ("FOREBAY_RESOLVER_IPV6", "maybe")]
+    {
+        refused(&line, &[(variable, value)], &format!("The value is that of the environment variable {variable}."));
+    }
+    let (_, said) = said(&["run", "--config", "x", "--workers", "0"], &[("FOREBAY_WORKERS", "4")]);
+    assert!(!said.contains("environment"), "it was typed: {said}");
+}
+
+/// The files are read, and are not there: the command line was understood.
+#[test]
+fn an_empty_variable_is_unset() {
+    let empty = ["HTTP", "HTTPS", "WORKERS", "ADMIN", "DRAIN_TIMEOUT", "RESOLVER", "ACCESS_LOG", "CLIENT_MAX_HEADERS"];
+    let empty: Vec<_> = empty.iter().map(|name| format!("FOREBAY_{name}")).collect();
+    let variables: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    let (code, said) = said(&["run", "--config", "nowhere.yaml"], &variables);
+    assert!(code == Some(1) && said.contains("[FB6001]"), "{code:?}\n{said}");
+}
+
+#[test]
+fn flags_that_would_do_nothing() {
+    refused(&["run", "--config", "x", "--context", "y"], &[], "--context does nothing with --config");
+    refused(&["run", "--config", "x", "--watch-namespace", "y"], &[], "--watch-namespace does nothing with --config");
+    refused(&["check", "x.yaml", "--kubeconfig", "y"], &[], "--kubeconfig does nothing without --cluster");
+    let (_, said) = said(&["check", "x.yaml"], &[("FOREBAY_KUBECONFIG", "y")]);
+    assert!(said.is_empty(), "a variable may be there for another command: {said}");
+}
+
+#[test]
+fn in_a_cluster_means_in_a_pod() {
+    let (code, said) = said(&["run", "--in-cluster"], &[]);
+    assert!(code == Some(1) && said.contains("this is no pod: "), "{code:?}\n{said}");
+}
