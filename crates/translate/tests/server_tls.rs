@@ -292,7 +292,7 @@ fn a_group_waits_for_all_that_it_names_and_stays_as_it_is() {
     let mut translator = Translator::new(Options::for_cluster(NOW));
     update(&mut translator, &[plain], &changed("UpstreamGroup", "g"));
     let bare = [object("ConfigMap", "ca", "x", ""), object("Secret", "client", "x", ""), both.clone()];
-    let mut on_its_way = References::of(&objects(&yaml(&[both.clone()])));
+    let mut on_its_way = References::of(&objects(&both.to_string()));
     let touched = translator.update(&fetching(&bare, &on_its_way), &changed("UpstreamGroup", "g"));
     assert_eq!((touched, translator.is_waiting(&id)), (Touched::default(), true));
     // One of the two is here, and something else of the group changes.
@@ -307,7 +307,7 @@ fn a_group_waits_for_all_that_it_names_and_stays_as_it_is() {
     let touched = update(&mut translator, &[map, secret("client", &pair), both.clone()], &changed("Secret", "client"));
     assert_eq!((touched.groups, touched.references), ([id.clone()].into(), true));
     assert_eq!((translator.is_waiting(&id), translator.said_of_group(&id)), (false, &[][..]));
-    assert_eq!(translator.references(), References::of(&objects(&yaml(&[both]))));
+    assert_eq!(translator.references(), References::of(&objects(&both.to_string())));
 }
 
 #[test]
