@@ -307,7 +307,7 @@ fn a_group_waits_for_all_that_it_names_and_stays_as_it_is() {
     let touched = update(&mut translator, &[map, secret("client", &pair), both.clone()], &changed("Secret", "client"));
     assert_eq!((touched.groups, touched.references), ([id.clone()].into(), true));
     assert_eq!((translator.is_waiting(&id), translator.said_of_group(&id)), (false, &[][..]));
-    assert_eq!(translator.references(), References::of(&objects(&yaml(&[both]))));
+    assert_eq!(translator.references(), References::of(&objects(&both.to_string())));
 }
 
 #[test]
