@@ -60,13 +60,13 @@ pub struct Source {
     good: Arc<Documents>,
     /// What the caller runs.
     running: Revision,
+    /// What the files came to last.
+    last: Gist,
 }
 
 /// What a load is compared by. Places are left out: a comment above moves them and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Gist {
-    /// What the caller runs already, whatever was said of it.
-    Running(Revision),
     Good(Revision, Vec<Said>),
     Refused(Vec<Said>),
 }
@@ -86,10 +86,12 @@ pub fn load(paths: &[PathBuf], options: &translate::Options) -> Load {
 /// Reads `paths` once, with DNS names resolved, to be watched from then on. Call it within a runtime.
 pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Resolver) -> (Load, Source) {
     let (good, running) = (Arc::default(), Config::default().revision());
-    let mut source = Source { paths: paths.into(), options, resolver, asked: Arc::default(), good, running };
+    let last = Gist::Refused(Vec::new());
+    let mut source = Source { paths: paths.into(), options, resolver, asked: Arc::default(), good, running, last };
     source.good = source.read().await;
     let load = source.resolved(&source.good.clone()).await;
     source.in_force(&load.config);
+    source.last = load.gist();
     (load, source)
 }
 
@@ -136,16 +138,6 @@ impl Drop for Files {
     }
 }
 
-impl Gist {
-    /// Whether the caller, who has `self`, learns nothing from `next`.
-    fn covers(&self, next: &Self) -> bool {
-        match (self, next) {
-            (Self::Running(running), Self::Good(revision, _)) => running == revision,
-            _ => self == next,
-        }
-    }
-}
-
 /// Why the files are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Occasion {
@@ -162,7 +154,6 @@ impl Source {
     }
 
     async fn run(mut self, loads: mpsc::Sender<Load>) {
-        let mut last = Gist::Running(self.running);
         let mut occasion = Occasion::Noticed;
         loop {
             let noticed = Arc::new(Notify::new());
@@ -180,12 +171,12 @@ impl Source {
                 self.good = documents;
             }
             let insisted = occasion == Occasion::Asked && load.is_refused();
-            if insisted || !news.is_empty() || !last.covers(&gist) {
+            if insisted || !news.is_empty() || self.last != gist {
                 news.push(load);
             } else if occasion == Occasion::Asked {
                 info!("asked to reload: the configuration has not changed");
             }
-            last = gist;
+            self.last = gist;
             for load in news {
                 if !load.is_refused() {
                     self.in_force(&load.config);

@@ -97,7 +97,7 @@ async fn one_order_may_be_two_signals() {
 async fn sigusr2_ends_nothing() {
     let rig = builder().start().await;
     rig.forebay.signal("USR2").await;
-    rig.forebay.logged("SIGUSR2 does nothing here").await;
+    rig.forebay.logged("SIGUSR2 does nothing").await;
     assert_eq!(rig.get("/").await.status, 200);
 }
 

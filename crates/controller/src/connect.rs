@@ -59,8 +59,11 @@ pub enum ConnectError {
         error: KubeconfigError,
     },
     /// It was told to be in a pod.
-    #[error("this is no pod: {0}; --in-cluster takes the ServiceAccount of a pod, --kubeconfig a file")]
-    NoPod(InClusterError),
+    #[error(
+        "this is no pod: KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is not set; --in-cluster takes the ServiceAccount of \
+         a pod, --kubeconfig a file"
+    )]
+    NoPod,
     /// In a pod, without what a pod has.
     #[error("no cluster: the pod's ServiceAccount cannot be used: {0}; is automountServiceAccountToken off?")]
     Pod(#[from] InClusterError),
@@ -82,7 +85,7 @@ impl Access {
     pub async fn client(&self) -> Result<(Client, String), ConnectError> {
         let config = match self {
             Self::Pod => Config::incluster().map_err(|error| match error {
-                InClusterError::ReadEnvironmentVariable(_) => ConnectError::NoPod(error),
+                InClusterError::ReadEnvironmentVariable(_) => ConnectError::NoPod,
                 other => other.into(),
             })?,
             Self::Kubeconfig { path, context } => {

@@ -179,6 +179,22 @@ async fn nothing_is_lost_before_the_watch_begins() {
     assert_eq!(watched.groups().await, ["two"]);
 }
 
+/// What is in force is the same, and what is said of it is not.
+#[tokio::test]
+async fn nothing_that_is_said_is_lost_before_the_watch_begins() {
+    let dir = TempDir::new().unwrap();
+    let secret = testkit::Authority::new().issue(&["shop.example"]).secret("shop");
+    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop}\n\
+                   spec: {tls: [{hosts: [shop.example], secretName: shop}], rules: [{host: shop.example}]}\n";
+    fs::write(dir.path().join("shop.yaml"), ingress).unwrap();
+    fs::write(dir.path().join("secret.yaml"), secret.to_string()).unwrap();
+    let (before, source) = opened(dir.path()).await;
+    fs::remove_file(dir.path().join("secret.yaml")).unwrap();
+    let load = Watched { files: source.watch() }.next().await;
+    assert!(load.diagnostics.iter().any(|said| said.code == "FB4007"), "{:?}", load.diagnostics);
+    assert_eq!(load.config.certificates, before.config.certificates, "what it held is served on");
+}
+
 /// Nothing happens to the files: time passes. A machine that takes the whole time for the first reading says it at once.
 #[tokio::test]
 async fn a_certificate_expires() {
