@@ -1,8 +1,8 @@
 //! The streams of one HTTP/2 connection: tasks that the worker waits for when it leaves, counted so that an idle connection is
 //! known, and ended when their client takes nothing.
 //!
-//! hyper asks for the next part of a body only when the client has room for it, so a stream that is polled and asks for nothing waits
-//! for its client. On a connection that others share nothing else shows it.
+//! hyper asks for the next part of a body only when the client has room for it, so a stream that is not over waits for its client
+//! unless it asked for something of ours that was not there. On a connection that others share nothing else shows it.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,8 +16,18 @@ use crate::alarm::{Alarm, Timeout};
 use crate::worker::Worker;
 
 thread_local! {
-    /// Whether the stream that is being polled on this thread asked for something of ours.
-    static ASKED: Cell<bool> = const { Cell::new(false) };
+    /// What the stream that is being polled on this thread asked for last.
+    static ASKED: Cell<Asked> = const { Cell::new(Asked::Nothing) };
+}
+
+/// What came of asking for something of ours.
+#[derive(Clone, Copy)]
+enum Asked {
+    Nothing,
+    /// It was there: the client takes what it is sent.
+    There,
+    /// It is waited for.
+    Awaited,
 }
 
 /// Spawns streams. Clones count together.
@@ -43,30 +53,31 @@ impl Streams {
     }
 }
 
-/// To be called by what is ours whenever a stream asks for it.
-pub(crate) fn asked() {
-    ASKED.set(true);
+/// To be told by what is ours whenever a stream asks for it, and whether it is there.
+pub(crate) fn asked<T>(answer: Poll<T>) -> Poll<T> {
+    ASKED.set(if answer.is_ready() { Asked::There } else { Asked::Awaited });
+    answer
 }
 
 /// Work of ours for a stream.
 pub(crate) async fn ours<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    poll_fn(|cx| {
-        asked();
-        work.as_mut().poll(cx)
-    })
-    .await
+    poll_fn(|cx| asked(work.as_mut().poll(cx))).await
 }
 
 /// Ready when the stream is over, or its client has taken nothing for too long: dropped, it is reset.
 fn poll(stream: Pin<&mut impl Future<Output = ()>>, patience: &mut Timeout, cx: &mut Context<'_>) -> Poll<()> {
-    ASKED.set(false);
+    ASKED.set(Asked::Nothing);
     if stream.poll(cx).is_ready() {
         return Poll::Ready(());
     }
-    if ASKED.get() {
-        patience.restart();
-        return Poll::Pending;
+    match ASKED.get() {
+        Asked::Nothing => {}
+        Asked::There => patience.restart(),
+        Asked::Awaited => {
+            patience.restart();
+            return Poll::Pending;
+        }
     }
     patience.poll(cx)
 }
@@ -86,5 +97,30 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    /// Whether a stream ends by itself that asks once, is answered so, and is woken by nobody.
+    async fn is_given_up(answer: Poll<()>) -> bool {
+        let mut answers = Some(answer);
+        let mut stream = pin!(poll_fn(|_| {
+            let _ = answers.take().map(asked);
+            Poll::Pending
+        }));
+        let mut patience = Timeout::new(Alarm::default(), PATIENCE);
+        let ended = poll_fn(|cx| poll(stream.as_mut(), &mut patience, cx));
+        tokio::time::timeout(2 * PATIENCE, ended).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_sent_something_has_its_time_to_take_it_and_who_waits_for_us_has_any() {
+        assert!(is_given_up(Poll::Ready(())).await);
+        assert!(!is_given_up(Poll::Pending).await);
     }
 }

@@ -102,15 +102,14 @@ impl Body for ResponseBody {
     type Error = BrokenOff;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        streams::asked();
-        match self.get_mut() {
+        streams::asked(match self.get_mut() {
             Self::Own { page, exchange } => Poll::Ready(page.take().map(|page| {
                 exchange.record.body_bytes_sent += page.len() as u64;
                 Ok(Frame::data(page))
             })),
             Self::Relay(relay) => relay.poll(cx),
             Self::Detached => Poll::Ready(None),
-        }
+        })
     }
 
     fn is_end_stream(&self) -> bool {
