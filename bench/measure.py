@@ -4,7 +4,7 @@ import re
 import time
 from pathlib import Path
 
-from load import Clients, Workload, wrk
+from load import Clients, Workload, load
 from proxies import Process, Proxy
 
 TOOL_CONNECTIONS = 16
@@ -21,10 +21,10 @@ def cpu_seconds(process: Process) -> float:
     return nanoseconds / 1e9
 
 
-def cpu_per_request(process: Process, workload: Workload, wrk_command: str, home: Path) -> float:
+def cpu_per_request(process: Process, workload: Workload, home: Path) -> float:
     """Microseconds per request over one slice of load."""
     before = cpu_seconds(process)
-    requests = wrk(wrk_command, workload, process.port, home)
+    requests = load(workload, process, home)
     return (cpu_seconds(process) - before) / requests * 1e6
 
 

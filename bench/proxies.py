@@ -4,6 +4,7 @@ All of them do the same work as a user would run it: keepalive to both backends,
 access log whose lines carry the upstream's part. One worker each.
 """
 
+import base64
 import os
 import resource
 import signal
@@ -44,6 +45,8 @@ NGINX_BACKEND = """
     }
 """
 
+CERTIFICATE = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example")
+
 NGINX_PROXY = """
     log_format upstream '%(log_format)s';
     access_log /dev/null upstream buffer=64k flush=1s;
@@ -51,6 +54,11 @@ NGINX_PROXY = """
     upstream app { %(servers)s keepalive %(keepalive)s; keepalive_requests 100000000; }
     server {
         listen 127.0.0.1:%(port)s;
+        listen 127.0.0.1:%(tls_port)s ssl http2;
+        ssl_certificate %(home)s/both.pem;
+        ssl_certificate_key %(home)s/both.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;  # The default since 1.23.4.
+        ssl_session_cache shared:tls:10m;
         location / {
             proxy_pass http://app;
             proxy_http_version 1.1;
@@ -82,6 +90,7 @@ defaults
     http-reuse always
 frontend http
     bind 127.0.0.1:%(port)s
+    bind 127.0.0.1:%(tls_port)s ssl crt %(home)s/both.pem alpn h2,http/1.1
     unique-id-format %%[uuid]
     unique-id-header X-Request-ID
     option forwardfor
@@ -104,6 +113,19 @@ spec:
   servers:
 %(servers)s
   keepalive: {connections: %(keepalive)s, requests: 1000000000}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: app, namespace: default}
+spec:
+  tls: [{secretName: bench}]
+  defaultBackend: {resource: {apiGroup: forebay.dev, kind: UpstreamGroup, name: app}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: bench, namespace: default}
+type: kubernetes.io/tls
+data: {tls.crt: %(crt)s, tls.key: %(key)s}
 """
 
 
@@ -113,6 +135,7 @@ class Process:
 
     name: str
     port: int
+    tls_port: int
     popen: subprocess.Popen
     home: Path
     traced: bool = False  # Started by a tracer, which keeps signals to itself.
@@ -147,9 +170,10 @@ class Proxy:
     def start(self, home: Path, backends: list[int], wrapper: tuple[str, ...] = ()) -> Process:
         """Starts it, under `wrapper` (a tool's command line) if there is one."""
         home.mkdir(parents=True, exist_ok=True)
-        port, admin = free_port(), free_port()
+        certificate(home)
+        port, tls_port, admin = free_port(), free_port(), free_port()
         config = home / "config.yaml" if self.kind == "forebay" else home / "config"
-        config.write_text(self.config(home, port, backends, alone=bool(wrapper)))
+        config.write_text(self.config(home, port, tls_port, backends, alone=bool(wrapper)))
         match self.kind:
             case "nginx":
                 command = [self.command, "-e", str(home / "error.log"), "-c", str(config)]
@@ -157,16 +181,16 @@ class Proxy:
                 command = [self.command, "-db", "-f", str(config)]
             case _:
                 command = [self.command, "run", "--config", str(config), "--workers", "1", "--access-log", "/dev/null"]
-                command += ["--http", f"127.0.0.1:{port}=default/app", "--admin", f"127.0.0.1:{admin}"]
+                command += ["--http", f"127.0.0.1:{port}=default/app", "--https", f"127.0.0.1:{tls_port}=default/app", "--admin", f"127.0.0.1:{admin}"]
                 command += ["--drain-delay", "0s", "--drain-timeout", "2s"]
                 # A benchmark's connections outlive nginx's default number of requests; the others are not limited either.
                 command += ["--client-keepalive-requests", "0"]
-        process = spawn(self.name, [*wrapper, *command], home, port, PROXY_CPU)
+        process = spawn(self.name, [*wrapper, *command], home, port, PROXY_CPU, tls_port)
         process.traced = wrapper[:1] == ("strace",)
         return process
 
-    def config(self, home: Path, port: int, backends: list[int], alone: bool) -> str:
-        values = {"home": home, "port": port, "keepalive": UPSTREAM_KEEPALIVE, "log_format": LOG_FORMAT}
+    def config(self, home: Path, port: int, tls_port: int, backends: list[int], alone: bool) -> str:
+        values = {"home": home, "port": port, "tls_port": tls_port, "keepalive": UPSTREAM_KEEPALIVE, "log_format": LOG_FORMAT}
         match self.kind:
             case "nginx":
                 servers = "".join(f"server 127.0.0.1:{backend}; " for backend in backends)
@@ -177,7 +201,8 @@ class Proxy:
                 return HAPROXY % {**values, "servers": "\n    ".join(lines)}
             case _:
                 lines = [f"  - {{name: s{n}, address: '127.0.0.1:{backend}'}}" for n, backend in enumerate(backends)]
-                return FOREBAY % {**values, "servers": "\n".join(lines)}
+                crt, key = (base64.b64encode((home / name).read_bytes()).decode() for name in ("crt.pem", "key.pem"))
+                return FOREBAY % {**values, "servers": "\n".join(lines), "crt": crt, "key": key}
 
 
 def start_backend(nginx: str, home: Path, sizes: dict[str, int]) -> tuple[Process, list[int]]:
@@ -197,7 +222,14 @@ def start_backend(nginx: str, home: Path, sizes: dict[str, int]) -> tuple[Proces
     return spawn("backend", command, home, ports[0], LOAD_CPU), ports
 
 
-def spawn(name: str, command: list[str], home: Path, port: int, cpu: int) -> Process:
+def certificate(home: Path) -> None:
+    """A certificate and its key, apart and in one file: everybody wants them otherwise."""
+    crt, key = home / "crt.pem", home / "key.pem"
+    subprocess.run([*CERTIFICATE, "-out", str(crt), "-keyout", str(key)], check=True, capture_output=True)
+    (home / "both.pem").write_bytes(crt.read_bytes() + key.read_bytes())
+
+
+def spawn(name: str, command: list[str], home: Path, port: int, cpu: int, tls_port: int = 0) -> Process:
     def confine() -> None:
         os.sched_setaffinity(0, {cpu % os.cpu_count()})
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -205,7 +237,7 @@ def spawn(name: str, command: list[str], home: Path, port: int, cpu: int) -> Pro
 
     with open(home / "stderr", "wb") as stderr:
         popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=confine)
-    process = Process(name, port, popen, home)
+    process = Process(name, port, tls_port, popen, home)
     deadline = time.monotonic() + START_SECONDS
     while True:
         if popen.poll() is not None:

@@ -31,5 +31,8 @@ fn it_names_the_workloads_it_knows() {
     let Some(output) = bench(&["--check", "--workloads", "get2k"]) else { return };
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no workload 'get2k'; there are get1k, get64k, post16k, close"), "{said}");
+    assert!(
+        said.contains("no workload 'get2k'; there are get1k, get64k, get1m, post16k, close, tls, handshake, http2"),
+        "{said}"
+    );
 }
