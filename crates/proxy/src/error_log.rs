@@ -180,7 +180,7 @@ impl Display for Context<'_> {
         let mut line = Vec::with_capacity(128);
         variables::push_request_line(record, &mut line);
         let line = String::from_utf8_lossy(&line);
-        write!(f, ", client: {}, server: {}, request: \"{line}\"", record.client, record.server_name)?;
+        write!(f, ", client: {}, server: {}, request: \"{line}\"", record.client, record.server_name())?;
         if let (Upstream::Named, Some(group)) = (self.upstream, &record.group) {
             let server = record.attempts.last().and_then(|attempt| attempt.server.as_ref());
             let upstream = server.map_or(&group.name, |server| &server.address_text);

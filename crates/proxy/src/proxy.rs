@@ -83,7 +83,6 @@ impl Proxy {
             leaving: AtomicBool::new(false),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
-            any_server_name: "_".into(),
         });
         let (ended_sender, ended) = watch::channel(0);
         let mut pings = Vec::new();

@@ -41,6 +41,16 @@ pub enum Transport {
     PlainToTls,
 }
 
+impl Transport {
+    /// Whether the end of a connection is said before it is closed (`close_notify`, RFC 8446 section 6.1).
+    pub(crate) fn says_goodbye(&self) -> bool {
+        match self {
+            Self::Plain | Self::PlainToTls => false,
+            Self::Tls(_) => true,
+        }
+    }
+}
+
 /// `http` or `https`, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -154,8 +164,8 @@ pub struct Record {
     pub scheme: Scheme,
     /// 32 hexadecimal digits, or what a trusted proxy sent (`$request_id`).
     pub request_id: RequestId,
-    /// The host pattern of the route that matched (`$server_name`); `_` for any.
-    pub server_name: Arc<str>,
+    /// The host pattern of the route that matched (`$server_name`); `None`, which is said `_`, for one of any host or no route.
+    pub server_name: Option<Arc<str>>,
     /// The group it was balanced in.
     pub group: Option<Arc<GroupView>>,
     /// Every attempt, in order.
@@ -193,6 +203,13 @@ impl std::fmt::Display for RequestId {
             Self::Random(bits) => write!(f, "{bits:032x}"),
             Self::Given(text) => f.write_str(text),
         }
+    }
+}
+
+impl Record {
+    /// `$server_name`.
+    pub fn server_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or("_")
     }
 }
 

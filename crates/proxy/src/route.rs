@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{HostPattern, PathMatch, Routes, Target};
+use smallvec::SmallVec;
 
 use crate::variables::normalise;
 
@@ -25,18 +26,20 @@ pub struct RouteTable {
 /// A matched route.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched<'a> {
-    /// The host pattern (`$server_name`); `_` for any.
-    pub server_name: &'a Arc<str>,
+    /// The host pattern (`$server_name`); `None` for any.
+    pub server_name: Option<&'a Arc<str>>,
     /// Where it leads.
     pub target: &'a Target,
 }
 
 #[derive(Debug)]
 struct HostTable {
-    server_name: Arc<str>,
+    server_name: Option<Arc<str>>,
     exact: HashMap<Box<[u8]>, Target>,
-    /// Without trailing slash, longest first; the root is the empty text.
-    prefixes: Vec<(Box<[u8]>, Target)>,
+    /// Without trailing slash; the root is the empty text.
+    prefixes: HashMap<Box<[u8]>, Target>,
+    /// Elements of the longest prefix, the empty one before the first slash included: what a path has beyond is not looked at.
+    depth: usize,
     default: Option<Target>,
 }
 
@@ -73,43 +76,39 @@ impl RouteTable {
 impl HostTable {
     fn new(host: &config::HostRoutes) -> Self {
         let mut exact = HashMap::new();
-        let mut prefixes = Vec::new();
+        let mut prefixes = HashMap::new();
         for route in &host.paths {
             let target = route.target.clone();
+            // Of two spellings of one path the first counts.
             match &route.path {
-                // Of two spellings of one path the first counts.
-                PathMatch::Exact(path) => {
-                    exact.entry(normal(path)).or_insert(target);
-                }
-                PathMatch::Prefix(path) => prefixes.push((normal(path.trim_end_matches('/')), target)),
-            }
+                PathMatch::Exact(path) => exact.entry(normal(path)).or_insert(target),
+                PathMatch::Prefix(path) => prefixes.entry(normal(path.trim_end_matches('/'))).or_insert(target),
+            };
         }
-        prefixes.sort_by_key(|(prefix, _): &(Box<[u8]>, Target)| std::cmp::Reverse(prefix.len()));
+        let depth = prefixes.keys().map(|prefix| prefix.split(|byte| *byte == b'/').count()).max().unwrap_or(0);
         let server_name = match &host.host {
-            HostPattern::Any => "_".into(),
-            pattern @ (HostPattern::Exact(_) | HostPattern::Wildcard(_)) => pattern.to_string().into(),
+            HostPattern::Any => None,
+            pattern @ (HostPattern::Exact(_) | HostPattern::Wildcard(_)) => Some(pattern.to_string().into()),
         };
-        Self { server_name, exact, prefixes, default: host.default.clone() }
+        Self { server_name, exact, prefixes, depth, default: host.default.clone() }
     }
 
     fn find(&self, path: &[u8]) -> Option<Matched<'_>> {
-        let target = self
-            .exact
-            .get(path)
-            .or_else(|| self.prefixes.iter().find(|(prefix, _)| has_prefix(path, prefix)).map(|(_, target)| target))
-            .or(self.default.as_ref())?;
-        Some(Matched { server_name: &self.server_name, target })
+        let target = self.exact.get(path).or_else(|| self.longest_prefix(path)).or(self.default.as_ref())?;
+        Some(Matched { server_name: self.server_name.as_ref(), target })
+    }
+
+    /// Element-wise: a prefix ends where an element of the path ends. What it costs goes with the elements, not the prefixes.
+    fn longest_prefix(&self, path: &[u8]) -> Option<&Target> {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let ends: SmallVec<[usize; 16]> = slashes.chain([path.len()]).take(self.depth).collect();
+        ends.into_iter().rev().find_map(|end| self.prefixes.get(&path[..end]))
     }
 }
 
 /// A configured path as requests have it. One that cannot be a request's is of no consequence.
 fn normal(path: &str) -> Box<[u8]> {
     normalise(path).unwrap_or(path.as_bytes().into()).into()
-}
-
-/// Element-wise: the prefix ends where an element of the path ends.
-fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.first().is_none_or(|next| *next == b'/'))
 }
 
 #[cfg(test)]

@@ -44,8 +44,6 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     /// What is still open is cut.
     pub(crate) cut: CancellationToken,
-    /// `$server_name` where no route was asked.
-    pub(crate) any_server_name: Arc<str>,
 }
 
 /// One worker.
@@ -53,6 +51,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Mutex<Pool>,
     pub(crate) log: LogWriter,
+    /// As `shared.draining`. Every connection waits for it and asks it with every poll: no two workers meet at its lock.
+    pub(crate) draining: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -79,7 +79,7 @@ impl Worker {
         let current = self.shared.snapshot.load();
         let Some(view) = current.as_ref().and_then(|snapshot| snapshot.groups.get(&group.id)) else { return };
         let wanted = Arc::ptr_eq(view, group) || view.takes_requests(&server.address_text);
-        if wanted && !self.shared.draining.is_cancelled() {
+        if wanted && !self.draining.is_cancelled() {
             self.pool.lock().put(view, &server.address_text, connection, now);
         }
     }
@@ -89,8 +89,8 @@ impl Worker {
         self.shared.snapshot.load().as_ref()?.certificates.find(host).cloned()
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, options: Listener) {
-        let mut draining = pin!(self.shared.draining.cancelled());
+    async fn accept(self: Arc<Self>, listener: TcpListener, options: Arc<Listener>) {
+        let mut draining = pin!(self.draining.cancelled());
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -116,11 +116,11 @@ impl Worker {
     }
 
     /// Serves a connection in a task of its own. What is cut ends with the runtime: no connection has to watch for it.
-    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, options: &Listener) {
-        let (worker, group) = (self.clone(), options.group.clone());
-        match options.protocol {
-            Protocol::Http => drop(self.tasks.spawn(request::plain(worker, stream, peer, group))),
-            Protocol::Https => drop(self.tasks.spawn(request::secure(worker, stream, peer, group))),
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>) {
+        let (worker, listener) = (self.clone(), listener.clone());
+        match listener.protocol {
+            Protocol::Http => drop(self.tasks.spawn(request::plain(worker, stream, peer, listener))),
+            Protocol::Https => drop(self.tasks.spawn(request::secure(worker, stream, peer, listener))),
         }
     }
 
@@ -159,17 +159,19 @@ pub(crate) fn run(
     let worker = Arc::new(Worker {
         log: shared.access_log.writer(),
         pool: Mutex::default(),
+        draining: shared.draining.child_token(),
         tasks: TaskTracker::new(),
         shared: shared.clone(),
     });
     runtime.block_on(async {
         let mut accepting = Vec::with_capacity(listeners.len());
         for (listener, options) in listeners {
+            let options = Arc::new(Listener { address: listener.local_addr()?, ..options });
             accepting.push(tokio::spawn(worker.clone().accept(TcpListener::from_std(listener)?, options)));
         }
         tokio::spawn(worker.clone().maintain());
         tokio::spawn(worker.clone().answer(pings));
-        shared.draining.cancelled().await;
+        worker.draining.cancelled().await;
         for listener in accepting {
             // They end with the drain; one that panicked has said so itself.
             let _ = listener.await;

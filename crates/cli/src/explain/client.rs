@@ -169,7 +169,7 @@ impl Clients {
             trusted: false,
             scheme: Scheme::Http,
             request_id: RequestId::Random(n.into()),
-            server_name: "_".into(),
+            server_name: None,
             group: None,
             attempts: std::iter::empty().collect(),
             request_body_bytes: 0,

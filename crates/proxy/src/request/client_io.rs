@@ -100,8 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if matches!(this.closing, Closing::No) {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.downstream.owes_body.load(Ordering::Relaxed) {
+            let owes_body = this.downstream.owes_body.load(Ordering::Relaxed);
+            // Nobody reads on: what ends a plain connection is its close, which follows.
+            if owes_body || this.downstream.transport.says_goodbye() {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            }
+            if !owes_body {
                 this.closing = Closing::Done;
                 return Poll::Ready(Ok(()));
             }

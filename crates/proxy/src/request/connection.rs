@@ -3,7 +3,6 @@
 //!
 //! A plain connection is a task of its own type, so that what TLS and HTTP/2 hold costs it nothing.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -12,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use config::GroupId;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::error_log;
+use crate::options::Listener;
 use crate::record::{Downstream, Transport};
 use crate::request::client_io::ClientIo;
 use crate::request::serve::handle;
@@ -64,19 +63,20 @@ trait Serving: Future<Output = hyper::Result<()>> {
 }
 
 /// Serves a connection without TLS.
-pub(crate) async fn plain(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
-    let Some(downstream) = accepted(&worker, &stream, peer) else { return };
+pub(crate) async fn plain(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
+    let Some(downstream) = accepted(&worker, &stream, peer, &listener) else { return };
     let _open = Counted::new(&worker.shared.stats.connections_active);
-    speak_http1(&worker, Arc::new(downstream), group, stream).await;
+    speak_http1(&worker, Arc::new(downstream), &listener, stream).await;
 }
 
 /// Serves a connection of a TLS listener.
-pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, group: Option<GroupId>) {
-    let Some(mut downstream) = accepted(&worker, &stream, peer) else { return };
+pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
+    let Some(mut downstream) = accepted(&worker, &stream, peer, &listener) else { return };
     let _open = Counted::new(&worker.shared.stats.connections_active);
     let stats = &worker.shared.stats;
     let opened = tokio::select! {
-        opened = tls::open(stream, |host| worker.certificate(host)) => opened,
+        // Boxed, so that the connection does not keep the room of its handshake.
+        opened = Box::pin(tls::open(stream, |host| worker.certificate(host))) => opened,
         () = hesitation(&worker) => Err(Refusal::TimedOut),
     };
     match opened {
@@ -87,14 +87,14 @@ pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketA
             downstream.transport = Transport::Tls(Box::new(session));
             let downstream = Arc::new(downstream);
             if is_http2 {
-                speak_http2(&worker, downstream, group, stream).await;
+                speak_http2(&worker, downstream, &listener, stream).await;
             } else {
-                speak_http1(&worker, downstream, group, stream).await;
+                speak_http1(&worker, downstream, &listener, stream).await;
             }
         }
         Ok(Opened::Plain(stream)) => {
             downstream.transport = Transport::PlainToTls;
-            speak_http1(&worker, Arc::new(downstream), group, stream).await;
+            speak_http1(&worker, Arc::new(downstream), &listener, stream).await;
         }
         Err(refusal) => {
             stats.handshake(Handshake::Failed).inc();
@@ -103,8 +103,9 @@ pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketA
     }
 }
 
-fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr) -> Option<Downstream> {
-    let local = stream.local_addr().ok()?;
+fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr, listener: &Listener) -> Option<Downstream> {
+    // Only a listener on all addresses does not know which of them this is.
+    let local = if listener.address.ip().is_unspecified() { stream.local_addr().ok()? } else { listener.address };
     let serial = worker.shared.stats.connections_accepted.next();
     Some(Downstream {
         serial,
@@ -121,32 +122,28 @@ async fn hesitation(worker: &Worker) {
     tokio::select! {
         () = tokio::time::sleep(worker.shared.options.limits.header_timeout) => {}
         () = async {
-            worker.shared.draining.cancelled().await;
+            worker.draining.cancelled().await;
             tokio::time::sleep(FIRST_REQUEST).await;
         } => {}
     }
 }
 
-async fn speak_http1<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, group: Option<GroupId>, io: I)
+async fn speak_http1<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
     let alarm = Alarm::default();
-    let service = service_fn(|request| {
-        let exchange = (worker.clone(), downstream.clone(), group.clone(), alarm.clone());
-        async move {
-            let (worker, downstream, group, alarm) = exchange;
-            Ok::<_, Infallible>(handle(worker, downstream, group, alarm, request).await)
-        }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
-    if limits.headers != HYPERS_HEADERS {
-        builder.max_headers(limits.headers);
-    }
+    let service = service_fn(|request| handle(worker, &downstream, listener.group.as_ref(), alarm.clone(), request));
     let io = ClientIo::new(io, downstream.clone(), alarm.clone(), limits.send_timeout);
-    let mut connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
+    let mut connection = {
+        let mut builder = http1::Builder::new();
+        builder.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
+        if limits.headers != HYPERS_HEADERS {
+            builder.max_headers(limits.headers);
+        }
+        builder.serve_connection(TokioIo::new(io), service).with_upgrades()
+    };
     // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
     let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, |_| Wish::Go).await;
     // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its own.
@@ -158,7 +155,7 @@ where
     }
 }
 
-async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, group: Option<GroupId>, io: I)
+async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -168,11 +165,7 @@ where
     let streams = Streams::new(worker.clone(), limits.send_timeout);
     // Each stream is a task, and an alarm belongs to one.
     let service = service_fn(|request| {
-        let exchange = (worker.clone(), downstream.clone(), group.clone(), Alarm::default());
-        async move {
-            let (worker, downstream, group, alarm) = exchange;
-            Ok::<_, Infallible>(streams::ours(handle(worker, downstream, group, alarm, request)).await)
-        }
+        streams::ours(handle(worker, &downstream, listener.group.as_ref(), Alarm::default(), request))
     });
     let connection = http2::Builder::new(streams.clone())
         .max_concurrent_streams(limits.concurrent_streams)
@@ -219,7 +212,7 @@ async fn drive<C: Serving>(
     alarm: &Alarm,
     mut wish: impl FnMut(&mut Context<'_>) -> Wish,
 ) -> hyper::Result<()> {
-    let draining = &worker.shared.draining;
+    let draining = &worker.draining;
     let mut drain = pin!(draining.cancelled());
     let mut is_watched = false;
     let mut is_told = false;

@@ -94,7 +94,8 @@ async fn connect(
     }
     let limit = exchange.worker.shared.options.limits.upstream_header_bytes;
     let timeouts = &group.config.timeouts;
-    dial(&server.address, tls.as_ref(), timeouts, limit, now).await
+    // Boxed, so that a request which finds an idle connection does not carry the room of a handshake.
+    Box::pin(dial(&server.address, tls.as_ref(), timeouts, limit, now)).await
 }
 
 /// Begins the request, as this group's servers are sent it.

@@ -1,6 +1,7 @@
 //! A request as hyper brings it, of either protocol: its own faults are answered, the client behind trusted proxies and the
 //! group are found, and the rest is the attempt loop's.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,6 +9,7 @@ use config::{GroupId, Target};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use crate::alarm::Alarm;
 use crate::error_log;
@@ -19,18 +21,42 @@ use crate::snapshot::{GroupView, Snapshot};
 use crate::variables;
 use crate::worker::Worker;
 
-/// One request.
-pub(crate) async fn handle(
-    worker: Arc<Worker>,
-    downstream: Arc<Downstream>,
-    group: Option<GroupId>,
+/// A request that may be balanced: what the attempt loop is given.
+struct Accepted {
+    exchange: Box<Exchange>,
+    group: Arc<GroupView>,
+    upgrade: Option<OnUpgrade>,
+}
+
+/// One request. What needs no waiting is done when it is called: hyper keeps room for the future in every connection and moves
+/// it for every request, so that it holds nothing but the attempts.
+pub(crate) fn handle(
+    worker: &Arc<Worker>,
+    downstream: &Arc<Downstream>,
+    group: Option<&GroupId>,
+    alarm: Alarm,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    let accepted = accept(worker, downstream, group, alarm, request);
+    async move {
+        Ok(match accepted {
+            Ok(Accepted { exchange, group, upgrade }) => attempt::proxy(exchange, group, upgrade).await,
+            Err((exchange, status)) => respond::page(exchange, status),
+        })
+    }
+}
+
+/// What is known before a server is asked, or the status of our answer.
+fn accept(
+    worker: &Arc<Worker>,
+    downstream: &Arc<Downstream>,
+    group: Option<&GroupId>,
     alarm: Alarm,
     mut request: Request<Incoming>,
-) -> Response<ResponseBody> {
+) -> Result<Accepted, (Box<Exchange>, StatusCode)> {
     let upgrade =
         headers::asks_for_upgrade(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
     let (mut parts, incoming) = request.into_parts();
-    let snapshot = worker.shared.snapshot.load_full();
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
     if parts.version != Version::HTTP_2 {
@@ -38,37 +64,38 @@ pub(crate) async fn handle(
     }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });
-    let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
+    let mut exchange = Exchange::begin(record(worker, downstream.clone(), parts), worker.clone(), alarm);
     if let Some(status) = fault {
-        exchange.worker.shared.stats.bad_requests.inc();
-        return respond::page(exchange, status);
+        worker.shared.stats.bad_requests.inc();
+        return Err((exchange, status));
     }
-    let group = match find_group(&mut exchange.record, snapshot.as_deref(), group.as_ref()) {
+    let found = find_group(&mut exchange.record, worker.shared.snapshot.load().as_deref(), group);
+    let group = match found {
         Ok(group) => group,
         Err(status) => {
             if status == StatusCode::NOT_FOUND {
-                exchange.worker.shared.stats.no_route.inc();
+                worker.shared.stats.no_route.inc();
             } else if status == StatusCode::BAD_REQUEST {
-                exchange.worker.shared.stats.bad_requests.inc();
+                worker.shared.stats.bad_requests.inc();
             }
-            return respond::page(exchange, status);
+            return Err((exchange, status));
         }
     };
     exchange.record.group = Some(group.clone());
 
-    let limits = &exchange.worker.shared.options.limits;
+    let limits = &worker.shared.options.limits;
     if !incoming.is_end_stream() {
         let announced = incoming.size_hint().lower();
         if limits.body_bytes > 0 && announced > limits.body_bytes {
             error_log::body_too_large(&exchange.record, announced);
-            return respond::page(exchange, StatusCode::PAYLOAD_TOO_LARGE);
+            return Err((exchange, StatusCode::PAYLOAD_TOO_LARGE));
         }
         let keep = group.config.replay_max_bytes;
         let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
         let changes = &group.config.request_headers;
         exchange.body = Some(Source::new(&exchange.record.headers, changes, incoming, timeout, most, keep));
     }
-    attempt::proxy(exchange, group, upgrade).await
+    Ok(Accepted { exchange, group, upgrade })
 }
 
 /// What is known of a request that begins.
@@ -90,7 +117,7 @@ pub(crate) fn record(worker: &Worker, downstream: Arc<Downstream>, parts: reques
         trusted: client.trusted,
         scheme: client.scheme,
         request_id: headers::request_id(&parts.headers, client.trusted),
-        server_name: worker.shared.any_server_name.clone(),
+        server_name: None,
         group: None,
         attempts: smallvec::SmallVec::new(),
         request_body_bytes: 0,
@@ -177,7 +204,7 @@ fn find_group(
         id
     } else {
         let matched = snapshot.routes.find(&record.host, &path).ok_or(StatusCode::NOT_FOUND)?;
-        record.server_name = matched.server_name.clone();
+        record.server_name = matched.server_name.cloned();
         match matched.target {
             Target::Group(id) => id,
             Target::Unavailable { reason } => {

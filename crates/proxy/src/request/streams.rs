@@ -5,12 +5,13 @@
 //! unless it asked for something of ours that was not there. On a connection that others share nothing else shows it.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::worker::Worker;
@@ -38,6 +39,24 @@ pub(crate) struct Streams {
     send_timeout: Duration,
 }
 
+pin_project! {
+    /// What drives one stream.
+    struct Task<F> {
+        #[pin]
+        stream: F,
+        patience: Timeout,
+        open: Open,
+    }
+}
+
+pin_project! {
+    /// Work of ours for a stream.
+    pub(crate) struct Ours<F> {
+        #[pin]
+        work: F,
+    }
+}
+
 /// One stream that is open.
 struct Open(Arc<AtomicUsize>);
 
@@ -60,9 +79,8 @@ pub(crate) fn asked<T>(answer: Poll<T>) -> Poll<T> {
 }
 
 /// Work of ours for a stream.
-pub(crate) async fn ours<T>(work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|cx| asked(work.as_mut().poll(cx))).await
+pub(crate) fn ours<F: Future>(work: F) -> Ours<F> {
+    Ours { work }
 }
 
 /// Ready when the stream is over, or its client has taken nothing for too long: dropped, it is reset.
@@ -85,12 +103,25 @@ fn poll(stream: Pin<&mut impl Future<Output = ()>>, patience: &mut Timeout, cx: 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let (open, mut patience) = (Open(self.open.clone()), Timeout::new(Alarm::default(), self.send_timeout));
-        self.worker.spawn(async move {
-            let _open = open;
-            let mut stream = pin!(stream);
-            poll_fn(|cx| poll(stream.as_mut(), &mut patience, cx)).await;
-        });
+        let patience = Timeout::new(Alarm::default(), self.send_timeout);
+        self.worker.spawn(Task { stream, patience, open: Open(self.open.clone()) });
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        poll(this.stream, this.patience, cx)
+    }
+}
+
+impl<F: Future> Future for Ours<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        asked(self.project().work.poll(cx))
     }
 }
 
@@ -102,6 +133,9 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_mins(1);

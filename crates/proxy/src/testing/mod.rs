@@ -66,7 +66,7 @@ pub(crate) fn record() -> Record {
         trusted: true,
         scheme: Scheme::Http,
         request_id: RequestId::Random(0xfeed),
-        server_name: "shop.example".into(),
+        server_name: Some("shop.example".into()),
         group: Some(group("shop/app", &["127.0.0.1:1", "127.0.0.1:2"])),
         attempts: smallvec::SmallVec::new(),
         request_body_bytes: 0,

@@ -114,7 +114,7 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::RealipRemotePort => return push_port(out, record.downstream.peer.port()),
         Variable::ServerAddr => push_ip(out, record.downstream.local.ip()),
         Variable::ServerPort => push_number(out, record.downstream.local.port()),
-        Variable::ServerName => push(out, &record.server_name),
+        Variable::ServerName => push(out, record.server_name()),
         Variable::ServerProtocol => push(out, protocol(record)),
         Variable::RequestId => push_request_id(out, &record.request_id),
         Variable::ContentLength => return push_header(&record.headers, &header::CONTENT_LENGTH, out),
