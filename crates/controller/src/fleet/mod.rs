@@ -1,9 +1,9 @@
 //! What all data planes report, put together: per group who runs which version and who refused it, per server the sums over
 //! the fleet. Pure: time is a parameter.
 //!
-//! The rules are those of [`feed::report::History`], which says them for one instance (a test holds the two together). Kept
-//! is only what a status needs, and it is kept the other way round: a server's name and address once, beside it a few words
-//! per instance. A hundred data planes with ten thousand servers each take 35 MB so, and 400 MB as histories.
+//! The rules are those of [`feed::report`]: whatever order reports come in, however often and whatever is lost, the picture is
+//! the same. Kept is only what a status needs, and a server's name and address once, beside it a few words per instance. A
+//! hundred data planes with ten thousand servers each take 35 MB so, and 400 MB report by report.
 
 mod group;
 mod reports;

@@ -54,7 +54,6 @@ fn heard(bytes: &[u8], cut: usize) {
     holds::at_controller(bytes, cut);
     holds::at_data_plane(bytes, cut);
     holds::as_last_good(bytes);
-    holds::as_report(bytes);
 }
 
 proptest! {
