@@ -19,7 +19,7 @@ impl Clock {
 
     /// Milliseconds since the start.
     pub fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.start.elapsed().into()
     }
 
     /// The moment of the tokio clock at which [`Self::now`] will say `at`.

@@ -40,8 +40,8 @@ impl Budget {
     /// Whether another token of this address may be looked at; else how long to wait.
     pub fn check(&self, address: IpAddr, now: Millis) -> Result<(), Millis> {
         let Some(forgiven) = self.forgiven.get(&address) else { return Ok(()) };
-        let allowed = now.0.saturating_add((self.allowance.refusals - 1) * self.allowance.refill.0);
-        if forgiven.0 <= allowed { Ok(()) } else { Err(Millis(forgiven.0 - allowed)) }
+        let allowed = Millis((self.allowance.refusals - 1) * self.allowance.refill.0).after(now);
+        if *forgiven <= allowed { Ok(()) } else { Err(forgiven.since(allowed)) }
     }
 
     /// A token of this address was refused.
@@ -55,7 +55,7 @@ impl Budget {
             }
         }
         let forgiven = self.forgiven.entry(address).or_insert(now);
-        *forgiven = Millis(forgiven.0.max(now.0).saturating_add(self.allowance.refill.0));
+        *forgiven = self.allowance.refill.after(now.max(*forgiven));
     }
 }
 

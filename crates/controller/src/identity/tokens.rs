@@ -225,8 +225,8 @@ impl Tokens {
         if !status.audiences.unwrap_or_default().iter().any(|audience| **audience == *self.terms.audience) {
             return Err(Denied::Rejected("it did not check the audience".to_owned()));
         }
-        let left = token.left(self.epoch_seconds()).map(|seconds| seconds.saturating_mul(1000));
-        let ends = left.map(|left| Millis(self.clock.now().0.saturating_add(left)));
+        let left = token.left(self.epoch_seconds()).map(|seconds| Millis(seconds.saturating_mul(1000)));
+        let ends = left.map(|left| left.after(self.clock.now()));
         Ok(self.policy.user(&status.user.unwrap_or_default(), ends)?)
     }
 
