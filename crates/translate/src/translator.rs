@@ -20,7 +20,7 @@ use crate::by_name::{ByName, Name};
 use crate::classes::Classes;
 use crate::document::Store;
 use crate::ingress::{self, Routed};
-use crate::kind::Kind as _;
+use crate::kind::{Kind as _, reference};
 use crate::report::{self, Report};
 use crate::services::Services;
 use crate::slices::Slices;
@@ -285,7 +285,7 @@ impl Translator {
     /// What was said against an Ingress; `None` if it is not ours.
     pub fn said_of_ingress(&self, name: &Name) -> Option<Vec<Diagnostic>> {
         self.routing.served.contains(name).then(|| {
-            let object = ObjectRef { kind: Ingress::KIND.into(), namespace: name.0.clone(), name: name.1.clone() };
+            let object = reference::<Ingress>(&name.0, &name.1);
             let mut said = self.routing.said.get(&object).cloned().unwrap_or_default();
             said.extend(self.notes.get(&object).into_iter().flat_map(BTreeMap::values).cloned());
             report::sort(&mut said);
