@@ -94,10 +94,7 @@ impl Lister<'_> {
     where
         K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let api = match place {
-            Place::Everywhere => Api::all(self.client.clone()),
-            Place::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
-        };
+        let api = place.api(self.client);
         self.list::<K>(api, place, params).await
     }
 

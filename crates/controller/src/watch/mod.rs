@@ -105,6 +105,19 @@ impl Step {
     }
 }
 
+impl Place {
+    /// The objects of a kind with namespaces that are seen from here.
+    pub fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
+    {
+        match self {
+            Self::Everywhere => Api::all(client.clone()),
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
 impl Scope {
     /// The places of kinds with namespaces.
     pub fn places(&self) -> Vec<Place> {
@@ -169,10 +182,7 @@ impl Watches {
     where
         K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let api = match place {
-            Place::Everywhere => Api::all(self.client.clone()),
-            Place::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
-        };
+        let api = place.api(&self.client);
         let (this, place, config) = (self.clone(), place.clone(), config.clone());
         tasks.spawn(async move { this.follow::<K>(api, place, config).await });
     }
