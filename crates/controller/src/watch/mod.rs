@@ -61,7 +61,7 @@ pub(crate) const SECRETS: &str =
 
 /// What is watched.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct WatchScope {
     /// The namespaces; none: all of them.
     pub namespaces: Vec<Arc<str>>,
     /// Whether classes of Ingresses must be read to know which Ingresses are ours.
@@ -80,7 +80,7 @@ pub enum Classes {
 /// The watches of a cluster.
 pub struct Watches {
     client: Client,
-    scope: Scope,
+    scope: WatchScope,
     steps: mpsc::Sender<Step>,
     metrics: Metrics,
     asked: Asked,
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-impl Scope {
+impl WatchScope {
     /// The places of kinds with namespaces.
     pub fn places(&self) -> Vec<Place> {
         if self.namespaces.is_empty() {
@@ -152,7 +152,7 @@ impl Scope {
 
 impl Watches {
     /// Watches that hand their steps to `steps`.
-    pub fn new(client: Client, scope: Scope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
+    pub fn new(client: Client, scope: WatchScope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
         Self { client, scope, steps, metrics, asked, cut_off: Mutex::default() }
     }
 
