@@ -1,5 +1,7 @@
 //! What a peer may do wrong, each with a healthy data plane beside it that must not notice.
 
+#![allow(clippy::disallowed_methods, reason = "what these tests show expires by the wall clock")]
+
 mod support;
 
 use std::time::Duration;
