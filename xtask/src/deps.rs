@@ -16,7 +16,7 @@ use serde_json::Value;
 struct Rule {
     /// The package.
     name: &'static str,
-    /// The packages of ours it may name.
+    /// The packages of ours it may name, and does: what nobody uses is no permission.
     ours: &'static [&'static str],
     /// What it must not reach, and why, group by group.
     never: &'static [Forbidden],
