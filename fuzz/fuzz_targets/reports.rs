@@ -1,10 +1,7 @@
 //! A report's body. Seeds: `crates/feed/tests/golden/v1`.
 #![no_main]
 
-#[path = "../../crates/feed/tests/fuzz_frames/holds.rs"]
-#[allow(dead_code, reason = "each target uses a part of it")]
+#[path = "../../crates/controller/tests/fuzz_reports/holds.rs"]
 mod holds;
-#[path = "../../crates/feed/tests/support/mod.rs"]
-mod support;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| holds::as_report(bytes));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use controller::connect::Access;
-use controller::watch::{Classes, Scope};
+use controller::watch::{Classes, WatchScope};
 
 /// Which cluster, and what of it.
 #[derive(Clone, Debug, Args)]
@@ -34,10 +34,10 @@ impl AccessArgs {
     }
 
     /// What of it is watched, when only this class of Ingresses is served.
-    pub fn scope(&self, ingress_class: Option<&str>) -> Scope {
+    pub fn scope(&self, ingress_class: Option<&str>) -> WatchScope {
         let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
         let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
         let dispensable = ingress_class.is_some() || !namespaces.is_empty();
-        Scope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
+        WatchScope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
     }
 }

@@ -1,5 +1,10 @@
 //! `forebay`: nginx's upstream load balancing as a Kubernetes API, without reloads. One binary, a command per use.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "here the present comes in: for what is translated, and for lines of the log"
+)]
+
 mod access;
 mod backends;
 mod check;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::{Code, Config, Diagnostic, ObjectRef, Revision, Severity};
+use config::{Code, Config, Diagnostic, ObjectRef, ResourceKey, Revision, Severity};
 use controller::names::Resolver;
 use jiff::Timestamp;
 use proxy::ApplyError;
@@ -73,9 +73,6 @@ enum Gist {
 
 type Said = (Code, Option<ObjectRef>, Option<String>, String);
 
-/// A group that reads well and still cannot be put in force.
-pub const NOT_IN_FORCE: Code = "FB3900";
-
 /// Reads `paths` once: documents, references and all, up to where a configuration would be put in force. Never fails: what is
 /// wrong is said in the load. Whoever reads files reads them here, so that what passes `forebay check` is what runs. DNS names
 /// are not looked up.
@@ -97,9 +94,7 @@ pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Re
 
 /// What is said of a group that cannot be put in force.
 pub fn not_in_force(refusal: &ApplyError) -> Diagnostic {
-    let (namespace, name) = (refusal.group.namespace().into(), refusal.group.name().into());
-    let object = ObjectRef { kind: api::KIND.into(), namespace, name };
-    Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.error.to_string()).object(object)
+    translate::not_in_force(&ResourceKey::Group(refusal.group.clone()), &refusal.error)
 }
 
 impl Load {

@@ -21,9 +21,28 @@ impl Millis {
         Duration::from_millis(self.0)
     }
 
+    /// The moment so long after `moment`, both counted from one beginning; the last there is if it would be later.
+    #[must_use]
+    pub const fn after(self, moment: Self) -> Self {
+        Self(self.0.saturating_add(moment.0))
+    }
+
+    /// The time from `moment` to this one; zero if it is not earlier.
+    #[must_use]
+    pub const fn since(self, moment: Self) -> Self {
+        Self(self.0.saturating_sub(moment.0))
+    }
+
     /// Whether the duration is zero, which nginx often takes as "none".
     pub const fn is_zero(self) -> bool {
         self.0 == 0
+    }
+}
+
+/// Whole milliseconds of it; the longest there is if it is longer.
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -85,6 +104,14 @@ mod tests {
         for text in ["", "10", "1.5s", "s", "1s1s", "1s1m", "-1s", "1d", "123456s", " 1s", "1é"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn moments_have_a_first_and_a_last() {
+        let (early, late) = (Millis(10), Millis(u64::MAX));
+        assert_eq!((Millis(5).after(early), Millis(5).after(late)), (Millis(15), late));
+        assert_eq!((Millis(15).since(early), early.since(late)), (Millis(5), Millis(0)));
+        assert_eq!((Millis::from(Duration::from_micros(1999)), Millis::from(Duration::MAX)), (Millis(1), late));
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl GroupId {
         Self { namespace: namespace.into(), name: format!("{service}:{port}").into() }
     }
 
+    /// Whether it is a Service's: an object's name has no colon (RFC 1123).
+    pub fn is_implicit(&self) -> bool {
+        self.name.contains(':')
+    }
+
     /// The namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace

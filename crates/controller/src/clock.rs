@@ -1,5 +1,6 @@
-//! The only place that reads clocks. Everything is decided by the monotonic one; the other is for people and for telling
-//! lives of a data plane apart.
+//! The present, and the only place of the controller that reads the wall clock: it is for people, for the validity of
+//! certificates and tokens, and for telling lives of a data plane apart. All else is decided by the monotonic one, which is given
+//! to whatever is pure as milliseconds; only what waits or is measured where it happens asks tokio's.
 
 use config::Millis;
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ impl Clock {
 
     /// Milliseconds since the start.
     pub fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.start.elapsed().into()
     }
 
     /// The moment of the tokio clock at which [`Self::now`] will say `at`.
@@ -28,6 +29,7 @@ impl Clock {
     }
 
     /// The wall clock, to the millisecond: nobody who reads of a moment wants more.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn wall(&self) -> Timestamp {
         let now = Timestamp::now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)

@@ -9,9 +9,7 @@ use config::{Diagnostic, GroupId, Revision};
 use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-/// `(namespace, name)` of an object.
-pub type ObjectName = (Arc<str>, Arc<str>);
+use translate::Name;
 
 /// One `UpstreamGroup`.
 #[derive(Clone, Debug)]
@@ -70,9 +68,9 @@ pub struct Board {
     /// Of groups.
     pub groups: BTreeMap<GroupId, Arc<GroupFacts>>,
     /// Of the Ingresses that are served here.
-    pub ingresses: BTreeMap<ObjectName, Arc<IngressFacts>>,
+    pub ingresses: BTreeMap<Name, Arc<IngressFacts>>,
     /// Of Services, as far as something is said.
-    pub services: BTreeMap<ObjectName, Arc<ServiceFacts>>,
+    pub services: BTreeMap<Name, Arc<ServiceFacts>>,
     /// What was said against `IngressClass`es.
     pub classes: Vec<Diagnostic>,
     /// Where clients reach the data planes, as the publishing Service says; `None` if there is none to ask.
@@ -87,9 +85,9 @@ pub struct Dirty {
     /// Groups that changed or are gone.
     pub groups: BTreeSet<GroupId>,
     /// Ingresses that changed or are gone.
-    pub ingresses: BTreeSet<ObjectName>,
+    pub ingresses: BTreeSet<Name>,
     /// Services of which something else is said.
-    pub services: BTreeSet<ObjectName>,
+    pub services: BTreeSet<Name>,
 }
 
 impl Board {

@@ -20,7 +20,7 @@ use translate::{Objects, References};
 
 use crate::index::{Index, Kept, Place, Told};
 use crate::trouble::{Reason, Trouble};
-use crate::watch::{SECRETS, Scope, whole};
+use crate::watch::{SECRETS, WatchScope, whole};
 
 /// Objects asked for at a time, as `kubectl get` asks.
 const PAGE: u32 = 500;
@@ -65,7 +65,7 @@ pub enum Part {
 ///
 /// # Errors
 /// The API server cannot be reached, or does not let us see what cannot be left out.
-pub async fn list(client: &Client, scope: &Scope, besides: &Objects) -> Result<Listing, Trouble> {
+pub async fn list(client: &Client, scope: &WatchScope, besides: &Objects) -> Result<Listing, Trouble> {
     let mut lister = Lister { client, listing: Listing { index: scope.index(), left_out: Vec::new() } };
     let everything = ListParams::default().limit(PAGE);
     let places = scope.places();
@@ -94,10 +94,7 @@ impl Lister<'_> {
     where
         K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let api = match place {
-            Place::Everywhere => Api::all(self.client.clone()),
-            Place::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
-        };
+        let api = place.api(self.client);
         self.list::<K>(api, place, params).await
     }
 

@@ -1,6 +1,8 @@
 //! The CA that replicas make and share: over HTTP with an API server of a few lines, and with clients that trust what is
 //! published and nothing else.
 
+#![allow(clippy::disallowed_methods, reason = "what these tests show expires by the wall clock")]
+
 mod support;
 
 use std::sync::Arc;

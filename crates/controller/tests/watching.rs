@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::{CaReferenceKind, UpstreamGroup};
 use controller::index::{Index, Place};
 use controller::metrics::Metrics;
-use controller::watch::{Asks, Classes, Scope, Step, Watches, asks};
+use controller::watch::{Asks, Classes, Step, WatchScope, Watches, asks};
 use k8s_openapi::api::core::v1::Secret;
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ impl World {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let logging = tracing::subscriber::set_default(subscriber);
         let api = Played::start(plural).await;
-        let scope = Scope { namespaces: Vec::new(), classes: Classes::Needed };
+        let scope = WatchScope { namespaces: Vec::new(), classes: Classes::Needed };
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
         let (sender, steps) = mpsc::channel(64);

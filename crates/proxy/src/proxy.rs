@@ -196,7 +196,7 @@ impl Proxy {
         let _ = ended.wait_for(|ended| *ended > 0 && !self.shared.draining.is_cancelled()).await;
     }
 
-    /// Leaves in the order of `design.md` section 10: not ready at once; new connections for the drain delay; then the open
+    /// Leaves in the order of `ARCHITECTURE.md`, "Leaving": not ready at once; new connections for the drain delay; then the open
     /// ones finish what they have, up to the drain timeout; then the rest is cut. `hurry` ends the waiting at once.
     pub async fn drain(&self, hurry: CancellationToken) {
         self.shared.leaving.store(true, Ordering::Relaxed);

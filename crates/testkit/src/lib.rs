@@ -1,8 +1,8 @@
 //! What tests stand on: upstreams and controllers that misbehave on the wire when told to, clients that see every byte, a
 //! running Forebay, and a real nginx to compare both with.
 //!
-//! It never imports the data plane: whatever a test learns here it learns from sockets, logs and processes, as a user
-//! would. Nothing listens on a fixed port and nothing sleeps to wait for something: every wait names its condition and
+//! It imports neither the data plane nor the controller: whatever a test learns here it learns from sockets, logs and
+//! processes, as a user would. Nothing listens on a fixed port and nothing sleeps to wait for something: every wait names its condition and
 //! fails loudly, with what was seen instead, after [`PATIENCE`].
 
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 pub mod client;
 pub mod controller;
 pub mod dns;
+pub mod edits;
 pub mod gate;
 pub mod http2;
 pub mod message;

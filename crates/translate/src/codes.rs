@@ -2,6 +2,8 @@
 
 use config::Code;
 
+pub use crate::document::codes::UNREADABLE;
+
 /// A text with variables that cannot be used there.
 pub const TEMPLATE: Code = "FB3101";
 /// Something the API has and this release's data plane has not.
@@ -12,6 +14,9 @@ pub const VALUE: Code = "FB3103";
 pub const LOCAL_ADDRESS: Code = "FB3104";
 /// A header that a group cannot set.
 pub const HEADER_NOT_SET: Code = "FB3105";
+
+/// A resource that reads well and still cannot be put in force.
+pub const NOT_IN_FORCE: Code = "FB3900";
 
 /// The Service does not exist or was refused.
 pub const SERVICE_MISSING: Code = "FB4001";

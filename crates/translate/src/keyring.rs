@@ -15,8 +15,12 @@ use crate::codes;
 use crate::document::Objects;
 use crate::kind::Kind;
 
+/// The key of a certificate chain.
+pub const CERTIFICATE: &str = "tls.crt";
+/// The key of a chain's private key.
+pub const PRIVATE_KEY: &str = "tls.key";
 /// The key of the authorities' certificates.
-const AUTHORITIES: &str = "ca.crt";
+pub const AUTHORITIES: &str = "ca.crt";
 
 /// Reads them.
 pub struct Keyring<'o> {
@@ -71,8 +75,8 @@ impl<'o> Keyring<'o> {
             Some("kubernetes.io/tls") => {}
             other => return Err(Unusable::Type(other.filter(|kind| !kind.is_empty()).unwrap_or("Opaque").to_owned())),
         }
-        let chain = of_secret(secret, "tls.crt")?;
-        let key = of_secret(secret, "tls.key")?;
+        let chain = of_secret(secret, CERTIFICATE)?;
+        let key = of_secret(secret, PRIVATE_KEY)?;
         self.checked(chain, key)
     }
 

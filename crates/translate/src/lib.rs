@@ -10,16 +10,20 @@
 //! found in the [`keyring`]; [`classes`] says which
 //! Ingresses are ours, and [`ingress`] makes routes of them through [`backends`], which adds the implicit groups of plain
 //! Services, and [`tls`] the certificates that their hosts are answered with. [`translator`] does all this for objects that
-//! change.
+//! change: [`dependents`] says which groups are read again, [`routing`] holds the routes. What nobody of these reads is what
+//! [`trim`] throws away.
 
 mod backends;
 mod by_name;
 mod certificate;
+mod changes;
 mod classes;
 pub mod codes;
+mod dependents;
 pub mod document;
 mod endpoints;
 mod groups;
+mod in_force;
 mod ingress;
 mod keyring;
 pub mod kind;
@@ -27,12 +31,14 @@ mod names;
 mod policy;
 pub mod references;
 mod report;
+mod routing;
 mod server_tls;
 mod services;
 mod slices;
 mod table;
 mod tls;
 mod translator;
+mod trim;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -43,11 +49,13 @@ use jiff::Timestamp;
 
 pub use by_name::{ByName, Name};
 pub use certificate::look_again_in;
+pub use changes::{Changed, Touched};
 pub use classes::CONTROLLER;
 pub use document::{Documents, Located, Objects, Store};
+pub use in_force::not_in_force;
 pub use names::{Known, Names, dns_names};
 pub use references::References;
-pub use translator::{Changed, Touched, Translator};
+pub use translator::Translator;
 
 /// What the objects do not say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::{LocalAddresses, Options, codes};
 
 /// The label that ties a slice to its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Every slice as it was read.
 #[derive(Debug, Default)]

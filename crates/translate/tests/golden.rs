@@ -1,4 +1,5 @@
 //! Whole directories, as a user has them, to configurations and what is said: read by the front end, so places are right too.
+//! What a cluster's controller keeps of the same objects comes to the same.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,7 +7,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use translate::document::{SourceFile, read};
-use translate::{Options, translate_documents};
+use translate::{Documents, Options, translate_documents};
+
+#[path = "common/trimmed.rs"]
+mod trimmed;
+
+use trimmed::{assert_same, trimmed};
 
 /// Within the life of the certificates in these directories.
 const NOW: Timestamp = Timestamp::constant(1_893_456_000, 0);
@@ -23,6 +29,8 @@ fn translated(directory: &str, options: &Options) -> String {
     };
     let documents = read(&names.iter().map(file).collect::<Vec<_>>());
     let translation = translate_documents(&documents, options);
+    let trimmed = Documents { objects: trimmed(&documents.objects), ..documents.clone() };
+    assert_same(&translation, &translate_documents(&trimmed, options));
     let mut text = serde_json::to_string_pretty(&translation.config).unwrap();
     for diagnostic in documents.diagnostics.iter().chain(&translation.diagnostics) {
         write!(text, "\n\n{diagnostic}").unwrap();

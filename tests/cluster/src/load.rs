@@ -237,7 +237,8 @@ impl Client {
         sent?;
         let head = head.to_lowercase();
         let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| std::io::Error::other(format!("no status: {head:?}")))?;
         let is_last = field("connection:") == Some("close");
         let mut body = Vec::new();
         match field("content-length:").and_then(|length| length.parse().ok()) {

@@ -8,7 +8,7 @@ use config::{Code, Diagnostic, ObjectRef, Severity};
 use controller::connect::{Access, ConnectError};
 use controller::listing::{self, LeftOut, Part};
 use controller::trouble::Trouble;
-use controller::watch::{Classes, Scope};
+use controller::watch::{Classes, WatchScope};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::Ingress;
 use serde::Serialize;
@@ -68,7 +68,7 @@ pub enum ClusterError {
 pub async fn look(question: Question) -> Result<Answer, ClusterError> {
     let (client, namespace) = question.access.client().await?;
     let files = (!question.paths.is_empty()).then(|| documents::read_in(&question.paths, &namespace));
-    let scope = Scope {
+    let scope = WatchScope {
         namespaces: question.namespaces.iter().map(|namespace| namespace.as_str().into()).collect(),
         classes: Classes::Needed,
     };

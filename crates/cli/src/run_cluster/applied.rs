@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use config::{Diagnostic, ObjectRef, ResourceKey, Severity};
+use config::{Diagnostic, ResourceKey, Severity};
 use controller::hub::Hub;
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use proxy::source::check;
 use tokio::sync::watch;
 use tracing::{error, info};
+use translate::{codes, not_in_force};
 
 use super::in_force::{Holdings, InForce, published};
-use crate::watch::NOT_IN_FORCE;
 use crate::{groups, problems};
 
 /// What was put in force so far.
@@ -48,7 +48,9 @@ impl Applied {
             Ok(applied) => applied,
             Err(refused) => {
                 error!("{refused}; the last good configuration keeps serving");
-                return self.status.refused(vec![Diagnostic::new(NOT_IN_FORCE, Severity::Error, refused)], now());
+                return self
+                    .status
+                    .refused(vec![Diagnostic::new(codes::NOT_IN_FORCE, Severity::Error, refused)], now());
             }
         };
         let is_new = |(key, _): &(&ResourceKey, &_)| holdings.rejected.get(*key) != self.holdings.rejected.get(*key);
@@ -66,17 +68,5 @@ impl Applied {
         self.status.applied(refused.chain(unbound).collect(), now());
         self.in_force.send_replace(Some(holdings.in_force(snapshot)));
         self.holdings = holdings;
-    }
-}
-
-/// What is said of a resource that cannot be put in force.
-fn not_in_force(key: &ResourceKey, problem: &str) -> Diagnostic {
-    let diagnostic = |message: String| Diagnostic::new(NOT_IN_FORCE, Severity::Error, message);
-    match key {
-        ResourceKey::Group(id) => {
-            let (namespace, name) = (id.namespace().into(), id.name().into());
-            diagnostic(problem.to_owned()).object(ObjectRef { kind: api::KIND.into(), namespace, name })
-        }
-        ResourceKey::Certificate(_) | ResourceKey::Route(_) => diagnostic(format!("{key}: {problem}")),
     }
 }

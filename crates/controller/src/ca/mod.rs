@@ -85,7 +85,7 @@ struct Serving {
 
 /// Why there is no new certificate.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum CaTrouble {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -124,11 +124,11 @@ impl Keeper {
     }
 
     /// Brings the Secret, the ConfigMap and what is known of them up to date.
-    async fn look(&mut self) -> Result<(), Trouble> {
+    async fn look(&mut self) -> Result<(), CaTrouble> {
         let mut conflicts = 0;
         loop {
             match self.look_once().await {
-                Err(Trouble::Store(StoreError::Conflict(_))) if conflicts < CONFLICTS => conflicts += 1,
+                Err(CaTrouble::Store(StoreError::Conflict(_))) if conflicts < CONFLICTS => conflicts += 1,
                 Err(trouble) => return Err(trouble),
                 Ok(Step::Rest) => return Ok(()),
                 // Something was written: what it is now is read like anybody else's.
@@ -137,7 +137,7 @@ impl Keeper {
         }
     }
 
-    async fn look_once(&mut self) -> Result<Step, Trouble> {
+    async fn look_once(&mut self) -> Result<Step, CaTrouble> {
         let published = self.store.config_map().await?;
         let secret = self.store.secret().await?;
         let now = self.clock.wall();
@@ -160,11 +160,11 @@ impl Keeper {
         Ok(step)
     }
 
-    fn read(&self, secret: &Secret) -> Result<Held, Trouble> {
+    fn read(&self, secret: &Secret) -> Result<Held, CaTrouble> {
         let Options { namespace, secret: name, .. } = &self.options;
         let read = Held::read(&secret.data.clone().unwrap_or_default());
         let (held, damages) =
-            read.map_err(|damage| Trouble::Damaged { namespace: namespace.clone(), name: name.clone(), damage })?;
+            read.map_err(|damage| CaTrouble::Damaged { namespace: namespace.clone(), name: name.clone(), damage })?;
         for damage in damages {
             tracing::warn!("Secret {name}: {damage}; it is left out");
         }
@@ -172,7 +172,7 @@ impl Keeper {
     }
 
     /// Sends a certificate if the one in use is old, of another CA, or of another trust in clients.
-    fn serve(&mut self, tls: &watch::Sender<Option<Arc<Tls>>>) -> Result<(), Trouble> {
+    fn serve(&mut self, tls: &watch::Sender<Option<Arc<Tls>>>) -> Result<(), CaTrouble> {
         let Some(Held { current, .. }) = &self.held else { return Ok(()) };
         let client_ca = self.options.client_ca.as_deref().map(files::client_ca).transpose()?;
         let now = self.clock.wall();
@@ -216,7 +216,7 @@ impl Keeper {
     }
 
     /// Says a trouble once, and when it is over.
-    fn say(&mut self, trouble: Option<&Trouble>) {
+    fn say(&mut self, trouble: Option<&CaTrouble>) {
         let Some(trouble) = trouble else {
             if self.teller.well().is_some() {
                 tracing::info!("the CA in Secret {} is in order again", self.options.secret);
@@ -225,7 +225,7 @@ impl Keeper {
         };
         let (kind, grace) = match trouble {
             // The API server has words of its own for each try.
-            Trouble::Store(StoreError::Api(api)) => (api.reason.name().to_owned(), api.reason.grace()),
+            CaTrouble::Store(StoreError::Api(api)) => (api.reason.name().to_owned(), api.reason.grace()),
             other => (other.to_string(), Duration::ZERO),
         };
         if self.teller.hears(kind, grace, Instant::now()) {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use api::{ServerStatus, UpstreamGroupStatus};
 use config::{GroupId, Millis};
+use translate::Name;
 
 use super::out::{Moved, Out};
 use super::said::{of_ingress, of_service};
 use super::transitions::of_group;
 use super::{Event, EventReason, Kind};
-use crate::facts::{IngressFacts, ObjectName, ServiceFacts};
+use crate::facts::{IngressFacts, ServiceFacts};
 
 /// Events that wait at most.
 const WAITING: usize = 256;
@@ -44,7 +45,7 @@ pub struct Journal {
     /// When each object's bucket would be full again.
     spent: BTreeMap<Arc<str>, Millis>,
     /// What was told against each Ingress and Service and is still so.
-    told: BTreeMap<(Kind, ObjectName), Told>,
+    told: BTreeMap<(Kind, Name), Told>,
     /// The servers of each group that are out, with its UID.
     out: BTreeMap<GroupId, (Arc<str>, Out)>,
 }
@@ -93,19 +94,19 @@ impl Journal {
     }
 
     /// An Ingress was looked at; `None` if it is gone.
-    pub fn ingress(&mut self, name: &ObjectName, facts: Option<&IngressFacts>, now: Millis) {
+    pub fn ingress(&mut self, name: &Name, facts: Option<&IngressFacts>, now: Millis) {
         let events = facts.map(|facts| (&facts.uid, of_ingress(name, facts)));
         self.standing((Kind::Ingress, name.clone()), events, now);
     }
 
     /// A Service was looked at; `None` if there is nothing to say.
-    pub fn service(&mut self, name: &ObjectName, facts: Option<&ServiceFacts>, now: Millis) {
+    pub fn service(&mut self, name: &Name, facts: Option<&ServiceFacts>, now: Millis) {
         let events = facts.map(|facts| (&facts.uid, of_service(name, facts)));
         self.standing((Kind::Service, name.clone()), events, now);
     }
 
     /// Tells what was not told.
-    fn standing(&mut self, object: (Kind, ObjectName), events: Option<(&Arc<str>, Vec<Event>)>, now: Millis) {
+    fn standing(&mut self, object: (Kind, Name), events: Option<(&Arc<str>, Vec<Event>)>, now: Millis) {
         let known = self.told.remove(&object);
         let Some((uid, events)) = events else { return };
         let known = known.filter(|told| told.uid == *uid).map(|told| told.what).unwrap_or_default();
@@ -127,7 +128,7 @@ impl Journal {
             return None;
         }
         let event = self.waiting.pop_front()?;
-        self.next_at = after(self.next_at.max(Millis(now.0.saturating_sub(PAUSE.0))), APART);
+        self.next_at = APART.after(self.next_at.max(now.since(PAUSE)));
         Some(event)
     }
 
@@ -136,7 +137,7 @@ impl Journal {
         self.failures += 1;
         if self.failures < TRIES {
             self.waiting.push_front(event);
-            self.next_at = after(now, AGAIN);
+            self.next_at = AGAIN.after(now);
         } else {
             self.failures = 0;
         }
@@ -164,14 +165,10 @@ impl Journal {
         if empty || self.waiting.len() >= WAITING || (!is_known && self.spent.len() >= OBJECTS) {
             return false;
         }
-        self.spent.insert(uid.clone(), after(full_at, EVERY));
+        self.spent.insert(uid.clone(), EVERY.after(full_at));
         self.waiting.push_back(event);
         true
     }
-}
-
-fn after(at: Millis, time: Millis) -> Millis {
-    Millis(at.0.saturating_add(time.0))
 }
 
 #[cfg(test)]

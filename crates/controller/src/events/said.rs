@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use config::{Diagnostic, Severity};
+use translate::Name;
 
 use super::{Again, Event, EventReason, Kind, Regarding, list};
-use crate::facts::{IngressFacts, ObjectName, ServiceFacts};
+use crate::facts::{IngressFacts, ServiceFacts};
 
 /// Of an Ingress.
-pub fn of_ingress(name: &ObjectName, IngressFacts { uid, diagnostics, .. }: &IngressFacts) -> Vec<Event> {
+pub fn of_ingress(name: &Name, IngressFacts { uid, diagnostics, .. }: &IngressFacts) -> Vec<Event> {
     let regarding =
         Regarding { kind: Kind::Ingress, namespace: name.0.clone(), name: name.1.clone(), uid: uid.clone() };
     let sentence = |said: &Diagnostic| {
@@ -20,7 +21,7 @@ pub fn of_ingress(name: &ObjectName, IngressFacts { uid, diagnostics, .. }: &Ing
 
 /// Of a Service, against its `EndpointSlice`s. Their names and the positions in them change as endpoints come and go, so they
 /// are left to the log: the event stays the same for as long as what is wrong does.
-pub fn of_service(name: &ObjectName, ServiceFacts { uid, diagnostics }: &ServiceFacts) -> Vec<Event> {
+pub fn of_service(name: &Name, ServiceFacts { uid, diagnostics }: &ServiceFacts) -> Vec<Event> {
     let regarding =
         Regarding { kind: Kind::Service, namespace: name.0.clone(), name: name.1.clone(), uid: uid.clone() };
     let mut events = events(&regarding, diagnostics, sentence);

@@ -1,9 +1,9 @@
 //! What all data planes report, put together: per group who runs which version and who refused it, per server the sums over
 //! the fleet. Pure: time is a parameter.
 //!
-//! The rules are those of [`feed::report::History`], which says them for one instance (a test holds the two together). Kept
-//! is only what a status needs, and it is kept the other way round: a server's name and address once, beside it a few words
-//! per instance. A hundred data planes with ten thousand servers each take 35 MB so, and 400 MB as histories.
+//! The rules are those of [`feed::report`]: whatever order reports come in, however often and whatever is lost, the picture is
+//! the same. Kept is only what a status needs, and a server's name and address once, beside it a few words per instance. A
+//! hundred data planes with ten thousand servers each take 35 MB so, and 400 MB report by report.
 
 mod group;
 mod reports;
@@ -111,7 +111,7 @@ impl Fleet {
     pub fn expire(&mut self, now: Millis) {
         let mut gone = Vec::new();
         self.instances.retain(|_, instance| {
-            let lives = now.0 < instance.heard.0.saturating_add(MEMORY.0);
+            let lives = now < MEMORY.after(instance.heard);
             if !lives {
                 gone.push((instance.id, instance.known));
             }
@@ -200,7 +200,7 @@ impl Fleet {
         }
         for (id, told) in report.groups {
             // An implicit group of a Service has no object whose status could tell of it.
-            if id.name().contains(':') {
+            if id.is_implicit() {
                 continue;
             }
             let room = feed::limits::REPORTED_SERVERS.saturating_sub(instance.known);
@@ -239,7 +239,7 @@ impl Fleet {
     }
 
     fn take_rates(&mut self, instance: &mut Instance, now: Millis) {
-        let elapsed = Millis(now.0.saturating_sub(instance.rates_since.0));
+        let elapsed = now.since(instance.rates_since);
         if elapsed >= RATE_OVER {
             self.groups.values_mut().for_each(|group| group.take_rate(instance.id, elapsed));
             instance.rates_since = now;

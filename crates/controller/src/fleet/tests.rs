@@ -1,11 +1,12 @@
 use config::{Revision, Tier};
-use feed::report::{Counters, GroupReport, History, LastFailure, ServerReport, ServerState};
-use proptest::prelude::*;
+use feed::report::{Counters, GroupReport, ServerReport, ServerState};
 
 use super::*;
 
+mod model;
+mod order;
+
 const GROUP: &str = "shop/app";
-const STATES: [ServerState; 3] = [ServerState::Up, ServerState::Ejected, ServerState::Busy];
 
 fn id() -> GroupId {
     GROUP.parse().unwrap()
@@ -176,58 +177,4 @@ fn implicit_groups_have_no_status_and_are_not_kept() {
     report.groups.insert(GroupId::for_service("shop", "web", "80"), group);
     fleet.absorb(report, second(0));
     assert_eq!((fleet.entries, fleet.len()), (0, 1));
-}
-
-fn reports() -> impl Strategy<Value = Vec<Report>> {
-    let servers = prop::collection::vec((0..3_u8, 0..3_usize, 0..50_u64), 0..3);
-    let one = (1..3_u64, 1..9_u64, any::<bool>(), 0..3_u8, any::<bool>(), servers);
-    let one = one.prop_map(|(epoch, seq, full, content, names_group, servers)| {
-        let extent = if full { Extent::Full } else { Extent::Changes };
-        let mut seen = BTreeSet::new();
-        let servers = servers.into_iter().filter(|(name, ..)| seen.insert(*name)).map(|(name, state, requests)| {
-            let at = epoch * 100 + seq;
-            let last_failure = (requests > 25).then(|| LastFailure { reason: "reset".into(), at });
-            ServerReport { last_failure, ..server(&format!("s{name}"), STATES[state], requests) }
-        });
-        let mut report = report("p/1", (epoch, seq), extent, servers.collect());
-        let group = report.groups.values_mut().next().unwrap();
-        Arc::make_mut(group).version = Some(version(&content.to_string()));
-        if !names_group {
-            report.groups.clear();
-        }
-        report
-    });
-    prop::collection::vec(one, 0..24)
-}
-
-proptest! {
-    /// Whatever arrives in whatever order: the fleet knows of an instance what its history is.
-    #[test]
-    fn one_instance_is_as_its_history(reports in reports()) {
-        let (mut fleet, mut history) = (Fleet::default(), History::default());
-        for (n, report) in reports.into_iter().enumerate() {
-            let absorbed = fleet.absorb(report.clone(), Millis(n as u64 * 1000));
-            prop_assert_eq!(absorbed, history.absorb(report));
-            let view = fleet.view(&id());
-            let told = history.groups().find(|(group, ..)| **group == id());
-            prop_assert_eq!(view.standings[0].version, told.and_then(|(_, _, version)| version));
-            prop_assert_eq!(view.complete, history.is_complete());
-            let mine: Vec<_> = view
-                .servers()
-                .map(|(key, sum)| (key.0.clone(), sum.requests, sum.ejected, sum.last_failure.map(|(_, at)| at)))
-                .collect();
-            let theirs: Vec<_> = history
-                .servers(&id())
-                .map(|one| {
-                    let ejected = u32::from(one.state == ServerState::Ejected);
-                    (one.name.clone(), one.counters.requests, ejected, one.last_failure.as_ref().map(|last| last.at / 1000 * 1000))
-                })
-                .collect();
-            prop_assert_eq!(&mine, &theirs);
-            let members = fleet.groups.values().filter(|group| group.standing(1).is_some()).count();
-            prop_assert!(fleet.entries >= mine.len() + members && fleet.entries <= mine.len() + 1);
-        }
-        fleet.expire(Millis(u64::MAX));
-        prop_assert_eq!(fleet.entries, 0);
-    }
 }

@@ -20,7 +20,7 @@ pub struct Allowance {
 
 /// What each address has used. A use is a moment in time by which it is forgiven (a token bucket without tokens).
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct RefusalBudget {
     allowance: Allowance,
     forgiven: HashMap<IpAddr, Millis>,
 }
@@ -31,7 +31,7 @@ impl Default for Allowance {
     }
 }
 
-impl Budget {
+impl RefusalBudget {
     /// Nobody used anything.
     pub fn new(allowance: Allowance) -> Self {
         Self { allowance, forgiven: HashMap::new() }
@@ -40,8 +40,8 @@ impl Budget {
     /// Whether another token of this address may be looked at; else how long to wait.
     pub fn check(&self, address: IpAddr, now: Millis) -> Result<(), Millis> {
         let Some(forgiven) = self.forgiven.get(&address) else { return Ok(()) };
-        let allowed = now.0.saturating_add((self.allowance.refusals - 1) * self.allowance.refill.0);
-        if forgiven.0 <= allowed { Ok(()) } else { Err(Millis(forgiven.0 - allowed)) }
+        let allowed = Millis((self.allowance.refusals - 1) * self.allowance.refill.0).after(now);
+        if *forgiven <= allowed { Ok(()) } else { Err(forgiven.since(allowed)) }
     }
 
     /// A token of this address was refused.
@@ -55,7 +55,7 @@ impl Budget {
             }
         }
         let forgiven = self.forgiven.entry(address).or_insert(now);
-        *forgiven = Millis(forgiven.0.max(now.0).saturating_add(self.allowance.refill.0));
+        *forgiven = self.allowance.refill.after(now.max(*forgiven));
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn refusals_are_forgiven_with_time() {
-        let mut budget = Budget::new(Allowance { refusals: 3, refill: Millis(1000) });
+        let mut budget = RefusalBudget::new(Allowance { refusals: 3, refill: Millis(1000) });
         let (bad, good) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         for _ in 0..3 {
             assert_eq!(budget.check(bad, Millis(0)), Ok(()));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut budget = Budget::new(Allowance::default());
+        let mut budget = RefusalBudget::new(Allowance::default());
         for n in 0..10_000_u32 {
             budget.spend(IpAddr::V4(Ipv4Addr::from(n)), Millis(0));
         }

@@ -55,11 +55,11 @@ impl Cache {
     /// What is known of a token.
     pub fn look(&self, key: &Key, now: Millis) -> Known {
         let Some((at, answer)) = self.answers.get(key) else { return Known::Nothing };
-        let age = now.0.saturating_sub(at.0);
+        let age = now.since(*at);
         match answer {
             Ok(identity) if identity.ends.is_some_and(|ends| ends <= now) => Known::Nothing,
-            answer if age < self.lifetimes.fresh.0 => Known::Fresh(answer.clone()),
-            Ok(identity) if age < self.lifetimes.grace.0 => Known::Stale(identity.clone()),
+            answer if age < self.lifetimes.fresh => Known::Fresh(answer.clone()),
+            Ok(identity) if age < self.lifetimes.grace => Known::Stale(identity.clone()),
             Ok(_) | Err(_) => Known::Nothing,
         }
     }

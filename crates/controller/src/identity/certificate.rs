@@ -25,7 +25,7 @@ pub fn identify(
     if left == 0 {
         return Err(Denied::Certificate("it has expired".to_owned()));
     }
-    let ends = Millis(now.0.0.saturating_add(left.saturating_mul(1000)));
+    let ends = Millis(left.saturating_mul(1000)).after(now.0);
     Ok(policy.identity(account(&certificate)?, None, Some(ends)))
 }
 

@@ -23,6 +23,9 @@ pub use policy::{Account, AccountError, Policy};
 pub use token::{Token, TokenError};
 pub use tokens::{Terms, Tokens};
 
+/// So long before its proof ends a stream is asked to come again with a new one.
+const NOTICE: Millis = Millis::from_secs(60);
+
 /// Somebody who proved who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -90,18 +93,17 @@ impl Identity {
     /// When its proof is to be looked at again: after `every` at the latest, and a minute before it ends, so that a data plane
     /// can come again with a new one. Who comes within that last minute stays until the end.
     pub fn recheck_at(&self, now: Millis, every: Millis) -> Millis {
-        const NOTICE: u64 = 60_000;
-        let latest = now.0.saturating_add(every.0);
+        let latest = every.after(now);
         match self.ends {
-            None => Millis(latest),
-            Some(ends) if ends.0 > now.0.saturating_add(NOTICE) => Millis(latest.min(ends.0 - NOTICE)),
-            Some(ends) => Millis(latest.min(ends.0)),
+            None => latest,
+            Some(ends) if self.ends_soon(now) => latest.min(ends),
+            Some(ends) => latest.min(ends.since(NOTICE)),
         }
     }
 
     /// Whether its proof ends within the next minute: a stream is then asked to come again with a new one.
     pub fn ends_soon(&self, now: Millis) -> bool {
-        self.ends.is_some_and(|ends| ends.0 <= now.0.saturating_add(60_000))
+        self.ends.is_some_and(|ends| ends <= NOTICE.after(now))
     }
 }
 

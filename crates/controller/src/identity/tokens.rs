@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::budget::{Allowance, Budget};
+use super::budget::{Allowance, RefusalBudget};
 use super::cache::{Cache, Key, Known, Lifetimes};
 use super::{Denied, Identity, Policy, Token};
 use crate::clock::Clock;
@@ -56,7 +56,7 @@ pub struct Tokens {
 #[derive(Debug)]
 struct State {
     cache: Cache,
-    budget: Budget,
+    budget: RefusalBudget,
     teller: Teller,
     /// Tokens that are being reviewed. Who comes second waits for the lock and finds the answer.
     asking: HashMap<Key, Weak<AsyncMutex<()>>>,
@@ -81,7 +81,7 @@ impl Tokens {
     pub fn new(client: Client, policy: Policy, terms: Terms, clock: Clock) -> Self {
         let state = State {
             cache: Cache::new(terms.lifetimes),
-            budget: Budget::new(terms.allowance),
+            budget: RefusalBudget::new(terms.allowance),
             teller: Teller::default(),
             asking: HashMap::new(),
         };
@@ -225,8 +225,8 @@ impl Tokens {
         if !status.audiences.unwrap_or_default().iter().any(|audience| **audience == *self.terms.audience) {
             return Err(Denied::Rejected("it did not check the audience".to_owned()));
         }
-        let left = token.left(self.epoch_seconds()).map(|seconds| seconds.saturating_mul(1000));
-        let ends = left.map(|left| Millis(self.clock.now().0.saturating_add(left)));
+        let left = token.left(self.epoch_seconds()).map(|seconds| Millis(seconds.saturating_mul(1000)));
+        let ends = left.map(|left| left.after(self.clock.now()));
         Ok(self.policy.user(&status.user.unwrap_or_default(), ends)?)
     }
 

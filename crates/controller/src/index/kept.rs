@@ -1,12 +1,11 @@
 //! What is kept of each kind, and which difference between two versions of an object matters to whom. What translation does
-//! not read is thrown away before it is stored: in a large cluster it is most of the memory.
+//! not read ([`Kind::trim`]) is thrown away before it is stored: in a large cluster it is most of the memory.
 
 use std::fmt::Debug;
 
 use api::UpstreamGroup;
 use config::GroupId;
-use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,13 +14,9 @@ use translate::kind::Kind;
 use translate::references::{self, Reference};
 use translate::{Objects, Store};
 
+use super::private::{Private, Privates};
 use super::shelf::{Shelf, Shelves};
 use super::{News, Told};
-
-/// The label that ties a slice to its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// A copy of the whole object, as `kubectl apply` leaves it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A kind that is kept.
 pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static {
@@ -31,8 +26,10 @@ pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + Deseri
     /// Where its unfinished lists are.
     fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self>;
 
-    /// Drops what nobody reads.
-    fn trim(&mut self);
+    /// Drops what nobody reads of an object that a watch tells of.
+    fn told(&mut self) {
+        self.trim();
+    }
 
     /// Whether translation may come out different.
     fn differs(&self, next: &Self) -> bool;
@@ -48,9 +45,9 @@ pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + Deseri
     /// Notes that an object of this name is to be looked at.
     fn glance(_news: &mut News, _namespace: &str, _name: &str) {}
 
-    /// Whether the content is kept only of objects that others name.
-    fn is_private() -> bool {
-        false
+    /// Of which objects the content is kept, if it is only of those that others name.
+    fn private(_privates: &mut Privates) -> Option<&mut Private> {
+        None
     }
 
     /// The names of such objects in it.
@@ -78,28 +75,6 @@ pub trait Kept: Kind + kube::Resource<DynamicType = ()> + Clone + Debug + Deseri
     }
 }
 
-/// Metadata down to what identifies an object and its version.
-fn bare(meta: &mut ObjectMeta) {
-    *meta = ObjectMeta {
-        name: meta.name.take(),
-        namespace: meta.namespace.take(),
-        uid: meta.uid.take(),
-        generation: meta.generation,
-        creation_timestamp: meta.creation_timestamp.take(),
-        ..ObjectMeta::default()
-    };
-}
-
-/// [`bare`], with the annotations.
-fn annotated(meta: &mut ObjectMeta) {
-    let mut annotations = meta.annotations.take();
-    if let Some(annotations) = &mut annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-    bare(meta);
-    meta.annotations = annotations;
-}
-
 impl Kept for UpstreamGroup {
     fn store(objects: &mut Objects) -> &mut Store<Self> {
         &mut objects.upstream_groups
@@ -107,10 +82,6 @@ impl Kept for UpstreamGroup {
 
     fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
         &mut shelves.upstream_groups
-    }
-
-    fn trim(&mut self) {
-        bare(&mut self.metadata);
     }
 
     /// The generation counts changes of the spec alone.
@@ -149,10 +120,6 @@ impl Kept for Ingress {
         &mut shelves.ingresses
     }
 
-    fn trim(&mut self) {
-        annotated(&mut self.metadata);
-    }
-
     fn differs(&self, next: &Self) -> bool {
         self.metadata != next.metadata || self.spec != next.spec
     }
@@ -180,10 +147,6 @@ impl Kept for IngressClass {
         &mut shelves.ingress_classes
     }
 
-    fn trim(&mut self) {
-        annotated(&mut self.metadata);
-    }
-
     fn differs(&self, next: &Self) -> bool {
         self != next
     }
@@ -202,12 +165,10 @@ impl Kept for Secret {
         &mut shelves.secrets
     }
 
-    fn trim(&mut self) {
-        bare(self.metadata_mut());
+    /// It comes with its content: without data it has none.
+    fn told(&mut self) {
+        self.trim();
         self.fill();
-        if let Some(data) = &mut self.data {
-            data.retain(|key, _| matches!(key.as_str(), "tls.crt" | "tls.key" | "ca.crt"));
-        }
     }
 
     fn differs(&self, next: &Self) -> bool {
@@ -219,8 +180,8 @@ impl Kept for Secret {
         news.translate.secrets.insert((namespace.into(), name.into()));
     }
 
-    fn is_private() -> bool {
-        true
+    fn private(privates: &mut Privates) -> Option<&mut Private> {
+        Some(&mut privates.secrets)
     }
 
     fn empty(&mut self) {
@@ -246,16 +207,6 @@ impl Kept for ConfigMap {
         &mut shelves.config_maps
     }
 
-    fn trim(&mut self) {
-        bare(self.metadata_mut());
-        if let Some(data) = &mut self.data {
-            data.retain(|key, _| key == "ca.crt");
-        }
-        if let Some(data) = &mut self.binary_data {
-            data.retain(|key, _| key == "ca.crt");
-        }
-    }
-
     fn differs(&self, next: &Self) -> bool {
         (&self.data, &self.binary_data) != (&next.data, &next.binary_data)
     }
@@ -264,8 +215,8 @@ impl Kept for ConfigMap {
         news.translate.config_maps.insert((namespace.into(), name.into()));
     }
 
-    fn is_private() -> bool {
-        true
+    fn private(privates: &mut Privates) -> Option<&mut Private> {
+        Some(&mut privates.config_maps)
     }
 
     fn empty(&mut self) {
@@ -290,17 +241,6 @@ impl Kept for Service {
         &mut shelves.services
     }
 
-    fn trim(&mut self) {
-        bare(self.metadata_mut());
-        self.status = None;
-        self.spec = self.spec.take().map(|spec| ServiceSpec {
-            type_: spec.type_,
-            ports: spec.ports,
-            ip_families: spec.ip_families,
-            ..ServiceSpec::default()
-        });
-    }
-
     fn differs(&self, next: &Self) -> bool {
         self.spec != next.spec
     }
@@ -317,17 +257,6 @@ impl Kept for EndpointSlice {
 
     fn shelf(shelves: &mut Shelves) -> &mut Shelf<Self> {
         &mut shelves.endpoint_slices
-    }
-
-    fn trim(&mut self) {
-        let service = self.metadata.labels.as_mut().and_then(|labels| labels.remove_entry(SERVICE_NAME));
-        bare(self.metadata_mut());
-        self.metadata.labels = service.map(|label| [label].into());
-        for endpoint in &mut self.endpoints {
-            endpoint.deprecated_topology = None;
-            endpoint.hostname = None;
-            endpoint.node_name = None;
-        }
     }
 
     fn differs(&self, next: &Self) -> bool {

@@ -13,22 +13,18 @@ use std::sync::Arc;
 
 use api::UpstreamGroup;
 use config::{Diagnostic, GroupId, ObjectRef, Severity};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
-use translate::kind::{Kind, name, namespace};
-use translate::{ByName, Changed, Located, Name, Objects, References};
+use translate::kind::{Kind, name, namespace, reference};
+use translate::{ByName, Changed, Located, Name, Objects, References, codes};
 
-use private::Private;
+use private::Privates;
 use shelf::Shelves;
 
 pub use kept::Kept;
 pub use private::Wishes;
 pub use shelf::Place;
-
-/// The code of an object of the cluster that cannot be read.
-const UNREADABLE: &str = "FB2013";
 
 /// The cluster as it is known.
 #[derive(Debug, Default)]
@@ -40,8 +36,7 @@ pub struct Index {
     unread: BTreeMap<ObjectRef, Unread>,
     load_balancer: Option<Vec<IngressLoadBalancerIngress>>,
     /// Secrets and `ConfigMap`s: which are named, as of the last [`Self::settle`], and which have no content here.
-    secrets: Private,
-    config_maps: Private,
+    privates: Privates,
     /// Whether what is named, or has no content here, is other than at the last [`Self::settle`].
     is_unsettled: bool,
     news: News,
@@ -107,7 +102,7 @@ impl Index {
 
     /// Takes what was fetched for a wish; `None` if there is no such object.
     pub fn fetched<K: Kept>(&mut self, name: &Name, round: u64, told: Option<Told<K>>) {
-        if !self.private::<K>().is_some_and(|private| private.is_lacking(name, round)) {
+        if !K::private(&mut self.privates).is_some_and(|private| private.is_lacking(name, round)) {
             return;
         }
         self.has_content::<K>(name);
@@ -122,7 +117,7 @@ impl Index {
 
     /// Goes on without what is wished for, until it is fetched after all.
     pub fn give_up<K: Kept>(&mut self, name: &Name, round: u64) {
-        if self.private::<K>().is_some_and(|private| private.give_up(name, round)) {
+        if K::private(&mut self.privates).is_some_and(|private| private.give_up(name, round)) {
             self.is_unsettled = true;
             self.note::<K>(&name.0, &name.1);
         }
@@ -182,29 +177,30 @@ impl Index {
         self.is_unsettled = false;
         let mut named = References::of(&self.objects);
         named.add(in_force);
-        (self.secrets.wanted, self.config_maps.wanted) = (named.secrets, named.config_maps);
-        self.secrets.drop_unwanted(&mut self.objects.secrets);
-        self.config_maps.drop_unwanted(&mut self.objects.config_maps);
+        let Privates { secrets, config_maps } = &mut self.privates;
+        (secrets.wanted, config_maps.wanted) = (named.secrets, named.config_maps);
+        secrets.drop_unwanted(&mut self.objects.secrets);
+        config_maps.drop_unwanted(&mut self.objects.config_maps);
         self.objects.fetching = References {
-            secrets: self.secrets.awaited(&self.objects.secrets),
-            config_maps: self.config_maps.awaited(&self.objects.config_maps),
+            secrets: secrets.awaited(&self.objects.secrets),
+            config_maps: config_maps.awaited(&self.objects.config_maps),
         };
     }
 
     /// The Secrets, and the `ConfigMap`s, that are to be fetched.
     pub fn wishes(&self) -> [Wishes; 2] {
-        [self.secrets.wishes(), self.config_maps.wishes()]
+        [self.privates.secrets.wishes(), self.privates.config_maps.wishes()]
     }
 
     /// The `ConfigMap`s that are named, as of the last [`Self::settle`].
     pub fn wanted_config_maps(&self) -> &ByName<()> {
-        &self.config_maps.wanted
+        &self.privates.config_maps.wanted
     }
 
     /// What is thrown away before anything is kept.
     fn edge<K: Kept>(&mut self, mut told: Told<K>) -> Told<K> {
         if let Ok(object) = &mut told.0 {
-            object.trim();
+            object.told();
             if self.is_unwanted::<K>(namespace(object.metadata()), name(object.metadata())) {
                 object.empty();
             }
@@ -225,7 +221,7 @@ impl Index {
                 }
                 let object = reference::<K>(&namespace, &name);
                 let message = format!("the object cannot be read: {}", invalid.error);
-                let diagnostic = Diagnostic::new(UNREADABLE, Severity::Error, message)
+                let diagnostic = Diagnostic::new(codes::UNREADABLE, Severity::Error, message)
                     .object(object.clone())
                     .hint("its last readable version stays in force; kubectl explain shows what its kind allows");
                 if self.unread.get(&object).is_none_or(|known| known.diagnostic != diagnostic) {
@@ -245,7 +241,7 @@ impl Index {
         let key: Name = (namespace.as_str().into(), name.as_str().into());
         if !object.is_empty() {
             self.has_content::<K>(&key);
-        } else if let Some(private) = self.private::<K>() {
+        } else if let Some(private) = K::private(&mut self.privates) {
             private.lack(key);
             if !is_unwanted {
                 self.is_unsettled = true;
@@ -304,27 +300,15 @@ impl Index {
         }
     }
 
-    fn private<K: Kept>(&mut self) -> Option<&mut Private> {
-        match K::KIND {
-            Secret::KIND => Some(&mut self.secrets),
-            ConfigMap::KIND => Some(&mut self.config_maps),
-            _ => None,
-        }
-    }
-
     /// Whether the content of the object is nobody's business.
     fn is_unwanted<K: Kept>(&mut self, namespace: &str, name: &str) -> bool {
-        self.private::<K>().is_some_and(|private| private.wanted.find(namespace, name).is_none())
+        K::private(&mut self.privates).is_some_and(|private| private.wanted.find(namespace, name).is_none())
     }
 
     /// Whatever the content is, it lacks no longer.
     fn has_content<K: Kept>(&mut self, name: &Name) {
-        self.is_unsettled |= self.private::<K>().is_some_and(|private| private.lacks_no_longer(name));
+        self.is_unsettled |= K::private(&mut self.privates).is_some_and(|private| private.lacks_no_longer(name));
     }
-}
-
-fn reference<K: Kind>(namespace: &str, name: &str) -> ObjectRef {
-    ObjectRef { kind: K::KIND.into(), namespace: namespace.into(), name: name.into() }
 }
 
 fn key(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Name {

@@ -8,7 +8,16 @@ use translate::{ByName, Located, Name, Store};
 
 use super::Kept;
 
-/// One kind of which only a part is kept.
+/// The kinds of which only a part is kept.
+#[derive(Debug, Default)]
+pub struct Privates {
+    /// Secrets.
+    pub secrets: Private,
+    /// `ConfigMap`s.
+    pub config_maps: Private,
+}
+
+/// One of them.
 #[derive(Debug, Default)]
 pub struct Private {
     /// What is named.

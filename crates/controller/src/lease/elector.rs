@@ -109,7 +109,7 @@ impl Elector {
 
     /// What became of what was asked at `asked`.
     pub fn heard(&mut self, answer: Answer, asked: Millis, now: Millis) {
-        let later = after(now, self.timing.retry);
+        let later = self.timing.retry.after(now);
         self.plan = match answer {
             Answer::Absent => {
                 self.seen = None;
@@ -122,7 +122,7 @@ impl Elector {
             Answer::Written(lease) => {
                 self.see(lease, now);
                 self.held = Some(asked);
-                Plan::Rest(after(asked, self.timing.retry).max(now))
+                Plan::Rest(self.timing.retry.after(asked).max(now))
             }
             Answer::Conflict | Answer::Failed => Plan::RestAndRead(later),
         };
@@ -181,11 +181,11 @@ impl Elector {
     fn expiry(&self, seen: &Seen) -> Millis {
         let told = seen.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
         let told = Millis::from_secs(told.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0));
-        after(seen.at, told.max(self.timing.duration))
+        told.max(self.timing.duration).after(seen.at)
     }
 
     fn until(&self) -> Option<Millis> {
-        self.held.map(|asked| after(asked, self.timing.renew_deadline))
+        self.held.map(|asked| self.timing.renew_deadline.after(asked))
     }
 
     fn seen_address(&self) -> Option<Arc<str>> {
@@ -225,10 +225,6 @@ impl Elector {
 
 fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
-}
-
-fn after(at: Millis, time: Millis) -> Millis {
-    Millis(at.0.saturating_add(time.0))
 }
 
 fn to_micros(wall: Timestamp) -> Timestamp {

@@ -105,7 +105,7 @@ impl Book {
                 let question = Question { name: name.clone(), family };
                 self.entries.entry(question.clone()).or_insert_with(|| {
                     self.agenda.insert((now, question));
-                    let until = Millis(now.0.saturating_add(PATIENCE.0));
+                    let until = PATIENCE.after(now);
                     Entry { addresses: None, trouble: None, failures: 0, until, due: now }
                 });
             }
@@ -118,7 +118,7 @@ impl Book {
         if due > now {
             return None;
         }
-        self.plan(&question, Millis(now.0 + LOST.0));
+        self.plan(&question, LOST.after(now));
         Some(question)
     }
 
@@ -148,7 +148,7 @@ impl Book {
         };
         let before = std::mem::replace(&mut entry.trouble, trouble.clone());
         let kept = entry.addresses.as_ref().map_or(0, Vec::len);
-        self.plan(question, Millis(now.0.saturating_add(wait.0)));
+        self.plan(question, wait.after(now));
         match (before, trouble) {
             (before, Some(reason)) => (before.as_ref() != Some(&reason)).then_some(News::Failing { reason, kept }),
             (Some(_), None) => Some(News::Recovered),

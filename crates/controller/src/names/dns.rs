@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use config::Millis;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -54,7 +53,7 @@ impl LookUp for Dns {
             Ok(lookup) => {
                 let addresses = lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
                 let valid = lookup.valid_until().saturating_duration_since(Instant::now());
-                Answer::Addresses(addresses, Millis(u64::try_from(valid.as_millis()).unwrap_or(u64::MAX)))
+                Answer::Addresses(addresses, valid.into())
             }
             Err(error) if error.is_no_records_found() => Answer::Absent,
             Err(error) => Answer::Failed(error.to_string()),

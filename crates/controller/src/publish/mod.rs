@@ -4,34 +4,34 @@
 //! [`Pace`]; before every kind is known it publishes nothing, because what it did not see yet would look deleted. Time is a
 //! change, too: when a certificate becomes valid or expires, its Ingresses are judged again.
 
+mod found;
 mod pace;
 mod readiness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use config::{Diagnostic, GroupId, ObjectRef, ResourceKey, Severity};
-use feed::{Change, Publication};
+use config::{Diagnostic, ResourceKey};
+use feed::{Change, Publication, Unpublishable};
 use jiff::Timestamp;
-use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{error, info, warn};
-use translate::{Name, Names, Touched, Translator, Unanswered, dns_names, look_again_in};
+use tracing::{error, info};
+use translate::{Names, Objects, Translator, Unanswered, dns_names, look_again_in, not_in_force};
 
 use crate::clock::Clock;
-use crate::facts::{Facts, GroupFacts, IngressFacts, PublishedGroup, ServiceFacts};
+use crate::facts::Facts;
 use crate::hub::Hub;
-use crate::index::{Index, News};
+use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::names::Resolver;
 use crate::watch::{Asks, Step};
 
+use found::Found;
+
 pub use pace::{GATHER, Pace, SPACING};
 pub use readiness::Readiness;
 
-/// A group that reads well and still cannot be put in force.
-const NOT_IN_FORCE: &str = "FB3900";
 /// Steps applied before the clock is looked at again.
 const AT_ONCE: usize = 256;
 
@@ -199,14 +199,16 @@ impl Publisher {
             None => Change::Delete(key),
         });
         let Publication { changed, refused } = hub.publish(changes.collect::<Vec<_>>());
-        self.unpublishable.retain(|key, _| !touched.resources.contains(key));
+        let known: BTreeMap<_, _> =
+            touched.resources.iter().filter_map(|key| self.unpublishable.remove_entry(key)).collect();
         for refusal in refused {
-            error!("{refusal}; the last version that could be sent stays in force");
-            let key = match &refusal {
-                feed::Unpublishable::TooLarge { key, .. } | feed::Unpublishable::TooMany { key, .. } => key.clone(),
-            };
-            let diagnostic = Diagnostic::new(NOT_IN_FORCE, Severity::Error, refusal.to_string());
-            self.unpublishable.insert(key, diagnostic);
+            let (Unpublishable::TooLarge { key, .. } | Unpublishable::TooMany { key, .. }) = &refusal;
+            let said = not_in_force(key, &refusal);
+            // What is said of objects is logged with all that is.
+            if !has_object(key, index.objects()) && known.get(key) != Some(&said) {
+                error!("{refusal}; the last version that could be sent stays in force");
+            }
+            self.unpublishable.insert(key.clone(), said);
         }
         let found = Found { index, translator, hub, unpublishable: &self.unpublishable };
         found.write(facts, &news, &touched);
@@ -220,147 +222,11 @@ impl Publisher {
     }
 }
 
-/// What was found, for those who write about it.
-struct Found<'p> {
-    index: &'p Index,
-    translator: &'p Translator,
-    hub: &'p Hub,
-    unpublishable: &'p BTreeMap<ResourceKey, Diagnostic>,
-}
-
-impl Found<'_> {
-    /// Writes the facts of everything that was touched, and marks what came out different.
-    fn write(&self, facts: &Facts, news: &News, touched: &Touched) {
-        let published = touched.resources.iter().filter_map(|key| match key {
-            ResourceKey::Group(id) => Some(id),
-            ResourceKey::Certificate(_) | ResourceKey::Route(_) => None,
-        });
-        let groups: BTreeSet<&GroupId> = touched.groups.iter().chain(&news.groups).chain(published).collect();
-        // What is said of one that waits is said of a version before.
-        let groups = groups.into_iter().filter(|id| !self.translator.is_waiting(id));
-        let groups: Vec<_> = groups.map(|id| (id, self.group(id))).collect();
-        let ingresses: BTreeSet<&Name> = touched.ingresses.iter().chain(&news.ingresses).collect();
-        let ingresses: Vec<_> = ingresses.into_iter().map(|name| (name, self.ingress(name))).collect();
-        let services: BTreeSet<&Name> = touched.services.iter().chain(&news.translate.services).collect();
-        let services: Vec<_> = services.into_iter().map(|name| (name, self.service(name))).collect();
-        facts.update(|board| {
-            for (id, facts) in groups {
-                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
-                    let known = board.groups.get(id).is_some_and(|known| known.diagnostics.contains(said));
-                    say(said, known);
-                }
-                let is_object = facts.is_some() || board.groups.contains_key(id);
-                match facts {
-                    Some(facts) => drop(board.groups.insert(id.clone(), Arc::new(facts))),
-                    None => drop(board.groups.remove(id)),
-                }
-                if is_object {
-                    board.dirty.groups.insert(id.clone());
-                }
-            }
-            for (name, facts) in ingresses {
-                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
-                    let known = board.ingresses.get(name).is_some_and(|known| known.diagnostics.contains(said));
-                    say(said, known);
-                }
-                let is_object = facts.is_some() || board.ingresses.contains_key(name);
-                match facts {
-                    Some(facts) => drop(board.ingresses.insert(name.clone(), Arc::new(facts))),
-                    None => drop(board.ingresses.remove(name)),
-                }
-                if is_object {
-                    board.dirty.ingresses.insert(name.clone());
-                }
-            }
-            for (name, facts) in services {
-                let last = board.services.remove(name);
-                for said in facts.iter().flat_map(|facts| &facts.diagnostics) {
-                    say(said, last.as_ref().is_some_and(|last| last.diagnostics.contains(said)));
-                }
-                if last.as_deref() != facts.as_ref() {
-                    board.dirty.services.insert(name.clone());
-                }
-                board.services.extend(facts.map(|facts| (name.clone(), Arc::new(facts))));
-            }
-            if touched.classes {
-                let last = std::mem::take(&mut board.classes);
-                board.classes = self.translator.said_of_classes().cloned().collect();
-                for said in &board.classes {
-                    say(said, last.contains(said));
-                }
-            }
-            if news.load_balancer {
-                board.load_balancer = self.index.load_balancer().cloned();
-                board.dirty.ingresses.extend(board.ingresses.keys().cloned());
-            }
-        });
-    }
-
-    /// `None` if there is no such object.
-    fn group(&self, id: &GroupId) -> Option<GroupFacts> {
-        let reference = ObjectRef { kind: api::KIND.into(), namespace: id.namespace().into(), name: id.name().into() };
-        let object = self.index.objects().upstream_groups.find(id.namespace(), id.name());
-        let unread = self.index.unread().get(&reference);
-        let (uid, generation) = match (unread, object) {
-            (Some(unread), _) => (unread.uid.clone(), unread.generation),
-            (None, Some(object)) => {
-                let meta = &object.metadata;
-                (meta.uid.as_deref().unwrap_or_default().into(), meta.generation.unwrap_or_default())
-            }
-            (None, None) => return None,
-        };
-        let key = ResourceKey::Group(id.clone());
-        let refusal = self.unpublishable.get(&key).map(|said| said.clone().object(reference));
-        let said = unread.map(|unread| unread.diagnostic.clone()).into_iter().chain(refusal);
-        let published = self.hub.read(|published| {
-            let encoded = published.resource(&key)?;
-            match encoded.resource() {
-                config::Resource::Group(_, group) => {
-                    Some(PublishedGroup { group: group.clone(), version: encoded.version() })
-                }
-                config::Resource::Certificate(..) | config::Resource::Route(_) => None,
-            }
-        });
-        Some(GroupFacts {
-            uid,
-            generation,
-            diagnostics: said.chain(self.translator.said_of_group(id).iter().cloned()).collect(),
-            published,
-            status: object.and_then(|object| object.status.clone()).map(Arc::new),
-        })
-    }
-
-    /// `None` if there is no such object, or it is not ours.
-    fn ingress(&self, name: &Name) -> Option<IngressFacts> {
-        let mut diagnostics = self.translator.said_of_ingress(name)?;
-        let object = self.index.objects().ingresses.find(&name.0, &name.1)?;
-        let reference = ObjectRef { kind: "Ingress".into(), namespace: name.0.clone(), name: name.1.clone() };
-        diagnostics.extend(self.index.unread().get(&reference).map(|unread| unread.diagnostic.clone()));
-        let status = object.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.clone());
-        let load_balancer: Vec<IngressLoadBalancerIngress> = status.unwrap_or_default();
-        let uid = object.metadata.uid.as_deref().unwrap_or_default().into();
-        Some(IngressFacts { uid, diagnostics, load_balancer })
-    }
-
-    /// `None` if there is nothing to say.
-    fn service(&self, name: &Name) -> Option<ServiceFacts> {
-        let diagnostics = self.translator.said_of_service(name);
-        let object = self.index.objects().services.find(&name.0, &name.1).filter(|_| !diagnostics.is_empty())?;
-        Some(ServiceFacts { uid: object.metadata.uid.as_deref().unwrap_or_default().into(), diagnostics })
-    }
-}
-
-/// Logs what was not known. Notes come and go with endpoints; they are for `check` and for events.
-fn say(diagnostic: &Diagnostic, known: bool) {
-    if known || diagnostic.severity == Severity::Note {
-        return;
-    }
-    let object = diagnostic.object.as_ref().map(ToString::to_string).unwrap_or_default();
-    let field = diagnostic.field.as_deref().unwrap_or("-");
-    let (code, message) = (diagnostic.code, &diagnostic.message);
-    match diagnostic.severity {
-        Severity::Error => error!("{object}: {field}: {message} [{code}]"),
-        Severity::Warning | Severity::Note => warn!("{object}: {field}: {message} [{code}]"),
+/// Whether the resource is that of an `UpstreamGroup`, and not made of Services or Ingresses.
+fn has_object(key: &ResourceKey, objects: &Objects) -> bool {
+    match key {
+        ResourceKey::Group(id) => objects.upstream_groups.find(id.namespace(), id.name()).is_some(),
+        ResourceKey::Certificate(_) | ResourceKey::Route(_) => false,
     }
 }
 

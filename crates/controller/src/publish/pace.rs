@@ -27,7 +27,7 @@ impl Pace {
     /// Something changed.
     pub fn changed(&mut self, now: Millis) {
         if self.due.is_none() {
-            self.due = Some(Millis(now.0.saturating_add(GATHER.0)).max(self.earliest));
+            self.due = Some(GATHER.after(now).max(self.earliest));
         }
     }
 
@@ -39,10 +39,10 @@ impl Pace {
     /// A publication that began at `began` has ended; it held everything that had changed when it began. `told`: data planes
     /// have something to do.
     pub fn published(&mut self, began: Millis, ended: Millis, told: bool) {
-        let took = ended.0.saturating_sub(began.0);
-        let spacing = if told { SPACING.0.max(took) } else { took };
+        let took = ended.since(began);
+        let spacing = if told { SPACING.max(took) } else { took };
         self.due = None;
-        self.earliest = Millis(ended.0.saturating_add(spacing)).max(self.earliest);
+        self.earliest = spacing.after(ended).max(self.earliest);
     }
 }
 

@@ -13,10 +13,11 @@ use kube::runtime::watcher::Event;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use translate::Options;
 use translate::kind::Kind as _;
+use translate::{Name, Options};
 
 use super::*;
+use crate::facts::{GroupFacts, IngressFacts};
 use crate::index::{Kept, Place};
 use crate::names::{self, Dns};
 

@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::names::Resolver;
 use crate::publish::{Parts, Publisher, Readiness};
-use crate::watch::{Scope, Watches, asks, load_balancer};
+use crate::watch::{WatchScope, Watches, asks, load_balancer};
 
 /// Steps that may wait for the publisher; more make the watches wait.
 const STEPS: usize = 1024;
@@ -23,7 +23,7 @@ const STEPS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct FollowOptions {
     /// What is watched.
-    pub scope: Scope,
+    pub scope: WatchScope,
     /// How it is translated.
     pub translate: translate::Options,
     /// The Service that says where data planes are reached, namespace and name.

@@ -137,7 +137,7 @@ impl Stream {
     }
 
     fn stalled_at(&self, since: Millis) -> Millis {
-        Millis(since.0.saturating_add(self.server.bounds.stalled.0))
+        self.server.bounds.stalled.after(since)
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Server {
     subscribers: Arc<Seats<Holder>>,
     reporters: Arc<Seats<Holder>>,
     hellos: Arc<Semaphore>,
-    desk: report::Desk,
+    admission: report::Admission,
 }
 
 impl fmt::Debug for Server {
@@ -115,7 +115,7 @@ impl Server {
             subscribers: Seats::new(),
             reporters: Seats::new(),
             hellos: Arc::new(Semaphore::new(bounds.hellos)),
-            desk: report::Desk::new(bounds.reports_bytes),
+            admission: report::Admission::new(bounds.reports_bytes),
             bounds,
         })
     }

@@ -41,7 +41,7 @@ const AHEAD: Millis = Millis::from_secs(24 * 3600);
 
 /// Where reports are read and parsed.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Admission {
     /// For data planes that see everything.
     ingress: Arc<Semaphore>,
     /// For the others, of which anybody may run one: an ingress does not wait for them.
@@ -51,7 +51,7 @@ pub(super) struct Desk {
     turn: Semaphore,
 }
 
-impl Desk {
+impl Admission {
     /// With room for so many bytes of either sort.
     pub fn new(bytes: u32) -> Self {
         let units = bytes as usize / UNIT;
@@ -100,12 +100,12 @@ async fn read_and_absorb(server: &Arc<Server>, proven: &Proven, body: Incoming) 
     let all = Bounds::all_for(&identity.grant, server.bounds.subscribers);
     let _seat = server.reporters.take(holder, each, all).ok_or(Refusal::TooMany("reports of this identity"))?;
     let reading = async {
-        let room = server.desk.room(&identity, &body).await?;
+        let room = server.admission.room(&identity, &body).await?;
         let text = read(body, room.num_permits() * UNIT).await?;
         Ok((text, room))
     };
     let (text, room) = timeout(server.bounds.report, reading).await.map_err(|_| Refusal::TooSlow)??;
-    let _turn = server.desk.turn.acquire().await;
+    let _turn = server.admission.turn.acquire().await;
     let server = server.clone();
     let absorbed = spawn_blocking(move || {
         let report = Report::from_json(&text, &identity.grant).map_err(Refusal::Report)?;

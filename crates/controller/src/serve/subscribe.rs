@@ -188,8 +188,8 @@ impl Attendant {
             }
         }
         if self.stream.look(|subscriber, _, _| subscriber.instance().is_some()) {
-            let costs = (bytes.len() as u64).saturating_mul(1000) / self.server.bounds.incoming.max(1);
-            self.read_at = Millis(self.read_at.0.max(self.server.clock.now().0).saturating_add(costs));
+            let costs = Millis((bytes.len() as u64).saturating_mul(1000) / self.server.bounds.incoming.max(1));
+            self.read_at = costs.after(self.read_at.max(self.server.clock.now()));
         }
     }
 
@@ -225,7 +225,7 @@ impl Attendant {
     /// The proof was looked at again.
     fn judge(&mut self, again: Result<Arc<Identity>, Denied>) {
         let now = self.server.clock.now();
-        self.recheck_at = Millis(now.0.saturating_add(self.server.bounds.recheck.0));
+        self.recheck_at = self.server.bounds.recheck.after(now);
         match again {
             Err(denied) => {
                 self.server.counters.denied(denied.reason());

@@ -126,7 +126,7 @@ impl<K: Ord + Clone> Budget<K> {
         self.mark(key.clone(), Lane::Urgent, now);
         if let Some(object) = self.objects.get_mut(key) {
             let pause = Millis(RETRY.0 << object.failures.min(8)).min(RETRY_MAX);
-            (object.not_before, object.failures) = (after(now, pause), object.failures.saturating_add(1));
+            (object.not_before, object.failures) = (pause.after(now), object.failures.saturating_add(1));
         }
     }
 
@@ -146,7 +146,7 @@ impl<K: Ord + Clone> Budget<K> {
     }
 
     fn refill(&mut self, now: Millis) {
-        let elapsed = now.0.saturating_sub(self.counted_at.0);
+        let elapsed = now.since(self.counted_at).0;
         let full = u64::from(self.limits.burst) * TOKEN;
         self.tokens = elapsed.saturating_mul(self.limits.per_second.into()).saturating_add(self.tokens).min(full);
         self.counted_at = self.counted_at.max(now);
@@ -158,23 +158,19 @@ impl<K: Ord + Clone> Budget<K> {
             Lane::Urgent => self.limits.urgent_every,
             Lane::Lazy => self.limits.lazy_every,
         };
-        let spaced = object.written.map_or(Millis(0), |written| after(written, every));
+        let spaced = object.written.map_or(Millis(0), |written| every.after(written));
         Some(since.max(spaced).max(object.not_before))
     }
 
     fn rank(&self, object: &Object, now: Millis) -> (Lane, Millis) {
         match object.dirty {
-            Some((Lane::Lazy, since)) if now >= after(since, Millis(self.limits.lazy_every.0 * PATIENCE)) => {
+            Some((Lane::Lazy, since)) if now >= Millis(self.limits.lazy_every.0 * PATIENCE).after(since) => {
                 (Lane::Urgent, since)
             }
             Some(dirty) => dirty,
             None => (Lane::Lazy, Millis(u64::MAX)),
         }
     }
-}
-
-fn after(at: Millis, time: Millis) -> Millis {
-    Millis(at.0.saturating_add(time.0))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use api::UpstreamGroupStatus;
 use config::{GroupId, Millis, Revision};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
+use translate::Name;
 
 use super::budget::{Budget, Lane};
 use super::load_balancer::addresses;
@@ -18,7 +19,7 @@ use super::render::{Difference, Hearing, Known, Publication, Rendered, differenc
 use super::writer::{Outcome, Status, Write};
 use super::{Options, Sources};
 use crate::events::Journal;
-use crate::facts::{GroupFacts, ObjectName};
+use crate::facts::GroupFacts;
 use crate::fleet::GroupView;
 
 /// How long a data plane may take to report that it runs what was published.
@@ -37,7 +38,7 @@ const ECHO: Millis = Millis::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Object {
     Group(GroupId),
-    Ingress(ObjectName),
+    Ingress(Name),
 }
 
 /// What was written and is not yet heard of.
@@ -62,7 +63,7 @@ pub struct Desk {
     next_sweep: Millis,
     leads_since: Option<Millis>,
     sent_groups: BTreeMap<GroupId, Sent<Option<Arc<UpstreamGroupStatus>>>>,
-    sent_ingresses: BTreeMap<ObjectName, Sent<LoadBalancer>>,
+    sent_ingresses: BTreeMap<Name, Sent<LoadBalancer>>,
     /// What is published of each group, and since when as far as is known here.
     published: BTreeMap<GroupId, (Option<Revision>, Millis)>,
 }
@@ -108,8 +109,8 @@ impl Desk {
         });
         let all = takes_over || changed.fleet || now >= self.next_sweep;
         if all {
-            let first = after(since, FIRST_REPORTS);
-            let next = after(now, self.sweep_every);
+            let first = FIRST_REPORTS.after(since);
+            let next = self.sweep_every.after(now);
             self.next_sweep = if now < first { next.min(first) } else { next };
             self.prune(now);
         }
@@ -174,7 +175,7 @@ impl Desk {
             // Facts will say so too.
             Outcome::Gone => self.budget.forget(&object),
             Outcome::Throttled(seconds) => {
-                self.budget.hold(after(now, Millis::from_secs(seconds)));
+                self.budget.hold(Millis::from_secs(seconds).after(now));
                 self.budget.mark(object, Lane::Urgent, now);
             }
             Outcome::Conflict | Outcome::TimedOut | Outcome::Failed => {
@@ -208,7 +209,7 @@ impl Desk {
         }
     }
 
-    fn look_at_ingress(&mut self, name: ObjectName, now: Millis, journal: &mut Journal) {
+    fn look_at_ingress(&mut self, name: Name, now: Millis, journal: &mut Journal) {
         let facts = self.sources.facts.read(|board| board.ingresses.get(&name).cloned());
         journal.ingress(&name, facts.as_deref(), now);
         let differs = self.ingress(&name).is_some_and(|(_, difference)| difference != Difference::None);
@@ -230,7 +231,7 @@ impl Desk {
         let facts = self.sources.facts.read(|board| board.groups.get(id).cloned())?;
         let previous = self.previous(id, &facts);
         let publication = match self.published.get(id) {
-            Some((_, since)) if now >= after(*since, SETTLING) => Publication::Settled,
+            Some((_, since)) if now >= SETTLING.after(*since) => Publication::Settled,
             Some(_) | None => Publication::Fresh,
         };
         let Rendered { status, servers } = self.sources.reports.with(|fleet| {
@@ -258,13 +259,13 @@ impl Desk {
         let known = previous.and_then(|previous| previous.data_planes.as_ref()).map_or(0, |planes| planes.connected);
         let all_heard =
             !view.standings.is_empty() && i32::try_from(view.standings.len()).is_ok_and(|heard| heard >= known);
-        let heard = all_heard || now >= after(since, FIRST_REPORTS);
-        let complete = view.complete || now >= after(since, FULL_REPORTS);
+        let heard = all_heard || now >= FIRST_REPORTS.after(since);
+        let complete = view.complete || now >= FULL_REPORTS.after(since);
         if heard && complete { Hearing::Done } else { Hearing::Waiting }
     }
 
     /// What an Ingress should have.
-    fn ingress(&self, name: &ObjectName) -> Option<(Write, Difference)> {
+    fn ingress(&self, name: &Name) -> Option<(Write, Difference)> {
         let (facts, told) = self
             .sources
             .facts
@@ -296,14 +297,14 @@ impl Desk {
 
     fn unsettled(&self, now: Millis) -> BTreeSet<GroupId> {
         // One look more, after it settled.
-        let until = |since: &Millis| after(*since, Millis(SETTLING.0 + 2_000));
+        let until = |since: &Millis| Millis(SETTLING.0 + 2_000).after(*since);
         let recent = self.published.iter().filter(|(_, (_, since))| now < until(since));
         recent.map(|(id, _)| id.clone()).collect()
     }
 
     fn prune(&mut self, now: Millis) {
-        self.sent_groups.retain(|_, sent| now < after(sent.at, ECHO));
-        self.sent_ingresses.retain(|_, sent| now < after(sent.at, ECHO));
+        self.sent_groups.retain(|_, sent| now < ECHO.after(sent.at));
+        self.sent_ingresses.retain(|_, sent| now < ECHO.after(sent.at));
     }
 }
 
@@ -313,8 +314,4 @@ fn published_version(facts: &GroupFacts) -> Option<Revision> {
 
 fn write(namespace: &str, name: &str, uid: &str, status: Status) -> Write {
     Write { namespace: namespace.into(), name: name.into(), uid: uid.into(), status }
-}
-
-fn after(at: Millis, time: Millis) -> Millis {
-    Millis(at.0.saturating_add(time.0))
 }

@@ -12,10 +12,7 @@ use crate::index::{Place, Told};
 
 /// The events of `ConfigMap`s in a place, none of them with its content.
 pub fn config_maps(client: Client, place: &Place) -> impl Stream<Item = watcher::Result<Event<Told<ConfigMap>>>> {
-    let api: Api<PartialObjectMeta<ConfigMap>> = match place {
-        Place::Everywhere => Api::all(client.clone()),
-        Place::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    };
+    let api: Api<PartialObjectMeta<ConfigMap>> = place.api(&client);
     let place = place.clone();
     watcher(api, lasting()).then(move |event| {
         let (client, place) = (client.clone(), place.clone());

@@ -61,7 +61,7 @@ pub(crate) const SECRETS: &str =
 
 /// What is watched.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct WatchScope {
     /// The namespaces; none: all of them.
     pub namespaces: Vec<Arc<str>>,
     /// Whether classes of Ingresses must be read to know which Ingresses are ours.
@@ -80,7 +80,7 @@ pub enum Classes {
 /// The watches of a cluster.
 pub struct Watches {
     client: Client,
-    scope: Scope,
+    scope: WatchScope,
     steps: mpsc::Sender<Step>,
     metrics: Metrics,
     asked: Asked,
@@ -105,7 +105,20 @@ impl Step {
     }
 }
 
-impl Scope {
+impl Place {
+    /// The objects of a kind with namespaces that are seen from here.
+    pub fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType: Default>,
+    {
+        match self {
+            Self::Everywhere => Api::all(client.clone()),
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+        }
+    }
+}
+
+impl WatchScope {
     /// The places of kinds with namespaces.
     pub fn places(&self) -> Vec<Place> {
         if self.namespaces.is_empty() {
@@ -139,7 +152,7 @@ impl Scope {
 
 impl Watches {
     /// Watches that hand their steps to `steps`.
-    pub fn new(client: Client, scope: Scope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
+    pub fn new(client: Client, scope: WatchScope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
         Self { client, scope, steps, metrics, asked, cut_off: Mutex::default() }
     }
 
@@ -169,10 +182,7 @@ impl Watches {
     where
         K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
     {
-        let api = match place {
-            Place::Everywhere => Api::all(self.client.clone()),
-            Place::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
-        };
+        let api = place.api(&self.client);
         let (this, place, config) = (self.clone(), place.clone(), config.clone());
         tasks.spawn(async move { this.follow::<K>(api, place, config).await });
     }

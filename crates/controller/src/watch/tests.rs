@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-fn watches(scope: Scope) -> (Watches, mpsc::Receiver<Step>) {
+fn watches(scope: WatchScope) -> (Watches, mpsc::Receiver<Step>) {
     // Nobody connects.
     let client = Client::try_from(kube::Config::new("http://192.0.2.1".parse().unwrap())).unwrap();
     let (steps, receiver) = mpsc::channel(64);
@@ -39,7 +39,7 @@ async fn storm<K: Kept>(watches: &Watches, code: u16, errors: usize) -> Vec<Dura
 
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_errors_is_waited_over_ever_longer() {
-    let (watches, mut steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    let (watches, mut steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
     let waits = storm::<Service>(&watches, 500, 100).await;
     assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)), "{waits:?}");
     // Each waits a random part of at most 10 s: that a hundred come to less than a minute is out of the question.
@@ -49,7 +49,7 @@ async fn a_storm_of_errors_is_waited_over_ever_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
-    let scope = || Scope { namespaces: Vec::new(), classes: Classes::Needed };
+    let scope = || WatchScope { namespaces: Vec::new(), classes: Classes::Needed };
     let (watching, mut steps) = watches(scope());
     let mut index = scope().index();
     let secrets = (Secret::KIND, Place::Everywhere);
@@ -95,7 +95,7 @@ async fn what_stays_forbidden_says_the_rule_that_is_missing() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
-    let (watching, _steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    let (watching, _steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
     // As while an API server starts.
     storm::<EndpointSlice>(&watching, 403, 3).await;
     assert_eq!(log.said(""), 0);
@@ -114,7 +114,7 @@ async fn an_api_server_that_is_away_is_one_line_and_so_is_that_it_is_back() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
-    let (watching, _steps) = watches(Scope { namespaces: Vec::new(), classes: Classes::Needed });
+    let (watching, _steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
     let relay = || Relay {
         watches: &watching,
         place: Place::Everywhere,

@@ -80,11 +80,16 @@ impl Trust {
 
     /// A client that takes so many bytes ahead, and the end of its connection.
     pub async fn connect_with_window(&self, bytes: u32) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
-        let io = TokioIo::new(self.tls().await.unwrap());
+        self.try_connect(bytes).await.unwrap()
+    }
+
+    /// The same of a server that may cut it meanwhile.
+    pub async fn try_connect(&self, bytes: u32) -> std::io::Result<(SendRequest<Body>, JoinHandle<hyper::Result<()>>)> {
+        let io = TokioIo::new(self.tls().await?);
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.initial_stream_window_size(bytes).initial_connection_window_size((1 << 16) - 1);
-        let (sender, connection) = http.handshake(io).await.unwrap();
-        (sender, tokio::spawn(connection))
+        let (sender, connection) = http.handshake(io).await.map_err(std::io::Error::other)?;
+        Ok((sender, tokio::spawn(connection)))
     }
 
     /// One request on a connection of its own: status, headers, body.

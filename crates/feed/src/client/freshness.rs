@@ -19,7 +19,7 @@ impl Freshness {
         match self {
             Self::Never => None,
             Self::Current => Some(Millis(0)),
-            Self::Stale { since, already } => Some(Millis(already.0.saturating_add(now.0.saturating_sub(since.0)))),
+            Self::Stale { since, already } => Some(now.since(since).after(already)),
         }
     }
 

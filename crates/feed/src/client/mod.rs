@@ -143,7 +143,7 @@ impl Client {
 
     /// When the controller is to be taken for gone, unless it is heard before; `None` without a stream.
     pub fn deadline(&self) -> Option<Millis> {
-        self.stream.as_ref().map(|stream| Millis(stream.heard.0.saturating_add(self.options.silence.0)))
+        self.stream.as_ref().map(|stream| self.options.silence.after(stream.heard))
     }
 
     /// Whether a controller keeps this data plane up to date at this moment.

@@ -2,10 +2,10 @@
 //!
 //! Every number is cumulative and every report says which life of the instance it counts (`epoch`) and its place in that
 //! life (`seq`). A report that is lost is made good by the next, one that arrives twice or late changes nothing, and a new
-//! leader is complete as soon as it has heard everybody once.
+//! leader is complete as soon as it has heard everybody once. Of an instance the later life counts, of each server the report
+//! with the greatest number that spoke of it, and a full report says what else there is not.
 
 mod delivered;
-mod history;
 mod schedule;
 mod server;
 
@@ -20,7 +20,6 @@ use crate::scope::{Grant, Scope};
 use crate::violation::Violation;
 
 pub use delivered::{Delivered, Groups};
-pub use history::{Absorbed, History};
 pub use schedule::{MEMORY, Part, Schedule};
 pub use server::{Counters, LastFailure, ServerReport, ServerState};
 
@@ -81,6 +80,19 @@ pub struct GroupReport {
     pub active_tier: Tier,
     /// Its servers.
     pub servers: Vec<ServerReport>,
+}
+
+/// What a report was good for to who keeps what is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absorbed {
+    /// The first of a new life: all counters begin anew.
+    NewLife,
+    /// It added something.
+    News,
+    /// Everything in it was known, or is outdated.
+    Nothing,
+    /// Something in it was left out, because there is no room for more.
+    NoRoom,
 }
 
 impl Report {

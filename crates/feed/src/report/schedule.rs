@@ -86,7 +86,7 @@ impl Schedule {
         self.due().filter(|due| *due <= now)?;
         self.news = None;
         (self.last, self.arrived) = (Some(now), false);
-        if self.heard.is_some_and(|heard| now.0.saturating_sub(heard.0) >= FORGOTTEN.0) {
+        if self.heard.is_some_and(|heard| now.since(heard) >= FORGOTTEN) {
             (self.changes, self.full) = (Some(now), None);
         }
         if self.changes.is_some_and(|changes| changes > now) {

@@ -74,7 +74,7 @@ impl Live {
         }
         let (beat, leaders) = published.beat();
         if now >= self.beat_at || leaders != self.leaders_seen {
-            self.beat_at = Millis(now.0.saturating_add(interval.0));
+            self.beat_at = interval.after(now);
             self.leaders_seen = leaders;
             return Some(beat.clone());
         }

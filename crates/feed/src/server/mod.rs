@@ -77,7 +77,7 @@ impl Default for ServerOptions {
 impl Subscriber {
     /// A stream was opened by someone whose identity allows `grant`.
     pub fn new(options: Arc<ServerOptions>, grant: Grant, now: Millis) -> Self {
-        let until = Millis(now.0.saturating_add(options.patience.0));
+        let until = options.patience.after(now);
         let line = if grant.is_ingress() { limits::HELLO_LINE } else { limits::SIDECAR_HELLO_LINE };
         Self { options, grant, decoder: LineDecoder::new(line), state: State::Greeting { until } }
     }

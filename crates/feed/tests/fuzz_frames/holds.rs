@@ -1,7 +1,6 @@
 //! What holds whatever the bytes are. These tests and the targets of `fuzz/` share it.
 
 use feed::frames::{ClientFrame, ServerFrame};
-use feed::report::{History, Report};
 use feed::{Change, Event, LastGood, Scope, Subscriber, limits};
 
 use crate::support::{NOW, anyone, client, group, options, published, route};
@@ -65,13 +64,5 @@ pub fn as_last_good(bytes: &[u8]) {
     for (again, last) in again.resources.iter().zip(&last.resources) {
         assert_eq!(again.resource, last.resource);
         assert!(again.version.is_some() && last.version.is_none_or(|version| again.version == Some(version)));
-    }
-}
-
-/// A leader is reported these bytes.
-pub fn as_report(bytes: &[u8]) {
-    if let Ok(report) = Report::from_json(bytes, &anyone()) {
-        assert_eq!(Report::from_json(&report.to_json(), &anyone()).as_ref(), Ok(&report));
-        History::default().absorb(report);
     }
 }

@@ -1,4 +1,4 @@
-//! The table "Real lines" of nginx-semantics.md section 19, and one value of every variable.
+//! Lines that nginx 1.31.3 wrote, and one value of every variable.
 
 use std::time::Duration;
 

@@ -7,15 +7,12 @@ use std::sync::LazyLock;
 
 use holds::holds;
 use proptest::prelude::*;
+use testkit::edits;
 
 mod holds;
 
-static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_responses/corpus");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
-});
+static SEEDS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| edits::seeds([Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_responses/corpus")]));
 
 /// Pieces that mean something to a reader of responses.
 const PIECES: [&str; 24] = [
@@ -45,58 +42,18 @@ const PIECES: [&str; 24] = [
     "é",
 ];
 
-#[derive(Clone, Debug)]
-enum Edit {
-    Delete { at: usize, length: usize },
-    Insert { at: usize, piece: usize },
-    Byte { at: usize, byte: u8 },
-}
-
-fn edit() -> impl Strategy<Value = Edit> {
-    prop_oneof![
-        (any::<usize>(), 1..20usize).prop_map(|(at, length)| Edit::Delete { at, length }),
-        (any::<usize>(), 0..PIECES.len()).prop_map(|(at, piece)| Edit::Insert { at, piece }),
-        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Edit::Byte { at, byte }),
-    ]
-}
-
-fn apply(bytes: &mut Vec<u8>, edit: &Edit) {
-    let place = |at: usize| at % (bytes.len() + 1);
-    match *edit {
-        Edit::Delete { at, length } => {
-            let start = place(at);
-            bytes.drain(start..(start + length).min(bytes.len()));
-        }
-        Edit::Insert { at, piece } => {
-            let at = place(at);
-            bytes.splice(at..at, PIECES[piece].bytes());
-        }
-        Edit::Byte { at, byte } => {
-            let at = place(at);
-            if let Some(old) = bytes.get_mut(at) {
-                *old = byte;
-            }
-        }
-    }
-}
-
 proptest! {
     #[test]
     fn a_damaged_response_is_read_alike_or_refused(
-        seed in any::<prop::sample::Index>(),
-        edits in prop::collection::vec(edit(), 0..6),
+        bytes in edits::with_faults(&SEEDS, &PIECES),
         cut in any::<usize>(),
         to_head in any::<bool>(),
     ) {
-        let mut bytes = seed.get(&SEEDS).clone();
-        for edit in &edits {
-            apply(&mut bytes, edit);
-        }
         holds(&bytes, cut, to_head);
     }
 
     #[test]
-    fn noise_is_read_alike_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in any::<usize>()) {
+    fn noise_is_read_alike_or_refused(bytes in edits::noise(), cut in any::<usize>()) {
         holds(&bytes, cut, false);
     }
 

@@ -145,7 +145,7 @@ impl Controller {
 
     /// Says goodbye to all who are connected.
     pub fn say_bye(&self, reason: &str, within: Duration) {
-        let within = Millis(u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        let within = Millis::from(within);
         self.shared.bye.send_replace(Some((reason.to_owned(), within)));
     }
 
@@ -204,7 +204,7 @@ impl Drop for Controller {
 
 impl Shared {
     fn now(&self) -> Millis {
-        Millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.start.elapsed().into()
     }
 
     fn note(&self, note: impl FnOnce(&mut Seen)) {

@@ -13,7 +13,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 
 use super::SourceMap;
 use crate::by_name::ByName;
-use crate::kind::{Kind, name, namespace};
+use crate::kind::{Kind, name, namespace, reference};
 use crate::references::References;
 
 /// What reading files gave.
@@ -136,7 +136,7 @@ impl<T: Kind> Located<T> {
     /// What it is called.
     pub fn reference(&self) -> ObjectRef {
         let meta = self.metadata();
-        ObjectRef { kind: T::KIND.into(), namespace: namespace(meta).into(), name: name(meta).into() }
+        reference::<T>(namespace(meta), name(meta))
     }
 }
 

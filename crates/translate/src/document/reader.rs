@@ -14,7 +14,7 @@ use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
 use super::validate::validate;
 use super::yaml::{self, Document};
-use super::{Documents, Located, Objects, SourceFile, SourceMap, Store, advice, codes, names};
+use super::{Documents, Located, Objects, SourceFile, SourceMap, Store, advice, codes, rfc1123};
 use crate::kind;
 
 /// Reads files one after the other.
@@ -307,7 +307,7 @@ fn name_faults(kind: Kind, root: &Node, source: &SourceMap) -> Vec<Diagnostic> {
     match (metadata.value.text("name"), metadata.value.entry("name")) {
         (Some(name), _) => {
             faults.extend(
-                names::fault(name, kind.name_rule()).map(|message| fault(codes::NAME, "metadata.name", message)),
+                rfc1123::fault(name, kind.name_rule()).map(|message| fault(codes::NAME, "metadata.name", message)),
             );
         }
         (None, None) => {
@@ -322,7 +322,7 @@ fn name_faults(kind: Kind, root: &Node, source: &SourceMap) -> Vec<Diagnostic> {
         (None, Some(_)) => {}
     }
     if let Some(namespace) = metadata.value.text("namespace").filter(|_| kind.is_namespaced()) {
-        let message = names::fault(namespace, super::kinds::NameRule::Label);
+        let message = rfc1123::fault(namespace, super::kinds::NameRule::Label);
         faults.extend(message.map(|message| fault(codes::NAME, "metadata.namespace", message)));
     }
     faults

@@ -3,10 +3,10 @@
 use config::GroupId;
 use jiff::Timestamp;
 use translate::document::{SourceFile, read};
-use translate::{Options, Translation, translate_documents};
+use translate::{Documents, Options, Translation, translate_documents};
 
-/// Reads and translates it as the only file.
-pub fn whatever_stands_in(bytes: &[u8]) {
+/// Reads and translates it as the only file; what was read.
+pub fn whatever_stands_in(bytes: &[u8]) -> Documents {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let lines = text.split(['\r', '\n']).count();
     let documents = read(&[SourceFile { name: "fuzz.yaml".into(), text }]);
@@ -27,4 +27,5 @@ pub fn whatever_stands_in(bytes: &[u8]) {
         let id = GroupId::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         assert!(!config.groups.contains_key(&id), "{id} has errors and is used");
     }
+    documents
 }

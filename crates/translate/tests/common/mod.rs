@@ -1,11 +1,15 @@
-//! Objects from YAML, and the parts of a translation that tests look at.
+//! Objects from YAML, what is left of them in a cluster, and the parts of a translation that tests look at.
 #![allow(dead_code, clippy::missing_panics_doc, reason = "every test binary uses another part; a test panics to fail")]
+
+pub mod trimmed;
 
 use config::{Availability, Config, Group, Severity, Target};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use translate::{Located, Objects, Options, Translation, translate};
+
+use trimmed::{assert_same, trimmed};
 
 /// When all of this happens.
 pub const NOW: Timestamp = Timestamp::constant(1_795_341_600, 0);
@@ -39,7 +43,10 @@ fn object<T: DeserializeOwned>(value: Value) -> Located<T> {
 }
 
 pub fn files(yaml: &str) -> Translation {
-    translate(&objects(yaml), &Options::for_files(NOW))
+    let (objects, options) = (objects(yaml), Options::for_files(NOW));
+    let translation = translate(&objects, &options);
+    assert_same(&translation, &translate(&trimmed(&objects), &options));
+    translation
 }
 
 /// The servers of a group as `address` in order, `address!` for draining ones.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cluster::{Installed, within};
 
 use crate::objects::{app, slice};
-use crate::rig::{Load, Rig, admin, has, serve};
+use crate::rig::{Fleet, Load, Rig, admin, has, serve};
 
 /// More than a data plane waits for a controller (35 s) and a controller for a data plane.
 const LONG: Duration = Duration::from_secs(45);
@@ -16,11 +16,7 @@ const MENDED: Duration = Duration::from_secs(40);
 #[tokio::test]
 async fn between_data_planes_and_controllers() {
     let Some(rig) = Rig::start().await else { return };
-    let _controllers = [rig.installed.controller(1), rig.installed.controller(2)];
-    let [first, second] = [rig.installed.proxy(1).await, rig.installed.proxy(2).await];
-    let _pods = [rig.pod(1).await, rig.pod(2).await];
-    rig.apply(&[&app("app"), &slice("app", &[1])]).await;
-    serve(&[&first, &second], "app.example", "pod-1").await;
+    let Fleet { controllers: _controllers, data_planes: [first, second], pods: _pods } = rig.fleet().await;
     rig.status("app", "Programmed", |status| has(status, "Programmed=True(Programmed)")).await;
     let load = Load::start(&[&first, &second], "app.example");
     let addresses = [1, 2].map(Installed::controller_address);
@@ -55,11 +51,7 @@ async fn between_data_planes_and_controllers() {
 #[tokio::test]
 async fn between_controllers_and_the_api_server() {
     let Some(rig) = Rig::start().await else { return };
-    let controllers = [rig.installed.controller(1), rig.installed.controller(2)];
-    let [first, second] = [rig.installed.proxy(1).await, rig.installed.proxy(2).await];
-    let _pods = [rig.pod(1).await, rig.pod(2).await];
-    rig.apply(&[&app("app"), &slice("app", &[1])]).await;
-    serve(&[&first, &second], "app.example", "pod-1").await;
+    let Fleet { controllers, data_planes: [first, second], pods: _pods } = rig.fleet().await;
     let load = Load::start(&[&first, &second], "app.example");
     rig.installed.cut(cluster::ADDRESS);
     let cut = Instant::now();

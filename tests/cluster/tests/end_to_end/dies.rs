@@ -4,17 +4,13 @@ use std::time::Instant;
 
 use cluster::{Part, until};
 
-use crate::objects::{app, slice};
-use crate::rig::{Load, Rig, admin, has, serve};
+use crate::objects::slice;
+use crate::rig::{Fleet, Load, Rig, admin, has, serve};
 
 #[tokio::test]
 async fn another_leads_when_the_leader_is_killed() {
     let Some(rig) = Rig::start().await else { return };
-    let mut controllers = vec![rig.installed.controller(1), rig.installed.controller(2)];
-    let [first, second] = [rig.installed.proxy(1).await, rig.installed.proxy(2).await];
-    let _pods = [rig.pod(1).await, rig.pod(2).await];
-    rig.apply(&[&app("app"), &slice("app", &[1])]).await;
-    serve(&[&first, &second], "app.example", "pod-1").await;
+    let Fleet { mut controllers, data_planes: [first, second], pods: _pods } = rig.fleet().await;
     rig.status("app", "Programmed", |status| has(status, "Programmed=True(Programmed)")).await;
     let load = Load::start(&[&first, &second], "app.example");
 
@@ -40,11 +36,7 @@ async fn another_leads_when_the_leader_is_killed() {
 #[tokio::test]
 async fn traffic_goes_on_without_controllers() {
     let Some(rig) = Rig::start().await else { return };
-    let controllers = [rig.installed.controller(1), rig.installed.controller(2)];
-    let [first, second] = [rig.installed.proxy(1).await, rig.installed.proxy(2).await];
-    let _pods = [rig.pod(1).await, rig.pod(2).await];
-    rig.apply(&[&app("app"), &slice("app", &[1])]).await;
-    serve(&[&first, &second], "app.example", "pod-1").await;
+    let Fleet { controllers, data_planes: [first, second], pods: _pods } = rig.fleet().await;
     until("the last good configuration on disk", async || {
         let kept = rig.installed.folder().join("proxy-2.state/last-good.jsonl");
         std::fs::read_to_string(kept).ok().filter(|kept| kept.contains("shop/app")).map(drop)
@@ -79,11 +71,7 @@ async fn traffic_goes_on_without_controllers() {
 #[tokio::test]
 async fn the_api_server_and_etcd_come_back() {
     let Some(rig) = Rig::start().await else { return };
-    let controllers = [rig.installed.controller(1), rig.installed.controller(2)];
-    let [first, second] = [rig.installed.proxy(1).await, rig.installed.proxy(2).await];
-    let _pods = [rig.pod(1).await, rig.pod(2).await];
-    rig.apply(&[&app("app"), &slice("app", &[1])]).await;
-    serve(&[&first, &second], "app.example", "pod-1").await;
+    let Fleet { controllers, data_planes: [first, second], pods: _pods } = rig.fleet().await;
     let load = Load::start(&[&first, &second], "app.example");
     let mut pod = 1;
     for part in [Part::ApiServer, Part::Etcd] {

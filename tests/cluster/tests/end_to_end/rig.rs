@@ -20,6 +20,13 @@ pub struct Rig {
     seen: Seen,
 }
 
+/// What most of these tests begin with: every data plane serves `app.example` from the first pod of the group `app`.
+pub struct Fleet {
+    pub controllers: Vec<Forebay>,
+    pub data_planes: [Forebay; 2],
+    pub pods: [Upstream; 2],
+}
+
 impl Rig {
     /// `None` where there is no Kubernetes.
     pub async fn start() -> Option<Self> {
@@ -28,6 +35,16 @@ impl Rig {
         installed.kubectl().run(&["create", "serviceaccount", "app", "--namespace", "shop"]);
         let seen = Seen::of(&installed.cluster).await;
         Some(Self { installed, seen })
+    }
+
+    /// Two controllers, two data planes and two pods.
+    pub async fn fleet(&self) -> Fleet {
+        let controllers = vec![self.installed.controller(1), self.installed.controller(2)];
+        let data_planes = [self.installed.proxy(1).await, self.installed.proxy(2).await];
+        let pods = [self.pod(1).await, self.pod(2).await];
+        self.apply(&[&objects::app("app"), &objects::slice("app", &[1])]).await;
+        serve(&data_planes.each_ref(), "app.example", "pod-1").await;
+        Fleet { controllers, data_planes, pods }
     }
 
     /// A pod of `shop` that answers with its name, `pod-N`.
