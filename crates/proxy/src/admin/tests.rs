@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::snapshot::GroupView;
-use crate::testing::Fixed;
 use crate::{stats, testing as values};
+use crate::testing::Fixed;
 
 struct First;
 
@@ -56,13 +56,9 @@ fn ejected() -> Arc<GroupView> {
     let peer = balance.select(&group.plan, &mut request, now, &mut First).unwrap();
     assert!(balance.release(&group.plan, peer, Outcome::Failed, now).disabled);
     drop(balance);
-    let end = AttemptEnd::Failed(FailureReason::Status(503));
-    record.attempts.push(Attempt {
-        end,
-        disabled: true,
-        ..Attempt::begin(group.servers[peer.position].clone(), record.started)
-    });
-    stats::account(&record, &stats::ProcessStats::default());
+    record.begin_attempt(Attempt::begin(group.servers[peer.position].clone(), record.started));
+    record.end_attempt(AttemptEnd::Failed(FailureReason::Status(503)), true, record.finished);
+    stats::request_ends(&record, &stats::ProcessStats::default());
     group
 }
 

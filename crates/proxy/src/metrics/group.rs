@@ -1,6 +1,7 @@
 //! The series of one group and its servers.
 
 use balance::Tier;
+use balance::retry::Condition;
 
 use super::MAX_SERVERS;
 use super::families as family;
@@ -9,7 +10,7 @@ use crate::clock::Moment;
 use crate::picture::{GroupPicture, ServerPicture, State, method_name, tier_name};
 use crate::record::FailureReason;
 use crate::snapshot::GroupView;
-use crate::stats::{CodeClass, RetryReason};
+use crate::stats::CodeClass;
 
 /// The numbers of one server, or the sums of several.
 #[derive(Default)]
@@ -59,9 +60,9 @@ fn collect_group(sheet: &mut Sheet, picture: &GroupPicture<'_>, group: &[Label<'
         sheet.counter(&family::GROUP_REQUESTS, &[group, &[("code_class", class.label())]], count);
     }
     sheet.histogram(&family::GROUP_DURATION, &[group], &stats.duration);
-    for reason in RetryReason::ALL {
-        let count = stats.retries[reason.index()].value();
-        sheet.counter(&family::GROUP_RETRIES, &[group, &[("reason", reason.label())]], count);
+    for condition in Condition::ALL {
+        let count = stats.retries[condition.index()].value();
+        sheet.counter(&family::GROUP_RETRIES, &[group, &[("reason", condition.name())]], count);
     }
     sheet.counter(&family::GROUP_NO_LIVE, &[group], stats.no_live.value());
     let active = picture.active_tier();

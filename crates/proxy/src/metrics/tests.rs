@@ -35,14 +35,10 @@ fn value(text: &str, name: &str, labels: &str) -> Option<f64> {
 
 fn failing_group() -> Arc<GroupView> {
     let mut record = testing::record();
-    let end = AttemptEnd::Failed(FailureReason::ReadTimeout);
-    record.attempts.push(Attempt {
-        end,
-        disabled: true,
-        ..Attempt::begin(testing::server_of(&record, 0), record.started)
-    });
+    record.begin_attempt(Attempt::begin(testing::server_of(&record, 0), record.started));
+    record.end_attempt(AttemptEnd::Failed(FailureReason::ReadTimeout), true, record.finished);
     record.status = 504;
-    stats::account(&record, &stats::ProcessStats::default());
+    stats::request_ends(&record, &stats::ProcessStats::default());
     record.group.unwrap()
 }
 

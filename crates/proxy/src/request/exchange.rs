@@ -94,16 +94,13 @@ impl Drop for Exchange {
             // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST). Who was cut did not
             // leave: it is what the client would have been told, had there been time.
             self.record.status = if self.is_cut() { 503 } else { 499 };
-            if let Some(attempt) = self.record.attempts.last_mut()
-                && attempt.end == AttemptEnd::Running
-            {
-                attempt.end = AttemptEnd::Abandoned;
-                attempt.response = Some(self.record.finished.since(attempt.started));
+            if self.record.attempts.last().is_some_and(|attempt| attempt.end == AttemptEnd::Running) {
+                self.record.end_attempt(AttemptEnd::Abandoned, false, self.record.finished);
             }
             self.report_end(error_log::Action::ReadingHeader);
         }
         self.worker.shared.stats.requests_active.dec();
-        stats::account(&self.record, &self.worker.shared.stats);
+        stats::request_ends(&self.record, &self.worker.shared.stats);
         self.worker.log.log(&self.record);
     }
 }
@@ -191,13 +188,12 @@ impl Relaying {
     }
 
     fn end_attempt(&self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) -> Option<Times> {
-        let attempt = exchange.record.attempts.last_mut()?;
-        let response = now.since(attempt.started);
-        attempt.response = Some(response);
-        attempt.end = end;
-        if let Some(connection) = &self.connection {
+        if let (Some(attempt), Some(connection)) = (exchange.record.attempts.last_mut(), &self.connection) {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
+        exchange.record.end_attempt(end, false, now);
+        let attempt = exchange.record.attempts.last()?;
+        let response = now.since(attempt.started);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
     }

@@ -7,7 +7,7 @@ use balance::{Outcome, retry};
 use nix::errno::Errno;
 
 use crate::error_log::{self, Action};
-use crate::record::{FailureReason, Record};
+use crate::record::{AttemptEnd, FailureReason, Record};
 use crate::upstream::{self, ConnectError, Fault};
 
 /// A failure that is the server's.
@@ -92,6 +92,11 @@ impl Failure {
         }
     }
 
+    /// How its attempt ended.
+    pub(crate) fn end(&self) -> AttemptEnd {
+        if self.outcome == Outcome::Failed { AttemptEnd::Failed(self.reason) } else { AttemptEnd::Excused(self.reason) }
+    }
+
     /// Whether it was only a matter of time.
     pub(crate) fn is_timeout(&self) -> bool {
         self.kind() == retry::Failure::Timeout
@@ -99,17 +104,7 @@ impl Failure {
 
     /// What `proxy_next_upstream` calls it.
     pub(crate) fn kind(&self) -> retry::Failure {
-        match self.reason {
-            FailureReason::ConnectTimeout | FailureReason::SendTimeout | FailureReason::ReadTimeout => {
-                retry::Failure::Timeout
-            }
-            FailureReason::InvalidHeader | FailureReason::HeaderTooLarge => retry::Failure::InvalidHeader,
-            FailureReason::Connect
-            | FailureReason::Tls
-            | FailureReason::Reset
-            | FailureReason::Closed
-            | FailureReason::Status(_) => retry::Failure::Error,
-        }
+        self.reason.failure().unwrap_or(retry::Failure::Error)
     }
 
     /// Whether this machine has no room for a further connection, to whichever server: an internal error
