@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::snapshot::GroupView;
-use crate::{stats, testing as values};
 use crate::testing::Fixed;
+use crate::{stats, testing as values};
 
 struct First;
 

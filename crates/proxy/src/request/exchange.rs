@@ -3,6 +3,7 @@
 //! An [`Exchange`] is accounted and logged when it is dropped, whatever ended it: the last byte of a response, a client that
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -18,6 +19,7 @@ use crate::clock::Moment;
 use crate::error_log;
 use crate::record::{AttemptEnd, FailureReason, Record};
 use crate::request::body::{BrokenOff, Source};
+use crate::request::failure::judge;
 use crate::request::lease::Lease;
 use crate::request::session::Session;
 use crate::snapshot::GroupView;
@@ -175,11 +177,16 @@ impl Relaying {
         if let Some(mut exchange) = self.exchange.take() {
             let now = exchange.now();
             self.end_attempt(&mut exchange, AttemptEnd::CutOff, now);
-            let reason = match error {
-                BrokenOff::TimedOut => FailureReason::ReadTimeout,
-                BrokenOff::Upstream(_) => FailureReason::Closed,
+            let (reason, text) = match error {
+                BrokenOff::TimedOut => (FailureReason::ReadTimeout, None),
+                BrokenOff::Upstream(fault) => judge(fault),
             };
-            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
+            let cause: &dyn Display = match (&text, error) {
+                (Some(text), _) => text,
+                (None, BrokenOff::Upstream(fault)) => fault,
+                (None, BrokenOff::TimedOut) => error,
+            };
+            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, cause);
             if let Some(lease) = self.lease.take() {
                 self.session.tie(&self.group, lease.position(), now);
                 lease.finish(Outcome::Done(None), now);

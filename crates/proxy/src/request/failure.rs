@@ -57,13 +57,9 @@ impl Failure {
 
     /// The connection broke before a complete header. `by_client`: while it waited for more of the client's body.
     pub(crate) fn sending(fault: Fault, reused: bool, by_client: bool) -> Self {
-        let broken = match &fault {
-            Fault::Io(error) => upstream::broken(error),
-            Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => None,
-        };
-        let reason = if broken.is_some() { FailureReason::Tls } else { reason_of(&fault) };
-        let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        let cause = broken.map_or_else(|| Cause::Send(fault), Cause::Tls);
+        let action = if is_of_sending(&fault) { Action::Sending } else { Action::ReadingHeader };
+        let (reason, text) = judge(&fault);
+        let cause = text.map_or_else(|| Cause::Send(fault), Cause::Tls);
         let outcome = if by_client { Outcome::Next } else { Outcome::Failed };
         Self { reason, action, begun: true, reused, outcome, cause }
     }
@@ -154,11 +150,28 @@ fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
 }
 
-/// What a fault says of the server.
+/// Whether a fault came of sending.
+fn is_of_sending(fault: &Fault) -> bool {
+    match fault {
+        // Our own connection's send timeout (see upstream::io); what only a writer is told.
+        Fault::Io(error) => [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe].contains(&error.kind()),
+        Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => false,
+    }
+}
+
+/// What a fault says of the server, and what the log is to say instead of it.
+pub(crate) fn judge(fault: &Fault) -> (FailureReason, Option<String>) {
+    match fault {
+        Fault::Io(error) if let Some(text) = upstream::broken(error) => (FailureReason::Tls, Some(text)),
+        Fault::Io(_) | Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => {
+            (reason_of(fault), None)
+        }
+    }
+}
+
 fn reason_of(fault: &Fault) -> FailureReason {
     match fault {
         Fault::Closed => FailureReason::Closed,
-        // Our own connection's send timeout (see upstream::io).
         Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => FailureReason::SendTimeout,
         // TLS that ends without saying so (RFC 8446 section 6.1).
         Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => FailureReason::Closed,
