@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::{HostPattern, PathMatch, Routes, Target};
+use config::{HostPattern, HostRoutes, PathMatch, Routes, Target};
 
 use crate::variables::normalise;
 
@@ -20,6 +20,8 @@ pub struct RouteTable {
     /// By suffix without the `*.`.
     wildcard: HashMap<Arc<str>, HostTable>,
     any: Option<HostTable>,
+    /// What it was made of, for people.
+    hosts: Vec<Arc<HostRoutes>>,
 }
 
 /// A matched route.
@@ -43,7 +45,7 @@ struct HostTable {
 impl RouteTable {
     /// Compiles routes.
     pub fn new(routes: &Routes) -> Self {
-        let mut table = Self::default();
+        let mut table = Self { hosts: routes.hosts.clone(), ..Self::default() };
         for host in &routes.hosts {
             let compiled = HostTable::new(host);
             match &host.host {
@@ -59,6 +61,11 @@ impl RouteTable {
         table
     }
 
+    /// The routes as they were configured.
+    pub fn hosts(&self) -> &[Arc<HostRoutes>] {
+        &self.hosts
+    }
+
     /// The route of a request to `host` (lower case, without port) for `path` (`$uri`).
     pub fn find(&self, host: &str, path: &[u8]) -> Option<Matched<'_>> {
         let suffix = host.split_once('.').map(|(_, suffix)| suffix);
@@ -71,7 +78,7 @@ impl RouteTable {
 }
 
 impl HostTable {
-    fn new(host: &config::HostRoutes) -> Self {
+    fn new(host: &HostRoutes) -> Self {
         let mut exact = HashMap::new();
         let mut prefixes = Vec::new();
         for route in &host.paths {
@@ -114,7 +121,7 @@ fn has_prefix(path: &[u8], prefix: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use config::{GroupId, HostRoutes, PathRoute};
+    use config::{GroupId, PathRoute};
 
     use super::*;
 
