@@ -1,8 +1,8 @@
 //! The mutable part of a group: the slots of its peers, selection and release. Outlives any one plan.
 
 use crate::{
-    BoundPlan, Measure, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerView, Plan, Released, Request, Rng,
-    Tier,
+    BoundPlan, Measure, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerKey, PeerView, Plan, Released, Request,
+    Rng, Tier,
     index::{Index, Load},
     method::{self, least_time},
     slots::{Arrivals, Slots},
@@ -76,6 +76,12 @@ impl Group {
     #[must_use]
     pub fn is_newest(&self, plan: &BoundPlan) -> bool {
         self.newest.is_some_and(|(id, _)| id == plan.id())
+    }
+
+    /// Whether the state of this peer is still there: of a vanished one, until its grace is over.
+    #[must_use]
+    pub fn remembers(&self, key: &PeerKey) -> bool {
+        self.slots.remembers(key)
     }
 
     /// Picks the next peer for `request` and counts an attempt on it.

@@ -29,6 +29,60 @@ pub enum Condition {
     Http429,
 }
 
+impl Condition {
+    /// Every condition, in the order of [`Self::index`].
+    pub const ALL: [Self; 10] = [
+        Self::Error,
+        Self::Timeout,
+        Self::InvalidHeader,
+        Self::Http500,
+        Self::Http502,
+        Self::Http503,
+        Self::Http504,
+        Self::Http403,
+        Self::Http404,
+        Self::Http429,
+    ];
+
+    /// What lists a status; `None` for one that cannot be listed.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Option<Self> {
+        match status {
+            500 => Some(Self::Http500),
+            502 => Some(Self::Http502),
+            503 => Some(Self::Http503),
+            504 => Some(Self::Http504),
+            403 => Some(Self::Http403),
+            404 => Some(Self::Http404),
+            429 => Some(Self::Http429),
+            _ => None,
+        }
+    }
+
+    /// Its place in [`Self::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// As nginx's configuration spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+            Self::InvalidHeader => "invalid_header",
+            Self::Http500 => "http_500",
+            Self::Http502 => "http_502",
+            Self::Http503 => "http_503",
+            Self::Http504 => "http_504",
+            Self::Http403 => "http_403",
+            Self::Http404 => "http_404",
+            Self::Http429 => "http_429",
+        }
+    }
+}
+
 /// A set of [`Condition`]s; empty is nginx's `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Conditions(u16);
@@ -131,15 +185,13 @@ pub struct Tries {
 
 impl Conditions {
     fn lists_status(self, status: u16) -> Option<HeaderVerdict> {
-        let (condition, verdict) = match status {
-            500 => (Condition::Http500, HeaderVerdict::RetryFailed),
-            502 => (Condition::Http502, HeaderVerdict::RetryFailed),
-            503 => (Condition::Http503, HeaderVerdict::RetryFailed),
-            504 => (Condition::Http504, HeaderVerdict::RetryFailed),
-            429 => (Condition::Http429, HeaderVerdict::RetryFailed),
-            403 => (Condition::Http403, HeaderVerdict::RetryNext),
-            404 => (Condition::Http404, HeaderVerdict::RetryNext),
-            _ => return None,
+        let condition = Condition::of_status(status)?;
+        let verdict = match condition {
+            Condition::Error | Condition::Timeout | Condition::InvalidHeader => return None,
+            Condition::Http500 | Condition::Http502 | Condition::Http503 | Condition::Http504 | Condition::Http429 => {
+                HeaderVerdict::RetryFailed
+            }
+            Condition::Http403 | Condition::Http404 => HeaderVerdict::RetryNext,
         };
         self.contains(condition).then_some(verdict)
     }
@@ -156,7 +208,9 @@ impl Policy {
 }
 
 impl Failure {
-    const fn condition(self) -> Condition {
+    /// What lists it.
+    #[must_use]
+    pub const fn condition(self) -> Condition {
         match self {
             Self::Error => Condition::Error,
             Self::Timeout => Condition::Timeout,

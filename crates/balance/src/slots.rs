@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{Now, Plan, peer::PeerState, weight::UNIT};
+use crate::{Now, PeerKey, Plan, peer::PeerState, weight::UNIT};
 
 /// A retired peer is remembered at least this long, milliseconds.
 const GRACE: u64 = 60_000;
@@ -103,6 +103,13 @@ impl Slots {
     /// The state behind `slot`, if it is still to be picked by anybody.
     pub(crate) fn live(&self, slot: Slot) -> Option<&PeerState> {
         self.entry(slot).filter(|entry| entry.position.is_some()).map(|entry| &entry.state)
+    }
+
+    /// Whether there is a state of this holder of an address, retired or not.
+    pub(crate) fn remembers(&self, key: &PeerKey) -> bool {
+        let index = self.known.get(&(Arc::clone(&key.address), key.nth));
+        let held = index.and_then(|index| self.entries[*index as usize].identity.as_ref());
+        held.is_some_and(|held| key.incarnation.is_none() || key.incarnation == held.incarnation)
     }
 
     /// As [`Self::live`], to be changed.

@@ -1,30 +1,45 @@
 //! `docs/troubleshooting.md` shows what really happens: each of its sections is played here, and every line it shows must be
-//! among what Forebay logged and what its admin listener said.
+//! among what Forebay logged and what its admin listener said. Each shows something of both, metrics and JSON.
 //!
 //! Lines are compared without what differs from run to run: addresses stand for servers, and numbers count only where they
 //! are a status, a code or a small count. `PRINT=1 cargo test -p forebay --test troubleshooting -- --nocapture` prints the
 //! evidence to write the document from.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 use testkit::{
     Client, Forebay, Mode, Response, Upstream,
     rig::Documents,
+    tls::{self, Authority},
     upstream::{After, Stale},
 };
+use tls_rig::{TlsRig, ingress};
+
+mod tls_rig;
 
 /// A group `default/app` of three servers, with a Forebay in front.
 struct Case {
     section: &'static str,
     servers: Vec<Upstream>,
     forebay: Forebay,
+    /// Whether its clients come by TLS.
+    is_tls: bool,
     _documents: Documents,
 }
 
 impl Case {
     /// `lines` are the fields of the servers besides name and address.
     async fn start(section: &'static str, spec: Value, lines: &[Value]) -> Self {
+        Self::start_with(section, spec, lines, &[]).await
+    }
+
+    /// The same beside other objects.
+    async fn start_with(section: &'static str, spec: Value, lines: &[Value], others: &[Value]) -> Self {
         let mut servers = Vec::new();
         let mut written = Vec::new();
         for (name, line) in ["one", "two", "three"].iter().zip(lines) {
@@ -52,10 +67,10 @@ impl Case {
             "spec": {"ports": [{"name": "http", "port": 80}]},
         });
         let documents = Documents::new();
-        documents.write("app.yaml", &[group, service]);
+        documents.write("app.yaml", &[&[group, service], others].concat());
         let run = Forebay::run(env!("CARGO_BIN_EXE_forebay"), documents.path());
         let forebay = run.bind("default/app").listen().args(["--workers", "1"]).start().await;
-        Self { section, servers, forebay, _documents: documents }
+        Self { section, servers, forebay, is_tls: false, _documents: documents }
     }
 
     async fn get(&self) -> Response {
@@ -72,15 +87,18 @@ impl Case {
 
     /// Waits until `requests` are in the access log, and compares the section with the evidence.
     async fn compare(self, requests: usize) {
-        self.forebay.logged_times("] \"GET ", requests).await;
+        if requests > 0 {
+            self.forebay.logged_times("] \"GET ", requests).await;
+        }
         let mut evidence = self.forebay.log();
-        for page in ["/metrics", "/api/v1/groups"] {
+        for page in ["/metrics", "/api/v1/groups", "/api/v1/routes"] {
             evidence.extend(self.forebay.admin_get(page).await.text().lines().map(str::to_owned));
         }
         let mut names: Vec<(String, String)> =
             self.servers.iter().map(|server| (server.address().to_string(), server.name().to_uppercase())).collect();
-        names.push((self.forebay.http(0).to_string(), "HERE".to_owned()));
-        names.push((self.forebay.http(1).to_string(), "HERE".to_owned()));
+        let here =
+            if self.is_tls { vec![self.forebay.https(0)] } else { vec![self.forebay.http(0), self.forebay.http(1)] };
+        names.extend(here.into_iter().map(|address| (address.to_string(), "HERE".to_owned())));
         let shown = [("127.0.0.1:9001", "ONE"), ("127.0.0.1:9002", "TWO"), ("127.0.0.1:9003", "THREE")];
         let shown = shown.into_iter().chain([("127.0.0.1:8080", "HERE")]);
         let shown: Vec<(String, String)> = shown.map(|(address, name)| (address.to_owned(), name.to_owned())).collect();
@@ -92,7 +110,10 @@ impl Case {
         }
         let evidence: Vec<String> = evidence.iter().map(|line| canonical(line, &names)).collect();
         let lines = section(self.section);
-        assert!(lines.len() > 2, "{}: {lines:?}", self.section);
+        let is_logged = |line: &String| line.starts_with("20") || line.contains("] \"GET ");
+        assert!(lines.iter().any(is_logged), "{}: no line of a log", self.section);
+        assert!(lines.iter().any(|line| line.starts_with("forebay_")), "{}: no metric", self.section);
+        assert!(lines.iter().any(|line| line.starts_with('"')), "{}: no line of /api/v1", self.section);
         for line in lines {
             let line = canonical(&line, &shown);
             assert!(evidence.contains(&line), "{}: nobody said\n{line}\namong\n{}", self.section, evidence.join("\n"));
@@ -237,4 +258,50 @@ async fn stale_connections() {
         assert_eq!((response.status, response.text().as_str()), (200, expected));
     }
     case.compare(3).await;
+}
+
+/// Who signed the certificates of the servers is in the ConfigMap `ca`, and they are to be for `app.example`.
+fn secured() -> Value {
+    let tls = json!({"serverName": "app.example", "caCertificateRef": {"kind": "ConfigMap", "name": "ca"}});
+    json!({"protocol": "HTTPS", "tls": tls})
+}
+
+fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 50)
+}
+
+#[tokio::test]
+async fn servers_that_are_not_believed() {
+    let authority = Authority::new();
+    let lines = [json!({}), json!({}), json!({})];
+    let others = [authority.object("ConfigMap", "ca")];
+    let case = Case::start_with("502: TLS to the servers", secured(), &lines, &others).await;
+    case.servers[0].secure(Some(authority.issue(&["other.example"]).server()));
+    case.servers[1].secure(Some(authority.issue_until(&["app.example"], long_ago()).server()));
+    case.servers[2].secure(Some(authority.issue(&["app.example"]).server_for(Some(&authority))));
+    assert_eq!(case.statuses(1).await, [502]);
+    case.compare(1).await;
+}
+
+#[tokio::test]
+async fn clients_that_are_refused_and_clients_that_refuse() {
+    let TlsRig { forebay, upstream, authority, documents } = TlsRig::start(&["--access-log", "-"]).await;
+    let before = forebay.admin_get("/api/v1/config").await.json()["revision"].clone();
+    let expired = authority.issue_until(&["shop.example"], long_ago()).secret("shop");
+    let other = authority.issue(&["other.example"]).secret("wrong");
+    let hosts = [ingress("shop", &["shop.example"]), expired, ingress("wrong", &["wrong.example"]), other];
+    documents.write("shop.yaml", &hosts);
+    testkit::patiently("the change to be in force", async {
+        while forebay.admin_get("/api/v1/config").await.json()["revision"] == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    for host in ["nobody.example", "shop.example", "wrong.example"] {
+        tls::connect(forebay.https(0), host, &authority.client(&[tls::HTTP1])).await.unwrap_err();
+    }
+    forebay.logged_times("while SSL handshaking, client", 3).await;
+    let section = "Clients get no TLS connection";
+    let case = Case { section, servers: vec![upstream], forebay, is_tls: true, _documents: documents };
+    case.compare(0).await;
 }

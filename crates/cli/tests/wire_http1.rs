@@ -1,9 +1,12 @@
 //! HTTP/1 as clients speak it: versions, keepalive, pipelining, framing both ways, interim responses, forms of the target.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::{
-    Mode, Rig,
+    Client, Forebay, Mode, Rig, Upstream,
     client::{End, Framing},
+    rig::Documents,
     upstream::After,
 };
 
@@ -24,6 +27,40 @@ async fn a_connection_carries_many_requests() {
     client.send("GET /last HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await;
     assert_eq!(client.response().await.header("connection"), Some("close"));
     assert_eq!(client.end().await, End::Closed);
+}
+
+#[tokio::test]
+async fn the_time_of_a_request_begins_with_its_whole_header() {
+    let documents = Documents::new();
+    let upstream = Upstream::start("a").await;
+    let group = json!({
+        "apiVersion": "forebay.dev/v1alpha1",
+        "kind": "UpstreamGroup",
+        "metadata": {"name": "app"},
+        "spec": {"servers": [{"name": "a", "address": upstream.address().to_string()}]},
+    });
+    documents.write("app.yaml", &[group]);
+    let forebay = Forebay::run(env!("CARGO_BIN_EXE_forebay"), documents.path())
+        .bind("default/app")
+        .args(["--access-log", "-", "--access-log-format", "$request_uri|$msec|$request_time|"])
+        .start()
+        .await;
+    let mut slow = Client::connect(forebay.http(0)).await;
+    slow.send("GET /slow HTTP/1.1\r\n").await;
+    upstream.set(Mode::Delay(Duration::from_millis(300))).await;
+    assert_eq!(Client::get(forebay.http(0), "/between").await.status, 200);
+    slow.send("Host: test\r\n\r\n").await;
+    assert_eq!(slow.response().await.status, 200);
+
+    let (mut begins, mut ends) = (Vec::new(), Vec::new());
+    for target in ["/between", "/slow"] {
+        let line = forebay.logged(&format!("{target}|")).await;
+        let fields: Vec<f64> = line.split('|').filter_map(|field| field.parse().ok()).collect();
+        begins.push(fields[0] - fields[1]);
+        ends.push(fields[0]);
+    }
+    // Both are cut to milliseconds.
+    assert!(begins[1] > ends[0] - 0.002, "{begins:?} {ends:?}");
 }
 
 #[tokio::test]

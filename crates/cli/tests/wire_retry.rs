@@ -1,7 +1,7 @@
 //! What is tried again, what is not, and what the client gets in the end: 502, 503, 504 and the replay buffer.
 
 use serde_json::{Value, json};
-use testkit::{Client, Mode, Rig, patiently, rig::Builder};
+use testkit::{Client, Mode, Rig, patiently, rig::Builder, upstream::After};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -220,10 +220,16 @@ async fn a_group_without_servers_is_503() {
 #[tokio::test]
 async fn the_body_of_a_truncated_response_is_cut_too_and_nobody_is_blamed() {
     let rig = builder().lines([json!({"maxFails": 1}), json!({"backup": true})]).start().await;
-    for mode in [Mode::ShortBody, Mode::ResetMidBody] {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n";
+    for (mode, why) in [
+        (Mode::ShortBody, "upstream prematurely closed connection"),
+        (Mode::ResetMidBody, "readv() failed (104: Connection reset by peer)"),
+        (Mode::raw(chunked, After::Keep), "upstream sent invalid chunked response"),
+    ] {
         rig.upstreams[0].set(mode.clone()).await;
         let response = rig.get("/").await;
         assert_eq!((response.status, response.complete), (200, false), "{mode:?}");
+        rig.forebay.logged(&format!("{why} while reading upstream")).await;
     }
     rig.upstreams[0].set(Mode::Ok).await;
     assert_eq!(rig.get("/").await.text(), "a");

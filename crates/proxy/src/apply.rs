@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::route::RouteTable;
 use crate::snapshot::{GroupCell, GroupView, ServerView, Snapshot};
 use crate::spec::{group_spec, retry_policy};
-use crate::stats::{GroupStats, ServerStats};
+use crate::stats::GroupStats;
 use crate::tls::Certificates;
 use crate::upstream::GroupTls;
 
@@ -127,6 +127,7 @@ pub(crate) fn bind(
             balance: Mutex::new(balance::Group::new()),
             sessions: Mutex::new(Sessions::new(0, 0)),
             stats: GroupStats::default(),
+            server_stats: Mutex::default(),
             newest: Mutex::default(),
         }),
     };
@@ -136,6 +137,7 @@ pub(crate) fn bind(
         let (capacity, timeout) = table.unwrap_or_default();
         *cell.sessions.lock() = Sessions::new(capacity, timeout);
     }
+    let mut counted = cell.server_stats.lock();
     let known: HashMap<_, _> =
         last.map(|view| view.servers.iter().map(|server| (&server.key, server)).collect()).unwrap_or_default();
     let servers = group_spec(&config)
@@ -144,10 +146,9 @@ pub(crate) fn bind(
         .zip(&config.servers)
         .enumerate()
         .map(|(position, (spec, server))| {
-            let known = known.get(&spec.key);
-            let known_tls = known.and_then(|known| known.tls.as_ref());
+            let known_tls = known.get(&spec.key).and_then(|known| known.tls.as_ref());
             Arc::new(ServerView {
-                stats: known.map_or_else(|| Arc::new(ServerStats::default()), |known| known.stats.clone()),
+                stats: counted.entry(spec.key.clone()).or_default().clone(),
                 tls: tls.as_ref().map(|tls| tls.of_server(known_tls)),
                 name: server.name.clone(),
                 address: server.address.clone(),
@@ -171,7 +172,8 @@ pub(crate) fn bind(
         cell: cell.clone(),
     });
     *cell.newest.lock() = Arc::downgrade(&view);
-    drop(balance);
+    counted.retain(|key, _| balance.remembers(key));
+    drop((balance, counted));
     view
 }
 
@@ -243,6 +245,26 @@ mod tests {
         assert_eq!(failing(&second), (vec![0, 1], vec![0, 1]));
         let third = apply(Some(&second), &hinted, Some("b"));
         assert_eq!((addresses(&third), failing(&third)), (vec!["10.0.0.2:80"], (vec![1], vec![1])));
+    }
+
+    #[test]
+    fn who_comes_back_within_its_grace_goes_on_counting() {
+        let [both, one] = [config(&[None, None]), config(&[None])];
+        let after = |last: &Snapshot, config: &Config, seconds: u64| {
+            let of = Of { config, revision: config.revision(), source: "test".into(), zone: None };
+            let at = Moment::from(testing::START + seconds * 1_000_000);
+            next_snapshot(Some(last), of, Certificates::default(), at).unwrap()
+        };
+        let second = |snapshot: &Snapshot| snapshot.groups[&id()].servers[1].stats.clone();
+        let first = apply(None, &both, None);
+        second(&first).ejections.inc();
+        let back = after(&after(&first, &one, 10), &both, 20);
+        assert_eq!(second(&back).ejections.value(), 1);
+        // Past its grace it is forgotten with the next change.
+        let gone = after(&after(&back, &one, 30), &config(&[Some("a")]), 200);
+        assert_eq!(gone.groups[&id()].cell.server_stats.lock().len(), 1);
+        let late = after(&gone, &both, 210);
+        assert_eq!(second(&late).ejections.value(), 0);
     }
 
     #[test]

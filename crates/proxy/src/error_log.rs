@@ -34,6 +34,7 @@ pub enum Action {
 struct Failure<'a> {
     record: &'a Record,
     reason: FailureReason,
+    action: Action,
     cause: &'a dyn Display,
 }
 
@@ -59,7 +60,7 @@ pub fn attempt_failed(record: &Record, reason: FailureReason, action: Action, ca
     if matches!(reason, FailureReason::Status(_)) {
         return;
     }
-    let (failure, context) = (Failure { record, reason, cause }, Context::with_upstream(record));
+    let (failure, context) = (Failure { record, reason, action, cause }, Context::with_upstream(record));
     error!(target: TARGET, connection = record.downstream.serial, "{failure} while {action}{context}");
 }
 
@@ -148,11 +149,33 @@ impl Display for Failure<'_> {
                 f.write_str("upstream timed out (110: Connection timed out)")
             }
             FailureReason::Tls => self.cause.fmt(f),
-            FailureReason::Reset => f.write_str("recv() failed (104: Connection reset by peer)"),
+            FailureReason::Reset => write!(f, "{} failed ({})", self.call(), SystemError(self.cause)),
             FailureReason::Closed => f.write_str("upstream prematurely closed connection"),
+            // Past the header it is the framing of the body, of which nginx says no more.
+            FailureReason::InvalidHeader if self.action == Action::ReadingUpstream => {
+                f.write_str("upstream sent invalid chunked response")
+            }
             FailureReason::InvalidHeader => write!(f, "upstream sent invalid header: \"{}\"", self.cause),
+            FailureReason::HeaderTooLarge if self.action == Action::ReadingUpstream => {
+                f.write_str("upstream sent too big trailers")
+            }
             FailureReason::HeaderTooLarge => f.write_str("upstream sent too big header"),
             FailureReason::Status(status) => write!(f, "upstream sent status {status}"),
+        }
+    }
+}
+
+impl Failure<'_> {
+    /// The call that fails in nginx when a connection breaks.
+    fn call(&self) -> &'static str {
+        let tls = self.record.group.as_ref().is_some_and(|group| group.tls.is_some());
+        match (self.action, tls) {
+            (Action::Connecting | Action::Handshaking, _) => "connect()",
+            (Action::Sending, false) => "writev()",
+            (Action::Sending, true) => "SSL_write()",
+            (Action::ReadingHeader, false) => "recv()",
+            (Action::ReadingUpstream, false) => "readv()",
+            (Action::ReadingHeader | Action::ReadingUpstream, true) => "SSL_read()",
         }
     }
 }
@@ -211,7 +234,7 @@ mod tests {
     use crate::testing;
 
     fn failure(record: &Record, reason: FailureReason, cause: &dyn Display) -> String {
-        Failure { record, reason, cause }.to_string()
+        Failure { record, reason, action: Action::Connecting, cause }.to_string()
     }
 
     #[test]
@@ -222,6 +245,25 @@ mod tests {
         let timeout = failure(&record, FailureReason::ReadTimeout, &"");
         assert_eq!(timeout, "upstream timed out (110: Connection timed out)");
         assert_eq!(failure(&record, FailureReason::Connect, &"no route"), "connect() failed (no route)");
+    }
+
+    #[test]
+    fn a_broken_connection_says_what_was_tried_on_it() {
+        let record = testing::record();
+        let said = |reason, action, errno| {
+            let cause = io::Error::from_raw_os_error(errno);
+            Failure { record: &record, reason, action, cause: &cause }.to_string()
+        };
+        for (action, errno, text) in [
+            (Action::Sending, 32, "writev() failed (32: Broken pipe)"),
+            (Action::ReadingHeader, 104, "recv() failed (104: Connection reset by peer)"),
+            (Action::ReadingUpstream, 104, "readv() failed (104: Connection reset by peer)"),
+            (Action::ReadingUpstream, 113, "readv() failed (113: No route to host)"),
+        ] {
+            assert_eq!(said(FailureReason::Reset, action, errno), text);
+        }
+        let chunk = said(FailureReason::InvalidHeader, Action::ReadingUpstream, 0);
+        assert_eq!(chunk, "upstream sent invalid chunked response");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use config::{HostPattern, PathMatch, Routes, Target};
+use config::{HostPattern, HostRoutes, PathMatch, Routes, Target};
 use smallvec::SmallVec;
 
 use crate::variables::normalise;
@@ -21,6 +21,8 @@ pub struct RouteTable {
     /// By suffix without the `*.`.
     wildcard: HashMap<Arc<str>, HostTable>,
     any: Option<HostTable>,
+    /// What it was made of, for people.
+    hosts: Vec<Arc<HostRoutes>>,
 }
 
 /// A matched route.
@@ -46,7 +48,7 @@ struct HostTable {
 impl RouteTable {
     /// Compiles routes.
     pub fn new(routes: &Routes) -> Self {
-        let mut table = Self::default();
+        let mut table = Self { hosts: routes.hosts.clone(), ..Self::default() };
         for host in &routes.hosts {
             let compiled = HostTable::new(host);
             match &host.host {
@@ -62,6 +64,11 @@ impl RouteTable {
         table
     }
 
+    /// The routes as they were configured.
+    pub fn hosts(&self) -> &[Arc<HostRoutes>] {
+        &self.hosts
+    }
+
     /// The route of a request to `host` (lower case, without port) for `path` (`$uri`).
     pub fn find(&self, host: &str, path: &[u8]) -> Option<Matched<'_>> {
         let suffix = host.split_once('.').map(|(_, suffix)| suffix);
@@ -74,7 +81,7 @@ impl RouteTable {
 }
 
 impl HostTable {
-    fn new(host: &config::HostRoutes) -> Self {
+    fn new(host: &HostRoutes) -> Self {
         let mut exact = HashMap::new();
         let mut prefixes = HashMap::new();
         for route in &host.paths {
@@ -113,7 +120,7 @@ fn normal(path: &str) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use config::{GroupId, HostRoutes, PathRoute};
+    use config::{GroupId, PathRoute};
 
     use super::*;
 

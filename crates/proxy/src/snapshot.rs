@@ -85,6 +85,8 @@ pub struct GroupCell {
     pub sessions: Mutex<Sessions>,
     /// What was counted of the group as a whole.
     pub stats: GroupStats,
+    /// What was counted of its servers, for as long as `balance` remembers them: some come back.
+    pub server_stats: Mutex<HashMap<PeerKey, Arc<ServerStats>>>,
     /// The view that `balance` was brought in line with last; changed with it, under its lock.
     pub newest: Mutex<Weak<GroupView>>,
 }

@@ -160,7 +160,7 @@ variables! {
         "body_bytes_sent" BodyBytesSent,
         /// Bytes sent to the client; we count the body and an estimate of the header's serialised form.
         "bytes_sent" BytesSent,
-        /// Seconds from the first byte of the request to the end, with milliseconds.
+        /// Seconds from the whole header of the request to the end, with milliseconds.
         "request_time" RequestTime,
         /// Bytes of the request: line, header, body.
         "request_length" RequestLength,
@@ -170,9 +170,9 @@ variables! {
         "upstream_response_time" UpstreamResponseTime,
         /// Bytes of body received, of every attempt.
         "upstream_response_length" UpstreamResponseLength,
-        /// Bytes of body sent, of every attempt.
+        /// Bytes sent, header and body, of every attempt.
         "upstream_bytes_sent" UpstreamBytesSent,
-        /// Bytes received, of every attempt.
+        /// Bytes received, header and body, of every attempt.
         "upstream_bytes_received" UpstreamBytesReceived,
     }
 }

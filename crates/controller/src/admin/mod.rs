@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use serde::Serialize;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -32,6 +33,8 @@ use guests::Guests;
 
 /// How long a client may take to send a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long `accept` rests after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -78,6 +81,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                 continue;
             }
         };
+        // Without it everything works but this: who takes nothing would keep its seat and its answer.
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIMEOUT));
         let admin = admin.clone();
         let guest = tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {

@@ -55,10 +55,10 @@ pub enum ServerState {
 /// what a full report takes of both ends is its length.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Times it was picked.
+    /// Attempts at it that have ended.
     #[serde(skip_serializing_if = "is_zero")]
     pub requests: u64,
-    /// Attempts charged to it, by reason (`connect`, `read_timeout`, `http_502`, ...); a newer data plane may know more.
+    /// Attempts charged to it, by reason (`connect`, `read_timeout`, `status`, ...); a newer data plane may know more.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<Arc<str>, u64>,
     /// Requests passed on to another server after it.
@@ -140,7 +140,7 @@ impl ServerReport {
 /// When a server last failed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {
-    /// As in [`Counters::failures`].
+    /// As in [`Counters::failures`], but a status by its number: `http_502`.
     pub reason: Arc<str>,
     /// Milliseconds since 1970, by the instance's clock.
     pub at: u64,

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::{Format, escape};
 use crate::record::Record;
-use crate::variables::{self, Presence, View};
+use crate::variables::{self, Needs, Presence, Shape, Text, View};
 
 /// A compiled [`Format`].
 #[derive(Debug)]
@@ -88,14 +88,10 @@ impl Line {
             Format::Json => json(),
         };
         pieces.push(Piece::Text(b"\n"[..].into()));
-        let wants = |wanted: fn(&Variable) -> bool| {
-            pieces.iter().any(|piece| matches!(piece, Piece::Value(variable, _) if wanted(variable)))
-        };
+        let wants = |wanted: Needs<'_>| pieces.iter().any(|piece| piece.needs() == wanted);
         Self {
-            wants_upstream_headers: wants(|variable| {
-                matches!(variable, Variable::UpstreamHttp(_) | Variable::UpstreamCookie(_))
-            }),
-            wants_sent_headers: wants(|variable| matches!(variable, Variable::SentHttp(_))),
+            wants_upstream_headers: wants(Needs::UpstreamHeaders),
+            wants_sent_headers: wants(Needs::SentHeaders),
             pieces,
         }
     }
@@ -121,6 +117,16 @@ impl Line {
     }
 }
 
+impl Piece {
+    fn needs(&self) -> Needs<'_> {
+        match self {
+            Self::Text(_) => Needs::Nothing,
+            Self::Value(variable, _) => variables::shape(variable).needs,
+            Self::Header(name, _) => Needs::RequestHeader(name.as_str()),
+        }
+    }
+}
+
 impl Form {
     fn write(self, out: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>) -> Presence) {
         let from = out.len();
@@ -140,13 +146,20 @@ impl Form {
     }
 }
 
-fn compile(template: &Template, form: impl Fn(&Variable) -> Form) -> Vec<Piece> {
+fn compile(template: &Template, form: impl Fn(Text) -> Form) -> Vec<Piece> {
     let piece = |part: &Part| match part {
         Part::Text(text) => Piece::Text(text.as_bytes().into()),
-        Part::Variable(variable) => match variable {
-            Variable::Http(name) if let Ok(header) = name.parse() => Piece::Header(header, form(variable)),
-            _ => Piece::Value(variable.clone(), form(variable)),
-        },
+        Part::Variable(variable) => {
+            let Shape { text, needs } = variables::shape(variable);
+            let header = match needs {
+                Needs::RequestHeader(name) => name.parse().ok(),
+                Needs::Nothing | Needs::UpstreamHeaders | Needs::SentHeaders => None,
+            };
+            match header {
+                Some(header) => Piece::Header(header, form(text)),
+                None => Piece::Value(variable.clone(), form(text)),
+            }
+        }
     };
     template.parts().iter().map(piece).collect()
 }
@@ -158,48 +171,26 @@ fn json() -> Vec<Piece> {
     };
     let fields: Vec<_> = Format::JSON.iter().map(field).collect();
     let object = own(&format!("{{{}}}", fields.join(",")));
-    compile(&object, |variable| match text_form(variable) {
-        _ if always_number(variable) => Form::JsonNumber,
-        Form::PlainText => Form::PlainJsonText,
-        _ => Form::JsonText,
+    compile(&object, |text| match text {
+        Text::Number => Form::JsonNumber,
+        Text::Plain => Form::PlainJsonText,
+        Text::Any => Form::JsonText,
     })
 }
 
 /// How a variable is written in a line of text.
-fn text_form(variable: &Variable) -> Form {
-    let plain = matches!(
-        variable,
-        Variable::RemoteAddr
-            | Variable::TimeLocal
-            | Variable::TimeIso8601
-            | Variable::Scheme
-            | Variable::ServerProtocol
-            | Variable::RequestCompletion
-            | Variable::UpstreamStatus
-            | Variable::UpstreamConnectTime
-            | Variable::UpstreamHeaderTime
-            | Variable::UpstreamResponseTime
-    );
-    if plain || always_number(variable) { Form::PlainText } else { Form::Text }
+fn text_form(text: Text) -> Form {
+    match text {
+        Text::Number | Text::Plain => Form::PlainText,
+        Text::Any => Form::Text,
+    }
 }
 
 fn is_number(template: &Template) -> bool {
-    template.parts().iter().all(|part| matches!(part, Part::Variable(variable) if always_number(variable)))
-}
-
-/// Variables whose value is one number, always.
-fn always_number(variable: &Variable) -> bool {
-    matches!(
-        variable,
-        Variable::Status
-            | Variable::BodyBytesSent
-            | Variable::BytesSent
-            | Variable::RequestLength
-            | Variable::RequestTime
-            | Variable::Connection
-            | Variable::ConnectionRequests
-            | Variable::Msec
-    )
+    template.parts().iter().all(|part| match part {
+        Part::Text(_) => false,
+        Part::Variable(variable) => variables::shape(variable).text == Text::Number,
+    })
 }
 
 /// A template of our own making.

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::clock::Moment;
 use crate::picture::{GroupPicture, ServerPicture, State, method_name, tier_name};
-use crate::record::FailureReason;
 use crate::snapshot::GroupView;
 use crate::stats::Counter;
 use crate::variables::rfc3339_utc;
@@ -101,18 +100,7 @@ fn server(picture: &ServerPicture<'_>) -> Server {
         ejections: stats.ejections.value(),
         last_failure: stats.last_failure.load().map(|(reason, at)| LastFailure {
             reason: reason.name(),
-            status: match reason {
-                FailureReason::Status(status) => Some(status),
-                FailureReason::Connect
-                | FailureReason::ConnectTimeout
-                | FailureReason::Tls
-                | FailureReason::SendTimeout
-                | FailureReason::ReadTimeout
-                | FailureReason::Reset
-                | FailureReason::Closed
-                | FailureReason::InvalidHeader
-                | FailureReason::HeaderTooLarge => None,
-            },
+            status: reason.status(),
             time: rfc3339_utc(at),
         }),
     }

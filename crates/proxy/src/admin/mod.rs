@@ -12,7 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::Registry;
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::config_status::ConfigStatus;
@@ -22,12 +23,15 @@ use crate::observed::Observed;
 mod groups;
 mod guests;
 mod pages;
+mod routes;
 
 use guests::Guests;
 use pages::Pages;
 
 /// How long a client may take to send a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long `accept` rests after it failed, most often for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -51,6 +55,7 @@ pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: A
                 continue;
             }
         };
+        limit_writes(&stream);
         let pages = pages.clone();
         let guest = tokio::spawn(async move {
             let service = service_fn(move |request| {
@@ -69,6 +74,12 @@ pub async fn serve<S: Observed>(listener: TcpListener, source: Arc<S>, status: A
             closed.abort();
         }
     }
+}
+
+/// Has the kernel close a connection whose client takes nothing for [`WRITE_TIMEOUT`]: it would keep its seat and its answer.
+fn limit_writes(stream: &TcpStream) {
+    // Without it everything works but this.
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_TIMEOUT));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Response, groups};
+use super::{Response, groups, routes};
 use crate::clock::Moment;
 use crate::config_status::ConfigStatus;
 use crate::metrics::{self, Metrics};
@@ -31,6 +31,7 @@ enum Page {
     Metrics,
     Groups,
     Group { namespace: String, name: String },
+    Routes,
     Config,
 }
 
@@ -42,6 +43,7 @@ forebay admin
 /metrics                            Prometheus metrics
 /api/v1/groups                      every group and server, live
 /api/v1/groups/NAMESPACE/NAME       one group
+/api/v1/routes                      every host and path: the group it leads to, and the host's certificate
 /api/v1/config                      what is in force, where it comes from, and what became of the last change
 ";
 
@@ -56,6 +58,7 @@ impl Page {
             "/readyz" => Self::Readyz,
             "/metrics" => Self::Metrics,
             "/api/v1/groups" => Self::Groups,
+            "/api/v1/routes" => Self::Routes,
             "/api/v1/config" => Self::Config,
             _ => {
                 let (namespace, name) = path.strip_prefix("/api/v1/groups/")?.split_once('/')?;
@@ -88,6 +91,7 @@ impl<S: Observed> Pages<S> {
             },
             Page::Groups => self.groups(),
             Page::Group { namespace, name } => self.group(&namespace, &name),
+            Page::Routes => self.routes(),
             Page::Config => json(StatusCode::OK, &self.config()),
         }
     }
@@ -131,6 +135,13 @@ impl<S: Observed> Pages<S> {
             Some(view) => json(StatusCode::OK, &groups::picture(view, self.source.now())),
             None => json(StatusCode::NOT_FOUND, &json!({"error": format!("no group {id}; see /api/v1/groups")})),
         }
+    }
+
+    fn routes(&self) -> Response {
+        let snapshot = self.source.snapshot();
+        let revision = snapshot.as_ref().map(|snapshot| snapshot.revision.to_string());
+        let hosts = snapshot.as_deref().map(routes::hosts).unwrap_or_default();
+        json(StatusCode::OK, &json!({"revision": revision, "hosts": hosts}))
     }
 
     fn config(&self) -> Value {

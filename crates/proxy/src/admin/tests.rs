@@ -2,7 +2,7 @@ use prometheus::Registry;
 use std::sync::atomic::Ordering::Relaxed;
 
 use balance::{Inputs, Outcome, Rng};
-use config::{Code, Diagnostic, Severity};
+use config::{Code, Diagnostic, HostPattern, HostRoutes, PathMatch, PathRoute, Routes, Severity, Target};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -56,13 +56,9 @@ fn ejected() -> Arc<GroupView> {
     let peer = balance.select(&group.plan, &mut request, now, &mut First).unwrap();
     assert!(balance.release(&group.plan, peer, Outcome::Failed, now).disabled);
     drop(balance);
-    let end = AttemptEnd::Failed(FailureReason::Status(503));
-    record.attempts.push(Attempt {
-        end,
-        disabled: true,
-        ..Attempt::begin(group.servers[peer.position].clone(), record.started)
-    });
-    stats::account(&record, &stats::ProcessStats::default());
+    record.begin_attempt(Attempt::begin(group.servers[peer.position].clone(), record.started));
+    record.end_attempt(AttemptEnd::Failed(FailureReason::Status(503)), true, record.finished);
+    stats::request_ends(&record, &stats::ProcessStats::default());
     group
 }
 
@@ -104,6 +100,33 @@ async fn groups_show_every_server_live() {
 }
 
 #[tokio::test]
+async fn routes_say_where_hosts_and_paths_lead() {
+    let path = |path, target| PathRoute { path, target, origin: "ingress shop/web".into() };
+    let shop = HostRoutes {
+        host: "shop.example".parse().unwrap(),
+        paths: vec![
+            path(PathMatch::Prefix("/".into()), Target::Group("shop/app".parse().unwrap())),
+            path(PathMatch::Exact("/old".into()), Target::Unavailable { reason: "no Service shop/old".into() }),
+        ],
+        default: None,
+    };
+    let default = Some(Target::Group("shop/app".parse().unwrap()));
+    let any = HostRoutes { host: HostPattern::Any, paths: Vec::new(), default };
+    let source = Fixed::new([ejected()]);
+    source.route(&Routes { hosts: vec![shop.into(), any.into()] });
+    let all = get_json(&pages(&source), "/api/v1/routes").await;
+    assert_eq!(all["revision"].as_str().unwrap().len(), 32);
+    let any = json!({"host": "*", "certificate": null, "routes": [], "default": {"group": "shop/app"}});
+    let certificate = json!({"namespace": "shop", "name": "tls", "expires": "2027-01-15T08:00:00Z"});
+    let prefix = json!({"path": "/", "type": "Prefix", "group": "shop/app", "origin": "ingress shop/web"});
+    let exact = json!({
+        "path": "/old", "type": "Exact", "unavailable": "no Service shop/old", "origin": "ingress shop/web",
+    });
+    let shop = json!({"host": "shop.example", "certificate": certificate, "routes": [prefix, exact], "default": null});
+    assert_eq!(all["hosts"], json!([any, shop]));
+}
+
+#[tokio::test]
 async fn the_configuration_and_what_became_of_the_last_reload() {
     let pages = pages(&Fixed::new([ejected()]));
     let config = get_json(&pages, "/api/v1/config").await;
@@ -128,6 +151,7 @@ async fn before_the_first_configuration_nothing_is_in_force() {
     let pages = pages(&Arc::new(Fixed::default()));
     assert_eq!(get_json(&pages, "/api/v1/groups").await["groups"], json!([]));
     assert_eq!(get_json(&pages, "/api/v1/config").await["revision"], Value::Null);
+    assert_eq!(get_json(&pages, "/api/v1/routes").await, json!({"revision": null, "hosts": []}));
     assert_eq!(get(&pages, "/metrics").await.0, StatusCode::OK);
 }
 
@@ -165,6 +189,14 @@ async fn who_says_nothing_keeps_nobody_out() {
     last.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("ok\n"), "{answer}");
     serving.abort();
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    limit_writes(&stream);
+    assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(WRITE_TIMEOUT));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The series of one group and its servers.
 
 use balance::Tier;
+use balance::retry::Condition;
 
 use super::MAX_SERVERS;
 use super::families as family;
@@ -9,20 +10,15 @@ use crate::clock::Moment;
 use crate::picture::{GroupPicture, ServerPicture, State, method_name, tier_name};
 use crate::record::FailureReason;
 use crate::snapshot::GroupView;
-use crate::stats::{CodeClass, RetryReason};
+use crate::stats::{CodeClass, Counter, ServerStats};
 
-/// The numbers of one server, or the sums of several.
+/// How one server stands, or several together.
 #[derive(Default)]
-struct Numbers {
-    requests: [u64; CodeClass::ALL.len()],
-    failures: [u64; FailureReason::ALL.len()],
-    ejections: u64,
+struct Standing {
     ejected: u64,
     weight: u64,
     effective_weight: u64,
     active: u64,
-    response_micros: u64,
-    responses: u64,
 }
 
 pub(super) fn collect(sheet: &mut Sheet, view: &GroupView, now: Moment) {
@@ -38,16 +34,12 @@ pub(super) fn collect(sheet: &mut Sheet, view: &GroupView, now: Moment) {
         let own = [("server", &*server.view.name), ("address", &address), ("pod", pod), ("zone", zone)];
         let tier = [("tier", tier_name(Some(server.peer.tier)))];
         sheet.gauge(&family::SERVER_INFO, &[&group, &own, &tier], 1.0);
-        let mut numbers = Numbers::default();
-        numbers.add(server);
-        numbers.collect(sheet, &[&group, &own]);
+        collect_counters(sheet, &server.view.stats, &[&group, &own]);
+        Standing::of(std::slice::from_ref(server)).collect(sheet, &[&group, &own]);
     }
+    // Whoever they are changes with the configuration: a sum of their counters would fall and jump.
     if !others.is_empty() {
-        let mut numbers = Numbers::default();
-        for server in others {
-            numbers.add(server);
-        }
-        numbers.collect(sheet, &[&group, &[("server", "other")]]);
+        Standing::of(others).collect(sheet, &[&group, &[("server", "other")]]);
     }
 }
 
@@ -59,9 +51,9 @@ fn collect_group(sheet: &mut Sheet, picture: &GroupPicture<'_>, group: &[Label<'
         sheet.counter(&family::GROUP_REQUESTS, &[group, &[("code_class", class.label())]], count);
     }
     sheet.histogram(&family::GROUP_DURATION, &[group], &stats.duration);
-    for reason in RetryReason::ALL {
-        let count = stats.retries[reason.index()].value();
-        sheet.counter(&family::GROUP_RETRIES, &[group, &[("reason", reason.label())]], count);
+    for condition in Condition::ALL {
+        let count = stats.retries[condition.index()].value();
+        sheet.counter(&family::GROUP_RETRIES, &[group, &[("reason", condition.name())]], count);
     }
     sheet.counter(&family::GROUP_NO_LIVE, &[group], stats.no_live.value());
     let active = picture.active_tier();
@@ -75,36 +67,34 @@ fn collect_group(sheet: &mut Sheet, picture: &GroupPicture<'_>, group: &[Label<'
     }
 }
 
-impl Numbers {
-    fn add(&mut self, server: &ServerPicture<'_>) {
-        let stats = &server.view.stats;
+fn collect_counters(sheet: &mut Sheet, stats: &ServerStats, labels: &[&[Label<'_>]; 2]) {
+    let [group, own] = *labels;
+    for (class, count) in CodeClass::ALL.iter().zip(&stats.requests) {
+        sheet.counter(&family::SERVER_REQUESTS, &[group, own, &[("code_class", class.label())]], count.value());
+    }
+    // Most servers are not spoken to over TLS, and have no series of it.
+    let is_shown = |(reason, count): &(&FailureReason, &Counter)| **reason != FailureReason::Tls || count.value() > 0;
+    for (reason, count) in FailureReason::ALL.iter().zip(&stats.failures).filter(is_shown) {
+        sheet.counter(&family::SERVER_FAILURES, &[group, own, &[("kind", reason.name())]], count.value());
+    }
+    sheet.counter(&family::SERVER_EJECTIONS, labels, stats.ejections.value());
+    sheet.summary(&family::SERVER_RESPONSE, labels, stats.response_micros.value(), stats.responses.value());
+}
+
+impl Standing {
+    fn of(servers: &[ServerPicture<'_>]) -> Self {
         let positive = |weight: i64| u64::try_from(weight).unwrap_or(0);
-        for (sum, counter) in self.requests.iter_mut().zip(&stats.requests) {
-            *sum += counter.value();
+        let mut all = Self::default();
+        for server in servers {
+            all.ejected += u64::from(matches!(server.state, State::Ejected { .. }));
+            all.weight += positive(server.peer.weight);
+            all.effective_weight += positive(server.peer.effective_weight);
+            all.active += u64::from(server.peer.conns);
         }
-        for (sum, counter) in self.failures.iter_mut().zip(&stats.failures) {
-            *sum += counter.value();
-        }
-        self.ejections += stats.ejections.value();
-        self.ejected += u64::from(matches!(server.state, State::Ejected { .. }));
-        self.weight += positive(server.peer.weight);
-        self.effective_weight += positive(server.peer.effective_weight);
-        self.active += u64::from(server.peer.conns);
-        self.response_micros += stats.response_micros.value();
-        self.responses += stats.responses.value();
+        all
     }
 
     fn collect(&self, sheet: &mut Sheet, labels: &[&[Label<'_>]; 2]) {
-        let [group, own] = *labels;
-        for (class, count) in CodeClass::ALL.iter().zip(self.requests) {
-            sheet.counter(&family::SERVER_REQUESTS, &[group, own, &[("code_class", class.label())]], count);
-        }
-        // Most servers are not spoken to over TLS, and have no series of it.
-        let is_shown = |(reason, count): &(&FailureReason, u64)| **reason != FailureReason::Tls || *count > 0;
-        for (reason, count) in FailureReason::ALL.iter().zip(self.failures).filter(is_shown) {
-            sheet.counter(&family::SERVER_FAILURES, &[group, own, &[("kind", reason.name())]], count);
-        }
-        sheet.counter(&family::SERVER_EJECTIONS, labels, self.ejections);
         for (family, value) in [
             (&family::SERVER_EJECTED, self.ejected),
             (&family::SERVER_WEIGHT, self.weight),
@@ -113,6 +103,5 @@ impl Numbers {
         ] {
             sheet.gauge(family, labels, float(value));
         }
-        sheet.summary(&family::SERVER_RESPONSE, labels, self.response_micros, self.responses);
     }
 }

@@ -1,7 +1,7 @@
 //! What Prometheus scrapes: text format 0.0.4, computed from the live objects at each scrape.
 //!
 //! Nothing is registered per group or server, so the series of a server leave with it. Their number is bounded: per group at
-//! most [`MAX_SERVERS`] servers are shown one by one, the others together as `other`. Labels are what was configured, never
+//! most [`MAX_SERVERS`] servers are shown one by one, how the others stand together as `other`. Labels are what was configured, never
 //! what a client sent.
 
 use std::sync::Arc;

@@ -48,7 +48,7 @@ pub(crate) async fn proxy(
             },
         };
         let server = group.servers[lease.position()].clone();
-        exchange.record.attempts.push(Attempt::begin(server.clone(), now));
+        exchange.record.begin_attempt(Attempt::begin(server.clone(), now));
 
         let answer = send(&mut exchange, &group, &server, now, upgrade.is_some()).await;
         now = clock.now();
@@ -63,20 +63,21 @@ pub(crate) async fn proxy(
                     }
                     HeaderVerdict::RetryFailed => {
                         let disabled = lease.finish(Outcome::Failed, now).disabled;
-                        end_attempt(&mut exchange, AttemptEnd::Failed(FailureReason::Status(status)), disabled, now);
+                        let end = AttemptEnd::Failed(FailureReason::Status(status));
+                        exchange.record.end_attempt(end, disabled, now);
                         if disabled {
                             error_log::disabled(&exchange.record, Action::ReadingHeader);
                         }
                     }
                     HeaderVerdict::RetryNext => {
                         lease.finish(Outcome::Next, now);
-                        end_attempt(&mut exchange, AttemptEnd::Next(status), false, now);
+                        exchange.record.end_attempt(AttemptEnd::Next(status), false, now);
                     }
                 }
             }
             Answer::Failed(failure) => {
                 let disabled = lease.finish(failure.outcome, now).disabled;
-                end_attempt(&mut exchange, AttemptEnd::Failed(failure.reason), disabled, now);
+                exchange.record.end_attempt(failure.end(), disabled, now);
                 set_status(&mut exchange, failure.status());
                 failure.report(&exchange.record, disabled);
                 if failure.is_internal() {
@@ -90,7 +91,7 @@ pub(crate) async fn proxy(
             }
             Answer::ClientFault(fault) => {
                 lease.finish(Outcome::Abandoned, now);
-                end_attempt(&mut exchange, AttemptEnd::Abandoned, false, now);
+                exchange.record.end_attempt(AttemptEnd::Abandoned, false, now);
                 if fault == ClientFault::TooLarge {
                     let received = exchange.body.as_ref().map_or(0, |body| body.received());
                     error_log::chunked_body_too_large(&exchange.record, received);
@@ -109,7 +110,7 @@ fn replaced(group: &Arc<GroupView>) -> Option<Arc<GroupView>> {
 
 fn no_live_peers(mut exchange: Box<Exchange>, group: &GroupView) -> Response<ResponseBody> {
     let now = exchange.now();
-    exchange.record.attempts.push(Attempt::no_live_peers(now));
+    exchange.record.begin_attempt(Attempt::no_live_peers(now));
     error_log::no_live_upstreams(&exchange.record);
     // A group without any server is "not there yet", not "all failed" (ledger: `empty-group-503`).
     let status = if group.servers.is_empty() { 503 } else { 502 };
@@ -128,14 +129,6 @@ fn header_arrived(exchange: &mut Exchange, status: u16, now: Moment) {
     if let Some(attempt) = exchange.record.attempts.last_mut() {
         attempt.header = Some(now.since(attempt.started));
         attempt.status = Some(status);
-    }
-}
-
-fn end_attempt(exchange: &mut Exchange, end: AttemptEnd, disabled: bool, now: Moment) {
-    if let Some(attempt) = exchange.record.attempts.last_mut() {
-        attempt.end = end;
-        attempt.disabled = disabled;
-        attempt.response = Some(now.since(attempt.started));
     }
 }
 

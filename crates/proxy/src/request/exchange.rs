@@ -3,6 +3,7 @@
 //! An [`Exchange`] is accounted and logged when it is dropped, whatever ended it: the last byte of a response, a client that
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -18,6 +19,7 @@ use crate::clock::Moment;
 use crate::error_log;
 use crate::record::{AttemptEnd, FailureReason, Record};
 use crate::request::body::{BrokenOff, Source};
+use crate::request::failure::judge;
 use crate::request::lease::Lease;
 use crate::request::session::Session;
 use crate::snapshot::GroupView;
@@ -94,16 +96,13 @@ impl Drop for Exchange {
             // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST). Who was cut did not
             // leave: it is what the client would have been told, had there been time.
             self.record.status = if self.is_cut() { 503 } else { 499 };
-            if let Some(attempt) = self.record.attempts.last_mut()
-                && attempt.end == AttemptEnd::Running
-            {
-                attempt.end = AttemptEnd::Abandoned;
-                attempt.response = Some(self.record.finished.since(attempt.started));
+            if self.record.attempts.last().is_some_and(|attempt| attempt.end == AttemptEnd::Running) {
+                self.record.end_attempt(AttemptEnd::Abandoned, false, self.record.finished);
             }
             self.report_end(error_log::Action::ReadingHeader);
         }
         self.worker.shared.stats.requests_active.dec();
-        stats::account(&self.record, &self.worker.shared.stats);
+        stats::request_ends(&self.record, &self.worker.shared.stats);
         self.worker.log.log(&self.record);
     }
 }
@@ -178,11 +177,16 @@ impl Relaying {
         if let Some(mut exchange) = self.exchange.take() {
             let now = exchange.now();
             self.end_attempt(&mut exchange, AttemptEnd::CutOff, now);
-            let reason = match error {
-                BrokenOff::TimedOut => FailureReason::ReadTimeout,
-                BrokenOff::Upstream(_) => FailureReason::Closed,
+            let (reason, text) = match error {
+                BrokenOff::TimedOut => (FailureReason::ReadTimeout, None),
+                BrokenOff::Upstream(fault) => judge(fault),
             };
-            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
+            let cause: &dyn Display = match (&text, error) {
+                (Some(text), _) => text,
+                (None, BrokenOff::Upstream(fault)) => fault,
+                (None, BrokenOff::TimedOut) => error,
+            };
+            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, cause);
             if let Some(lease) = self.lease.take() {
                 self.session.tie(&self.group, lease.position(), now);
                 lease.finish(Outcome::Done(None), now);
@@ -191,13 +195,12 @@ impl Relaying {
     }
 
     fn end_attempt(&self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) -> Option<Times> {
-        let attempt = exchange.record.attempts.last_mut()?;
-        let response = now.since(attempt.started);
-        attempt.response = Some(response);
-        attempt.end = end;
-        if let Some(connection) = &self.connection {
+        if let (Some(attempt), Some(connection)) = (exchange.record.attempts.last_mut(), &self.connection) {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
+        exchange.record.end_attempt(end, false, now);
+        let attempt = exchange.record.attempts.last()?;
+        let response = now.since(attempt.started);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
     }

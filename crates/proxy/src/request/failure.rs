@@ -7,7 +7,7 @@ use balance::{Outcome, retry};
 use nix::errno::Errno;
 
 use crate::error_log::{self, Action};
-use crate::record::{FailureReason, Record};
+use crate::record::{AttemptEnd, FailureReason, Record};
 use crate::upstream::{self, ConnectError, Fault};
 
 /// A failure that is the server's.
@@ -57,13 +57,9 @@ impl Failure {
 
     /// The connection broke before a complete header. `by_client`: while it waited for more of the client's body.
     pub(crate) fn sending(fault: Fault, reused: bool, by_client: bool) -> Self {
-        let broken = match &fault {
-            Fault::Io(error) => upstream::broken(error),
-            Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => None,
-        };
-        let reason = if broken.is_some() { FailureReason::Tls } else { reason_of(&fault) };
-        let action = if reason == FailureReason::SendTimeout { Action::Sending } else { Action::ReadingHeader };
-        let cause = broken.map_or_else(|| Cause::Send(fault), Cause::Tls);
+        let action = if is_of_sending(&fault) { Action::Sending } else { Action::ReadingHeader };
+        let (reason, text) = judge(&fault);
+        let cause = text.map_or_else(|| Cause::Send(fault), Cause::Tls);
         let outcome = if by_client { Outcome::Next } else { Outcome::Failed };
         Self { reason, action, begun: true, reused, outcome, cause }
     }
@@ -92,6 +88,11 @@ impl Failure {
         }
     }
 
+    /// How its attempt ended.
+    pub(crate) fn end(&self) -> AttemptEnd {
+        if self.outcome == Outcome::Failed { AttemptEnd::Failed(self.reason) } else { AttemptEnd::Excused(self.reason) }
+    }
+
     /// Whether it was only a matter of time.
     pub(crate) fn is_timeout(&self) -> bool {
         self.kind() == retry::Failure::Timeout
@@ -99,17 +100,7 @@ impl Failure {
 
     /// What `proxy_next_upstream` calls it.
     pub(crate) fn kind(&self) -> retry::Failure {
-        match self.reason {
-            FailureReason::ConnectTimeout | FailureReason::SendTimeout | FailureReason::ReadTimeout => {
-                retry::Failure::Timeout
-            }
-            FailureReason::InvalidHeader | FailureReason::HeaderTooLarge => retry::Failure::InvalidHeader,
-            FailureReason::Connect
-            | FailureReason::Tls
-            | FailureReason::Reset
-            | FailureReason::Closed
-            | FailureReason::Status(_) => retry::Failure::Error,
-        }
+        self.reason.failure().unwrap_or(retry::Failure::Error)
     }
 
     /// Whether this machine has no room for a further connection, to whichever server: an internal error
@@ -159,11 +150,28 @@ fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| shortages.contains(&Errno::from_raw(code)))
 }
 
-/// What a fault says of the server.
+/// Whether a fault came of sending.
+fn is_of_sending(fault: &Fault) -> bool {
+    match fault {
+        // Our own connection's send timeout (see upstream::io); what only a writer is told.
+        Fault::Io(error) => [io::ErrorKind::TimedOut, io::ErrorKind::BrokenPipe].contains(&error.kind()),
+        Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => false,
+    }
+}
+
+/// What a fault says of the server, and what the log is to say instead of it.
+pub(crate) fn judge(fault: &Fault) -> (FailureReason, Option<String>) {
+    match fault {
+        Fault::Io(error) if let Some(text) = upstream::broken(error) => (FailureReason::Tls, Some(text)),
+        Fault::Io(_) | Fault::Closed | Fault::Malformed(_) | Fault::Invalid(_) | Fault::TooLarge | Fault::Client(_) => {
+            (reason_of(fault), None)
+        }
+    }
+}
+
 fn reason_of(fault: &Fault) -> FailureReason {
     match fault {
         Fault::Closed => FailureReason::Closed,
-        // Our own connection's send timeout (see upstream::io).
         Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => FailureReason::SendTimeout,
         // TLS that ends without saying so (RFC 8446 section 6.1).
         Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => FailureReason::Closed,

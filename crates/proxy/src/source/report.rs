@@ -56,21 +56,10 @@ fn server(server: &ServerPicture<'_>) -> ServerReport {
         effective_weight: u32::try_from(server.peer.effective_weight.max(0)).unwrap_or(u32::MAX),
         active: u64::from(server.peer.conns),
         counters: counters(stats),
-        last_failure: stats.last_failure.load().map(|(reason, at)| LastFailure {
-            reason: match reason {
-                FailureReason::Status(status) => format!("http_{status}").into(),
-                FailureReason::Connect
-                | FailureReason::ConnectTimeout
-                | FailureReason::Tls
-                | FailureReason::SendTimeout
-                | FailureReason::ReadTimeout
-                | FailureReason::Reset
-                | FailureReason::Closed
-                | FailureReason::InvalidHeader
-                | FailureReason::HeaderTooLarge => reason.name().into(),
-            },
-            at: at.micros() / 1000,
-        }),
+        last_failure: stats
+            .last_failure
+            .load()
+            .map(|(reason, at)| LastFailure { reason: reason.wire_name().into(), at: at.micros() / 1000 }),
     }
 }
 
@@ -108,7 +97,6 @@ mod tests {
     use super::*;
     use crate::record::{Attempt, AttemptEnd};
     use crate::route::RouteTable;
-    use crate::stats;
     use crate::testing;
 
     fn taken(views: &[Arc<crate::snapshot::GroupView>]) -> Groups {
@@ -134,20 +122,15 @@ mod tests {
         delivered.note(Part::Changes, before.clone(), before.clone());
         assert_eq!(delivered.report(Part::Changes, &before).1, Groups::new());
 
-        let end = AttemptEnd::Failed(FailureReason::Status(502));
-        let failed = Attempt {
-            end,
+        record.begin_attempt(Attempt {
             status: Some(502),
             bytes_sent: 100,
             bytes_received: 20,
             ..Attempt::begin(testing::server_of(&record, 0), record.started)
-        };
-        record.attempts.push(failed);
-        let relayed = AttemptEnd::Relayed;
-        record
-            .attempts
-            .push(Attempt { end: relayed, ..Attempt::begin(testing::server_of(&record, 1), record.started) });
-        stats::account(&record, &stats::ProcessStats::default());
+        });
+        record.end_attempt(AttemptEnd::Failed(FailureReason::Status(502)), false, record.finished);
+        record.begin_attempt(Attempt::begin(testing::server_of(&record, 1), record.started));
+        record.end_attempt(AttemptEnd::Relayed, false, record.finished);
         let after = taken(&views);
         let (_, changed) = delivered.report(Part::Changes, &after);
         assert_eq!(changed.keys().collect::<Vec<_>>(), [&group.id]);

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::class::failure_index;
 use crate::clock::Moment;
 use crate::record::FailureReason;
 
@@ -17,21 +16,10 @@ const REASON_BITS: u32 = 16;
 const FIRST_PLAIN: u64 = 1000;
 
 impl LastFailure {
-    /// Remembers a failure.
+    /// Remembers a failure, unless a later one is known: workers come here in any order.
     pub fn set(&self, reason: FailureReason, at: Moment) {
-        let code = match reason {
-            FailureReason::Status(status) => u64::from(status.min(999)),
-            FailureReason::Connect
-            | FailureReason::ConnectTimeout
-            | FailureReason::Tls
-            | FailureReason::SendTimeout
-            | FailureReason::ReadTimeout
-            | FailureReason::Reset
-            | FailureReason::Closed
-            | FailureReason::InvalidHeader
-            | FailureReason::HeaderTooLarge => FIRST_PLAIN + failure_index(reason) as u64,
-        };
-        self.0.store((at.micros() / 1000) << REASON_BITS | code, Relaxed);
+        let code = reason.status().map_or(FIRST_PLAIN + reason.index() as u64, |status| u64::from(status.min(999)));
+        self.0.fetch_max((at.micros() / 1000) << REASON_BITS | code, Relaxed);
     }
 
     /// The last failure; `None` when there was none.
@@ -54,10 +42,20 @@ mod tests {
     fn gives_back_what_it_was_told() {
         let last = LastFailure::default();
         assert_eq!(last.load(), None);
-        let at = Moment::from(1_795_341_600_123_000);
-        for reason in FailureReason::ALL.into_iter().chain([FailureReason::Status(503)]) {
+        for (reason, second) in FailureReason::ALL.into_iter().chain([FailureReason::Status(503)]).zip(1_795_341_600..)
+        {
+            let at = Moment::from(second * 1_000_000 + 123_000);
             last.set(reason, at);
             assert_eq!(last.load(), Some((reason, at)));
         }
+    }
+
+    #[test]
+    fn an_earlier_failure_replaces_no_later_one() {
+        let last = LastFailure::default();
+        let [early, late] = [1_000_000, 2_000_000].map(Moment::from);
+        last.set(FailureReason::Connect, late);
+        last.set(FailureReason::Closed, early);
+        assert_eq!(last.load(), Some((FailureReason::Connect, late)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
-use config::Config;
+use config::{Config, Routes};
 
 use crate::clock::Moment;
 use crate::observed::Observed;
@@ -28,6 +28,14 @@ impl Fixed {
         let fixed = Arc::new(Self::default());
         fixed.apply(groups);
         fixed
+    }
+
+    /// Routes instead of none, beside the groups of the last [`Self::apply`].
+    pub(crate) fn route(&self, routes: &Routes) {
+        if let Some(mut snapshot) = self.snapshot.swap(None).and_then(Arc::into_inner) {
+            snapshot.routes = RouteTable::new(routes);
+            self.snapshot.store(Some(Arc::new(snapshot)));
+        }
     }
 
     pub(crate) fn apply(&self, groups: impl IntoIterator<Item = Arc<GroupView>>) {

@@ -95,6 +95,20 @@ impl Certificates {
         self.loaded.iter().map(|(id, loaded)| (id, loaded.expiry))
     }
 
+    /// Of each host pattern the certificate that its clients are answered with, and when it expires, in seconds since the epoch.
+    pub fn presented<'a>(&'a self) -> impl Fn(&HostPattern) -> Option<(&'a CertificateId, Expiry)> {
+        let loaded = self.loaded.iter().map(|(id, loaded)| (Arc::as_ptr(&loaded.server), (id, loaded.expiry)));
+        let loaded: HashMap<_, _> = loaded.collect();
+        move |host| {
+            let server = match host {
+                HostPattern::Exact(name) => self.find(Some(name)),
+                HostPattern::Wildcard(suffix) => self.wildcard.get(suffix).or(self.default.as_ref()),
+                HostPattern::Any => self.default.as_ref(),
+            };
+            loaded.get(&Arc::as_ptr(server?)).copied()
+        }
+    }
+
     /// What a client that asks for `host` (RFC 6066 section 3), or for none, is answered with.
     pub(crate) fn find(&self, host: Option<&str>) -> Option<&Arc<ServerConfig>> {
         let named = host.and_then(|host| {
@@ -158,9 +172,13 @@ impl Certificates {
     /// One certificate, `shop/tls`, which expires at this moment.
     pub(crate) fn sample(expiry: Expiry) -> Self {
         let server = Arc::new(crate::tls::base().expect("the library has its own algorithms"));
-        let (chain, key, hosts) = ("".into(), config::PrivateKey::new(""), Vec::new());
+        let (chain, key, hosts) =
+            ("".into(), config::PrivateKey::new(""), vec![HostPattern::Exact("shop.example".into())]);
+        let mut sample = Self::default();
+        sample.present(&hosts, &server);
         let loaded = Loaded { source: Arc::new(Certificate { chain, key, hosts }), server, expiry };
-        Self { loaded: BTreeMap::from([(CertificateId::new("shop", "tls"), loaded)]), ..Self::default() }
+        sample.loaded.insert(CertificateId::new("shop", "tls"), loaded);
+        sample
     }
 }
 

@@ -16,6 +16,7 @@ use crate::tls::Session;
 mod lookup;
 mod machine;
 mod number;
+mod shape;
 mod time;
 mod upstream;
 mod uri;
@@ -24,6 +25,7 @@ pub(crate) use lookup::push_header;
 pub use lookup::{argument, cookie, cookie_value};
 use number::push_seconds;
 pub(crate) use number::{push_hex, push_number};
+pub(crate) use shape::{Needs, Shape, Text, shape};
 pub(crate) use time::rfc3339_utc;
 pub(crate) use uri::{normalise, percent_decode};
 

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use balance::retry::Condition;
 use http::{HeaderMap, Method, Uri, Version};
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
 use crate::snapshot::{GroupView, ServerView};
+use crate::stats;
 use crate::tls::Session;
+
+mod reason;
+
+pub use reason::FailureReason;
 
 /// Facts of a client connection, shared by its requests.
 #[derive(Debug)]
@@ -60,31 +66,6 @@ pub enum Scheme {
     Https,
 }
 
-/// Why an attempt failed, as an operator distinguishes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FailureReason {
-    /// Connecting was refused, or failed for another reason than time.
-    Connect,
-    /// Not connected within `timeouts.connect`, the handshake of TLS included.
-    ConnectTimeout,
-    /// Connected, and no TLS: the handshake failed, or the certificate is not believed. A server judges ours after it.
-    Tls,
-    /// Nothing could be written for `timeouts.send`.
-    SendTimeout,
-    /// No complete response header within `timeouts.read`.
-    ReadTimeout,
-    /// The connection was reset or broke while the request was sent or the header awaited.
-    Reset,
-    /// The connection was closed before a complete response header.
-    Closed,
-    /// The response header cannot be parsed or framed.
-    InvalidHeader,
-    /// The response header is larger than allowed.
-    HeaderTooLarge,
-    /// A listed status that was retried.
-    Status(u16),
-}
-
 /// How an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
@@ -96,6 +77,8 @@ pub enum AttemptEnd {
     CutOff,
     /// Given up, charged to the server.
     Failed(FailureReason),
+    /// Given up, charged to nobody: what went wrong is the client's choice, or ours.
+    Excused(FailureReason),
     /// A listed 403 or 404 that was retried; no blame.
     Next(u16),
     /// The client, not the server, ended it.
@@ -123,8 +106,6 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// How it ended.
     pub end: AttemptEnd,
-    /// The failure reached `max_fails`: the server is out for `fail_timeout`.
-    pub disabled: bool,
     /// Bytes of response body received.
     pub response_length: u64,
     /// Bytes sent on the wire.
@@ -211,6 +192,33 @@ impl Record {
     pub fn server_name(&self) -> &str {
         self.server_name.as_deref().unwrap_or("_")
     }
+
+    /// Begins an attempt, and counts that the one before it was followed by another.
+    pub fn begin_attempt(&mut self, attempt: Attempt) {
+        stats::attempt_begins(self, &attempt);
+        self.attempts.push(attempt);
+    }
+
+    /// Ends the last attempt at `at`, and counts it. `disabled`: the failure reached `max_fails`, the server is out for
+    /// `fail_timeout`.
+    pub fn end_attempt(&mut self, end: AttemptEnd, disabled: bool, at: Moment) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.end = end;
+            attempt.response = Some(at.since(attempt.started));
+            stats::attempt_ends(attempt, disabled, at);
+        }
+    }
+}
+
+impl AttemptEnd {
+    /// The value of `proxy_next_upstream` that allows another attempt after it.
+    pub fn condition(self) -> Option<Condition> {
+        match self {
+            Self::Failed(reason) | Self::Excused(reason) => reason.condition(),
+            Self::Next(status) => Condition::of_status(status),
+            Self::Running | Self::Relayed | Self::CutOff | Self::Abandoned | Self::NoLivePeers => None,
+        }
+    }
 }
 
 impl Attempt {
@@ -229,7 +237,6 @@ impl Attempt {
             response: None,
             status: None,
             end: AttemptEnd::Running,
-            disabled: false,
             response_length: 0,
             bytes_sent: 0,
             bytes_received: 0,
@@ -240,36 +247,4 @@ impl Attempt {
     pub fn no_live_peers(at: Moment) -> Self {
         Self { response: Some(Duration::ZERO), status: Some(502), end: AttemptEnd::NoLivePeers, ..Self::nowhere(at) }
     }
-}
-
-impl FailureReason {
-    /// A word for labels and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Tls => "tls",
-            Self::SendTimeout => "send_timeout",
-            Self::ReadTimeout => "read_timeout",
-            Self::Reset => "reset",
-            Self::Closed => "closed",
-            Self::InvalidHeader => "invalid_header",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::Status(_) => "status",
-        }
-    }
-
-    /// Every reason once; `Status` stands for all of them.
-    pub const ALL: [Self; 10] = [
-        Self::Connect,
-        Self::ConnectTimeout,
-        Self::Tls,
-        Self::SendTimeout,
-        Self::ReadTimeout,
-        Self::Reset,
-        Self::Closed,
-        Self::InvalidHeader,
-        Self::HeaderTooLarge,
-        Self::Status(0),
-    ];
 }
