@@ -181,6 +181,27 @@ async fn many_streams_are_served_at_once_and_no_more_than_allowed() {
     // The server's settings come with its first frames.
     assert_eq!(client.get("https://shop.example/").await.status, 200);
     let mut held = Vec::new();
+#[tokio::test]
+async fn uploads_that_nobody_takes_stop_no_other() {
+    let rig = TlsRig::start(&["--client-max-body-size", "0"]).await;
+    let mut client = connect(&rig).await;
+    rig.upstream.set(Mode::StopReading).await;
+    let mut stalled = Vec::new();
+    for n in 1..=8 {
+        let request = Request::post("https://shop.example/").body(()).unwrap();
+        let (response, mut body) = client.open(request, false).await.unwrap();
+        // More than fits into the windows and sockets on the way.
+        body.send_data(Bytes::from(vec![0; 6 << 20]), false).unwrap();
+        rig.upstream.wait_for("the upload to begin", |record| record.requests.len() == n).await;
+        stalled.push((response, body));
+    }
+    rig.upstream.set(Mode::Ok).await;
+    let (response, mut body) =
+        client.open(Request::post("https://shop.example/").body(()).unwrap(), false).await.unwrap();
+    body.send_data(Bytes::from(vec![0; 100_000]), true).unwrap();
+    assert_eq!(answer(response).await.unwrap().status, 200);
+}
+
     for n in 0..3 {
         let request = get("/").header("x-hold", n.to_string()).body(()).unwrap();
         held.push(client.open(request, true).await.unwrap().0);

@@ -32,11 +32,11 @@ use crate::worker::Worker;
 
 /// How long a drain waits for the first request of a connection that was accepted shortly before.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
-/// What a stream of HTTP/2 may send before its server takes it. hyper's own default would let one connection fill 1 MiB per
-/// stream.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// What all streams of a connection may send together.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What a stream of HTTP/2 may send before its server takes it (nginx `http2_body_preread_size`). All streams of a connection
+/// may do so at once, lest those whose servers take nothing stop the others: it is bounded by their number alone.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// RFC 9113 section 6.9.1.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// What a stream may hold of a response that its client does not take.
 const SEND_BUFFER: usize = 64 << 10;
 /// hyper's own bound on header lines. Room for a bound that it is told is made entry by entry for each request, a thousand
@@ -178,7 +178,7 @@ where
         .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(connection_window)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
@@ -204,6 +204,7 @@ where
             // A new deadline cannot have passed; what matters is that it wakes this task.
             let _ = idle.poll(cx);
         }
+    let connection_window = STREAM_WINDOW.saturating_mul(limits.concurrent_streams).clamp(STREAM_WINDOW, MAX_WINDOW);
         let is_worn_out = limits.keepalive_requests > 0 && asked >= limits.keepalive_requests;
         if is_leaving || is_worn_out { Wish::Finish } else { Wish::Go }
     };
