@@ -8,7 +8,6 @@ use std::sync::Arc;
 use balance::retry::{Facts, HeaderVerdict, Tries, Verdict};
 use balance::{NoLivePeers, Outcome};
 use http::{HeaderMap, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 
 use crate::clock::Moment;
 use crate::error_log::{self, Action};
@@ -22,11 +21,11 @@ use crate::request::send::{Answer, send};
 use crate::request::{headers, respond};
 use crate::snapshot::GroupView;
 
-/// Proxies one request to `group`.
+/// Proxies one request to `group`; `upgrade` if it asks to leave HTTP.
 pub(crate) async fn proxy(
     mut exchange: Box<Exchange>,
     mut group: Arc<GroupView>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: bool,
 ) -> Response<ResponseBody> {
     let clock = exchange.worker.shared.clock;
     // The clock is read when time may have passed: between reads all is one moment, as in nginx.
@@ -50,7 +49,7 @@ pub(crate) async fn proxy(
         let server = group.servers[lease.position()].clone();
         exchange.record.attempts.push(Attempt::begin(server.clone(), now));
 
-        let answer = send(&mut exchange, &group, &server, now, upgrade.is_some()).await;
+        let answer = send(&mut exchange, &group, &server, now, upgrade).await;
         now = clock.now();
         match answer {
             Answer::Header(response, connection) => {

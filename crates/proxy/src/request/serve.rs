@@ -25,16 +25,15 @@ pub(crate) async fn handle(
     downstream: Arc<Downstream>,
     group: Option<GroupId>,
     alarm: Alarm,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let upgrade =
-        headers::asks_for_upgrade(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
+    let upgrade = headers::asks_for_upgrade(request.version(), request.headers());
     let (mut parts, incoming) = request.into_parts();
     let snapshot = worker.shared.snapshot.load_full();
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
     if parts.version != Version::HTTP_2 {
-        downstream.owes_body.store(!incoming.is_end_stream(), Ordering::Relaxed);
+        downstream.http1.set_owes_body(!incoming.is_end_stream());
     }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });

@@ -123,14 +123,19 @@ impl Connection {
         }
     }
 
+    /// Sends what is left of the request behind the response's header.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>, body: Option<&mut Source>) {
+        // If that fails the response goes on without it, and the connection ends with it.
+        let _ = self.outgoing.poll(cx, &mut self.io, body);
+    }
+
     /// The next part of the response's body; `None` at its end. What is left of the request is sent meanwhile.
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
         body: Option<&mut Source>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        // If that fails the response goes on without it, and the connection ends with it.
-        let _ = self.outgoing.poll(cx, &mut self.io, body);
+        self.poll_request(cx, body);
         loop {
             if let Some(frame) = self.incoming.body().transpose() {
                 return Poll::Ready(Some(frame));
