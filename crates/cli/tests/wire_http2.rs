@@ -109,6 +109,27 @@ async fn what_nginx_refuses_is_refused_and_harms_no_other_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_answered_early_is_not_reset_while_its_client_sends() {
+    let rig = TlsRig::start(&["--client-max-body-size", "10"]).await;
+    let mut client = connect(&rig).await;
+    let announced = || Request::post("https://shop.example/").header("content-length", "100000");
+    let nowhere = Request::post("https://shop.example/%zz").body(()).unwrap();
+    for (status, request) in [
+        (413, announced().body(()).unwrap()),
+        (413, Request::post("https://shop.example/").body(()).unwrap()),
+        (400, nowhere),
+    ] {
+        let (response, mut body) = client.open(request, false).await.unwrap();
+        body.send_data(Bytes::from(vec![0; 50_000]), false).unwrap();
+        assert_eq!(answer(response).await.unwrap().status, status);
+        assert_eq!(client.get("https://shop.example/").await.status, 200, "a reset would have come before this");
+        let reset = std::future::poll_fn(|cx| std::task::Poll::Ready(body.poll_reset(cx))).await;
+        assert!(reset.is_pending(), "{reset:?}");
+        body.send_data(Bytes::from(vec![0; 50_000]), true).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_large_header_is_refused() {
     let rig = TlsRig::start(&[]).await;
     let mut client = connect(&rig).await;
@@ -161,27 +182,6 @@ async fn a_server_that_does_not_read_stops_the_client() {
 }
 
 #[tokio::test]
-async fn a_stream_that_the_client_resets_frees_its_server() {
-    let rig = TlsRig::start(&["--access-log", "-", "--access-log-format", "$request_uri|$status"]).await;
-    rig.upstream.set(Mode::Hang).await;
-    let mut client = connect(&rig).await;
-    let (response, mut stream) = client.open(get("/hangs").body(()).unwrap(), true).await.unwrap();
-    rig.upstream.request(1).await;
-    stream.send_reset(Reason::CANCEL);
-    drop(response);
-    rig.forebay.logged("/hangs|499").await;
-    rig.upstream.set(Mode::Ok).await;
-    assert_eq!(client.get("https://shop.example/").await.status, 200);
-}
-
-#[tokio::test]
-async fn many_streams_are_served_at_once_and_no_more_than_allowed() {
-    let rig = TlsRig::start(&["--client-concurrent-streams", "3"]).await;
-    let mut client = connect(&rig).await;
-    // The server's settings come with its first frames.
-    assert_eq!(client.get("https://shop.example/").await.status, 200);
-    let mut held = Vec::new();
-#[tokio::test]
 async fn uploads_that_nobody_takes_stop_no_other() {
     let rig = TlsRig::start(&["--client-max-body-size", "0"]).await;
     let mut client = connect(&rig).await;
@@ -202,6 +202,27 @@ async fn uploads_that_nobody_takes_stop_no_other() {
     assert_eq!(answer(response).await.unwrap().status, 200);
 }
 
+#[tokio::test]
+async fn a_stream_that_the_client_resets_frees_its_server() {
+    let rig = TlsRig::start(&["--access-log", "-", "--access-log-format", "$request_uri|$status"]).await;
+    rig.upstream.set(Mode::Hang).await;
+    let mut client = connect(&rig).await;
+    let (response, mut stream) = client.open(get("/hangs").body(()).unwrap(), true).await.unwrap();
+    rig.upstream.request(1).await;
+    stream.send_reset(Reason::CANCEL);
+    drop(response);
+    rig.forebay.logged("/hangs|499").await;
+    rig.upstream.set(Mode::Ok).await;
+    assert_eq!(client.get("https://shop.example/").await.status, 200);
+}
+
+#[tokio::test]
+async fn many_streams_are_served_at_once_and_no_more_than_allowed() {
+    let rig = TlsRig::start(&["--client-concurrent-streams", "3"]).await;
+    let mut client = connect(&rig).await;
+    // The server's settings come with its first frames.
+    assert_eq!(client.get("https://shop.example/").await.status, 200);
+    let mut held = Vec::new();
     for n in 0..3 {
         let request = get("/").header("x-hold", n.to_string()).body(()).unwrap();
         held.push(client.open(request, true).await.unwrap().0);

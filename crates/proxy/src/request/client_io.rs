@@ -9,17 +9,13 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::{Alarm, Timeout};
 use crate::record::Downstream;
+use crate::request::body::{LINGERS, PAUSE};
 
-/// How long a client is read from that we are through with (nginx `lingering_time`).
-const LINGERS: Duration = Duration::from_secs(30);
-/// How long it may send nothing meanwhile (nginx `lingering_timeout`).
-const PAUSE: Duration = Duration::from_secs(5);
 /// Bytes thrown away at a time.
 const BUFFER: usize = 4 << 10;
 

@@ -12,12 +12,13 @@ use balance::{Outcome, Times};
 use bytes::Bytes;
 use http::Version;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::clock::Moment;
 use crate::error_log;
 use crate::record::{AttemptEnd, FailureReason, Http1, Record};
-use crate::request::body::{BrokenOff, Source};
+use crate::request::body::{BrokenOff, Source, discard};
 use crate::request::lease::Lease;
 use crate::request::session::Session;
 use crate::snapshot::GroupView;
@@ -77,10 +78,23 @@ impl Exchange {
 
     /// Its answer was handed over to its end: it is over once the client's side has taken that.
     pub(crate) fn answered(mut self: Box<Self>) {
-        self.end_body();
+        let unread = self.end_body();
         if self.record.version != Version::HTTP_2 {
             Http1::keep(self);
+        } else if let Some(body) = unread {
+            self.discard(body.into_incoming());
         }
+    }
+
+    /// Reads what the client still sends, of a request of HTTP/2.
+    pub(crate) fn discard(&self, incoming: Incoming) {
+        let draining = self.worker.shared.draining.clone();
+        self.worker.spawn(async move {
+            tokio::select! {
+                () = discard(incoming) => {}
+                () = draining.cancelled() => {}
+            }
+        });
     }
 
     /// The client's side has taken the answer, later than it was handed over if that `is_late`.
@@ -96,14 +110,15 @@ impl Exchange {
         self.completed = None;
     }
 
-    /// Nothing more is read of the client's body.
-    fn end_body(&mut self) {
-        if let Some(body) = self.body.take() {
-            self.record.request_body_bytes = body.received();
-            if self.record.version != Version::HTTP_2 {
-                self.record.downstream.http1.set_owes_body(!body.is_received());
-            }
+    /// Nothing more of the client's body is for a server. Returns it, if it was not read to its end.
+    fn end_body(&mut self) -> Option<Box<Source>> {
+        let body = self.body.take()?;
+        self.record.request_body_bytes = body.received();
+        let unread = (!body.is_received()).then_some(body);
+        if self.record.version != Version::HTTP_2 {
+            self.record.downstream.http1.set_owes_body(unread.is_some());
         }
+        unread
     }
 
     /// Whether the drain is over, and what is dropped now is not given up by its client.
@@ -124,7 +139,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.finished = self.completed.unwrap_or_else(|| self.now());
-        self.end_body();
+        drop(self.end_body());
         if self.record.version != Version::HTTP_2 {
             let http1 = &self.record.downstream.http1;
             http1.ends();

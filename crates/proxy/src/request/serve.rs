@@ -40,7 +40,7 @@ pub(crate) async fn handle(
     let mut exchange = Exchange::begin(record(&worker, downstream, parts), worker, alarm);
     if let Some(status) = fault {
         exchange.worker.shared.stats.bad_requests.inc();
-        return respond::page(exchange, status);
+        return refuse(exchange, incoming, status);
     }
     let group = match find_group(&mut exchange.record, snapshot.as_deref(), group.as_ref()) {
         Ok(group) => group,
@@ -50,7 +50,7 @@ pub(crate) async fn handle(
             } else if status == StatusCode::BAD_REQUEST {
                 exchange.worker.shared.stats.bad_requests.inc();
             }
-            return respond::page(exchange, status);
+            return refuse(exchange, incoming, status);
         }
     };
     exchange.record.group = Some(group.clone());
@@ -60,7 +60,7 @@ pub(crate) async fn handle(
         let announced = incoming.size_hint().lower();
         if limits.body_bytes > 0 && announced > limits.body_bytes {
             error_log::body_too_large(&exchange.record, announced);
-            return respond::page(exchange, StatusCode::PAYLOAD_TOO_LARGE);
+            return refuse(exchange, incoming, StatusCode::PAYLOAD_TOO_LARGE);
         }
         let keep = group.config.replay_max_bytes;
         let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
@@ -68,6 +68,15 @@ pub(crate) async fn handle(
         exchange.body = Some(Source::new(&exchange.record.headers, changes, incoming, timeout, most, keep));
     }
     attempt::proxy(exchange, group, upgrade).await
+}
+
+/// Answers a request of whose body nothing was read. That of HTTP/1 is dropped first, so that the answer says what becomes of
+/// the connection.
+fn refuse(exchange: Box<Exchange>, incoming: Incoming, status: StatusCode) -> Response<ResponseBody> {
+    if exchange.record.version == Version::HTTP_2 && !incoming.is_end_stream() {
+        exchange.discard(incoming);
+    }
+    respond::page(exchange, status)
 }
 
 /// What is known of a request that begins.

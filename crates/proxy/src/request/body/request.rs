@@ -88,6 +88,11 @@ impl Source {
         self.given = 0;
     }
 
+    /// What is still to come from the client.
+    pub(crate) fn into_incoming(self) -> Incoming {
+        self.incoming
+    }
+
     /// Whether it can be sent again from its first byte.
     pub(crate) fn is_replayable(&self) -> bool {
         !self.lossy
