@@ -178,7 +178,7 @@ where
         }
         // Once a request had an `Upgrade` header, hyper is through when nothing is left to be said, with what is not sent yet
         // and the goodbye left to us; asked again, it sends and says them. Where they are said this does nothing.
-        (Ok(()), None) => drop(connection.await),
+        (Ok(()), None) => drop((&mut connection).await),
         // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its
         // own.
         (Err(error), None) if Arc::strong_count(&downstream) == 2 => {

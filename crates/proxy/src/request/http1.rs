@@ -155,3 +155,41 @@ impl fmt::Debug for Unsent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_while_no_request_is_open_begins_one() {
+        let http1 = Http1::default();
+        http1.received();
+        assert!(http1.has_begun());
+        http1.begins();
+        http1.received();
+        assert!(!http1.has_begun(), "a body");
+        http1.begins();
+        http1.ends();
+        http1.received();
+        assert!(!http1.has_begun(), "the first is open still");
+        http1.ends();
+        http1.received();
+        assert!(http1.has_begun());
+    }
+
+    #[test]
+    fn a_client_is_waited_for_until_it_has_taken_all() {
+        let http1 = Http1::default();
+        http1.begins();
+        http1.wrote(&Poll::Ready(Ok(7)));
+        assert!(!http1.is_held_up());
+        http1.wrote(&Poll::Pending);
+        http1.wrote(&Poll::Ready(Ok(3)));
+        assert!(http1.is_held_up(), "some of it is left");
+        http1.flushed(&Poll::Pending);
+        assert!(http1.is_held_up(), "TLS holds it");
+        http1.flushed(&Poll::Ready(Ok(())));
+        assert!(!http1.is_held_up());
+        assert_eq!(http1.written(), 10);
+    }
+}
