@@ -1,14 +1,22 @@
 //! curl and wrk as clients: what a person at a terminal sees, and what a load generator counts.
 
+mod tls_rig;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use testkit::{Mode, Rig};
+use tls_rig::TlsRig;
 
 /// The output of a program that is given the URL of `path` last, or nothing where it is missing (which fails in CI).
 async fn output(program: &str, args: &[&str], rig: &Rig, path: &str) -> Option<Output> {
     let mut command = Command::new(program);
     command.args(args).arg(format!("http://{}{path}", rig.forebay.http(0)));
+    run(command).await
+}
+
+async fn run(mut command: Command) -> Option<Output> {
+    let program = command.get_program().display().to_string();
     match tokio::task::spawn_blocking(move || command.output()).await.expect("the task ends") {
         Ok(output) => Some(output),
         Err(error) => {
@@ -88,6 +96,23 @@ async fn curl_is_told_about_a_bad_gateway() {
     assert_eq!(output.status.code(), Some(22), "curl's code for a status of 400 and more");
     let output = curl(&rig, "/", &[]).await.expect("curl was there");
     assert!(text(&output).contains("502 Bad Gateway"), "{}", text(&output));
+}
+
+#[tokio::test]
+async fn curl_hears_why_its_upload_is_refused() {
+    let rig = TlsRig::start(&[]).await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), vec![b'x'; 30_000_000]).expect("it is written");
+    let port = rig.forebay.https(0).port();
+    for protocol in ["--http1.1", "--http2"] {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--insecure", protocol]);
+        command.args(["--resolve", &format!("shop.example:{port}:127.0.0.1"), "--header", "Expect:"]);
+        command.args(["--data-binary", &format!("@{}", file.path().display())]);
+        command.arg(format!("https://shop.example:{port}/"));
+        let Some(output) = run(command).await else { return };
+        assert!(text(&output).contains("413 Request Entity Too Large"), "{protocol}: {output:?}");
+    }
 }
 
 #[tokio::test]

@@ -61,6 +61,29 @@ async fn while_the_news_spreads_it_serves_and_says_so() {
     assert!(rig.forebay.hurried().await.success(), "a second signal does not wait");
 }
 
+/// As with nginx, which closes only connections of which it has read nothing since.
+#[tokio::test]
+async fn a_request_that_has_begun_is_answered() {
+    let mut rig = builder().args(["--drain-timeout", "1h"]).start().await;
+    let (mut kept, mut fresh, mut idle) = (rig.client().await, rig.client().await, rig.client().await);
+    for client in [&mut kept, &mut idle] {
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    for client in [&mut kept, &mut fresh] {
+        client.send("GET / HTTP/1.1\r\nHos").await;
+    }
+    rig.forebay.signal("TERM").await;
+    assert_eq!(idle.end().await, End::Closed);
+    for client in [&mut kept, &mut fresh] {
+        client.send("t: t\r\n\r\n").await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+        assert_eq!(client.end().await, End::Closed);
+    }
+    assert_eq!(rig.forebay.exited().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn what_does_not_end_is_cut_at_the_timeout() {
     let mut rig = builder().args(["--drain-timeout", "200ms"]).start().await;

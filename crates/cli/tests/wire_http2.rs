@@ -109,6 +109,27 @@ async fn what_nginx_refuses_is_refused_and_harms_no_other_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_answered_early_is_not_reset_while_its_client_sends() {
+    let rig = TlsRig::start(&["--client-max-body-size", "10"]).await;
+    let mut client = connect(&rig).await;
+    let announced = || Request::post("https://shop.example/").header("content-length", "100000");
+    let nowhere = Request::post("https://shop.example/%zz").body(()).unwrap();
+    for (status, request) in [
+        (413, announced().body(()).unwrap()),
+        (413, Request::post("https://shop.example/").body(()).unwrap()),
+        (400, nowhere),
+    ] {
+        let (response, mut body) = client.open(request, false).await.unwrap();
+        body.send_data(Bytes::from(vec![0; 50_000]), false).unwrap();
+        assert_eq!(answer(response).await.unwrap().status, status);
+        assert_eq!(client.get("https://shop.example/").await.status, 200, "a reset would have come before this");
+        let reset = std::future::poll_fn(|cx| std::task::Poll::Ready(body.poll_reset(cx))).await;
+        assert!(reset.is_pending(), "{reset:?}");
+        body.send_data(Bytes::from(vec![0; 50_000]), true).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_large_header_is_refused() {
     let rig = TlsRig::start(&[]).await;
     let mut client = connect(&rig).await;
@@ -158,6 +179,27 @@ async fn a_server_that_does_not_read_stops_the_client() {
     }
     body.send_reset(Reason::CANCEL);
     assert!(client.is_open());
+}
+
+#[tokio::test]
+async fn uploads_that_nobody_takes_stop_no_other() {
+    let rig = TlsRig::start(&["--client-max-body-size", "0"]).await;
+    let mut client = connect(&rig).await;
+    rig.upstream.set(Mode::StopReading).await;
+    let mut stalled = Vec::new();
+    for n in 1..=8 {
+        let request = Request::post("https://shop.example/").body(()).unwrap();
+        let (response, mut body) = client.open(request, false).await.unwrap();
+        // More than fits into the windows and sockets on the way.
+        body.send_data(Bytes::from(vec![0; 6 << 20]), false).unwrap();
+        rig.upstream.wait_for("the upload to begin", |record| record.requests.len() == n).await;
+        stalled.push((response, body));
+    }
+    rig.upstream.set(Mode::Ok).await;
+    let (response, mut body) =
+        client.open(Request::post("https://shop.example/").body(()).unwrap(), false).await.unwrap();
+    body.send_data(Bytes::from(vec![0; 100_000]), true).unwrap();
+    assert_eq!(answer(response).await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -15,20 +15,29 @@ use tokio::{sync::watch, task::JoinSet};
 /// Clients that ask as fast as they are answered, until told to stop.
 struct Load {
     running: JoinSet<Vec<String>>,
-    stop: Arc<AtomicBool>,
+    told: Arc<Told>,
     answered: Arc<watch::Sender<usize>>,
+}
+
+/// What the clients were told.
+#[derive(Default)]
+struct Told {
+    /// To ask no more.
+    stop: AtomicBool,
+    /// That the process leaves: it may close an idle connection under a request that it has not read, and listens no more.
+    leaves: AtomicBool,
 }
 
 const CLIENTS: usize = 8;
 
 impl Load {
     fn start(address: SocketAddr) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(watch::Sender::new(0)));
+        let (told, answered) = (Arc::<Told>::default(), Arc::new(watch::Sender::new(0)));
         let mut running = JoinSet::new();
         for n in 0..CLIENTS {
-            running.spawn(client(address, n, stop.clone(), answered.clone()));
+            running.spawn(client(address, n, told.clone(), answered.clone()));
         }
-        Self { running, stop, answered }
+        Self { running, told, answered }
     }
 
     /// Returns once `count` more requests have been answered.
@@ -42,7 +51,7 @@ impl Load {
 
     /// Stops, and fails the test if a request did.
     async fn finish(self) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
+        self.told.stop.store(true, Ordering::Relaxed);
         let failures: Vec<String> = self.running.join_all().await.concat();
         assert!(failures.is_empty(), "{} requests failed: {:#?}", failures.len(), &failures[..failures.len().min(10)]);
         *self.answered.borrow()
@@ -53,14 +62,19 @@ impl Load {
 async fn client(
     address: SocketAddr,
     number: usize,
-    stop: Arc<AtomicBool>,
+    told: Arc<Told>,
     answered: Arc<watch::Sender<usize>>,
 ) -> Vec<String> {
     let mut failures = Vec::new();
+    let [stop, leaves] = [&told.stop, &told.leaves];
     'connections: while !stop.load(Ordering::Relaxed) {
-        let Ok(stream) = tokio::net::TcpStream::connect(address).await else {
-            // Only a process that has left refuses, and then there is nothing to lose.
-            break;
+        let stream = match tokio::net::TcpStream::connect(address).await {
+            Ok(stream) => stream,
+            Err(_) if leaves.load(Ordering::Relaxed) => break,
+            Err(error) => {
+                failures.push(format!("connecting: {error}"));
+                break;
+            }
         };
         let mut connection = Client::over(stream);
         for n in 0.. {
@@ -82,8 +96,9 @@ async fn client(
                     }
                 }
                 Ok(response) => failures.push(format!("{} complete={}", response.status, response.complete)),
-                // An idle connection may be closed under a request that has not been read; a client tries it again.
-                Err(_) if n > 0 && connection.nothing_received() => continue 'connections,
+                Err(_) if n > 0 && leaves.load(Ordering::Relaxed) && connection.nothing_received() => {
+                    continue 'connections;
+                }
                 Err(error) => {
                     failures.push(format!("request {n} of a connection: {error}"));
                     continue 'connections;
@@ -100,7 +115,7 @@ async fn configuration_changes_lose_nothing() {
     let load = Load::start(rig.forebay.http(0));
     for round in 0..20 {
         load.answers(100).await;
-        let method = ["RoundRobin", "LeastConn", "IPHash", "Random"][round % 4];
+        let method = ["RoundRobin", "LeastConn", "IPHash", "Random"][(round / 2) % 4];
         match round % 2 {
             0 => rig.reconfigure(json!({"method": {"type": method}, "keepalive": {"connections": round}})).await,
             _ => rig.keep_servers([[0, 1].as_slice(), &[1, 2, 3], &[0, 2]][round % 3]).await,
@@ -135,6 +150,7 @@ async fn a_drained_process_loses_nothing() {
     let mut rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).servers(2).args(["--drain-delay", "500ms"]).start().await;
     let load = Load::start(rig.forebay.http(0));
     load.answers(500).await;
+    load.told.leaves.store(true, Ordering::Relaxed);
     rig.forebay.signal("TERM").await;
     assert_eq!(rig.forebay.exited().await.code(), Some(0));
     load.finish().await;

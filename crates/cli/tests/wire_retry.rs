@@ -140,22 +140,39 @@ async fn a_server_is_not_to_blame_for_a_client_that_does_not_send() {
     let impatient = async || {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut seen = Vec::new();
-        while !seen.ends_with(b"half") {
+        while !seen.ends_with(b"half\r\n") {
             stream.read_buf(&mut seen).await.unwrap();
         }
     };
     for n in 0..3 {
         let mut client = rig.client().await;
-        client.send("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
+        client.send("PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
         if n != 1 {
             patiently("the impatient server to be tried", impatient()).await;
             rig.forebay.logged_times("upstream prematurely closed connection", n / 2 + 1).await;
         }
-        client.send("rest").await;
+        client.send("4\r\nrest\r\n0\r\n\r\n").await;
         assert_eq!(client.response().await.status, 200);
     }
     let tried: Vec<_> = rig.access_log(3).await.iter().map(|line| line.upstream_status.clone()).collect();
     assert_eq!(tried, ["502, 200", "200", "502, 200"]);
+}
+
+#[tokio::test]
+async fn a_short_body_is_there_before_a_server_is_picked() {
+    let rig = builder().lines([json!({"maxConns": 1})]).start().await;
+    let mut slow = rig.client().await;
+    slow.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
+    let mut poll = tokio::time::interval(std::time::Duration::from_millis(10));
+    patiently("the request to be in progress", async {
+        while !rig.forebay.admin_get("/metrics").await.text().contains("forebay_requests_active 1\n") {
+            poll.tick().await;
+        }
+    })
+    .await;
+    assert_eq!(rig.get("/").await.status, 200, "the only server is free");
+    slow.send("rest").await;
+    assert_eq!(slow.response().await.json()["body"], "halfrest");
 }
 
 #[tokio::test]

@@ -165,9 +165,12 @@ async fn a_cut_body_never_reaches_the_server_as_a_whole_one() {
 
 #[tokio::test]
 async fn hosts_that_are_not_hosts_are_refused() {
-    for host in ["a@b", "a/b", "t\t", "a,b", "evil.example\\"] {
-        refused_with(400, &format!("GET /h HTTP/1.1\r\nHost: {host} x\r\n\r\n")).await;
+    for byte in " \"#/<>?@\\^`{|}".chars() {
+        refused_with(400, &format!("GET /h HTTP/1.1\r\nHost: a{byte}b\r\n\r\n")).await;
     }
+    let marks = "!$%&'()*+,-.;=_~";
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    assert_eq!(rig.send(format!("GET /h HTTP/1.1\r\nHost: a{marks}b\r\n\r\n")).await.status, 200, "as nginx has it");
 }
 
 /// The name in front of the colon is a user, and the host another's.

@@ -1,14 +1,17 @@
 //! What happens when somebody does not go on: connect, send and read timeouts of servers, header and body timeouts of clients.
 
+mod tls_rig;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::{
-    Mode, Rig, Upstream,
+    Client, Mode, Rig, Upstream,
     client::End,
     rig::Builder,
     upstream::{After, Backlog},
 };
+use tls_rig::TlsRig;
 
 fn builder() -> Builder {
     Rig::of(env!("CARGO_BIN_EXE_forebay"))
@@ -169,4 +172,21 @@ async fn a_client_that_takes_nothing_frees_its_server() {
     assert_eq!(rig.get("/").await.status, 200);
     let log = rig.access_log(2).await;
     assert_eq!((log[0].status.as_str(), log[1].status.as_str()), ("200", "200"));
+}
+
+/// What was read of the server is more: the client was waited for with some of it in hand.
+#[tokio::test]
+async fn what_a_client_did_not_take_was_not_sent() {
+    let format = "sent=$body_bytes_sent of=$upstream_response_length complete=$request_completion;";
+    let args = ["--client-send-timeout", "100ms", "--access-log", "-", "--access-log-format", format];
+    let rig = TlsRig::start(&args).await;
+    let mut client = Client::connect(rig.forebay.http(0)).await;
+    client.send("GET /bytes/50000000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let line = rig.forebay.logged("sent=").await;
+    let number = |name: &str| -> u64 {
+        let value = line.split(name).nth(1).and_then(|rest| rest.split(' ').next());
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} in {line}"))
+    };
+    assert!(line.contains("complete=-;") || line.contains("complete=;"), "{line}");
+    assert!((1..number("of=")).contains(&number("sent=")), "{line}");
 }

@@ -227,3 +227,17 @@ async fn curl_speaks_every_version() {
         assert_eq!(said, format!("a {version} 200"), "{flags:?}");
     }
 }
+
+/// Whatever the header says: of an `Upgrade` the HTTP library makes an end of its own.
+#[tokio::test]
+async fn every_connection_ends_with_the_goodbye_of_tls() {
+    let rig = TlsRig::start(&[]).await;
+    for upgrade in ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n"] {
+        let mut client = rig.client("shop.example").await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: shop.example\r\n{upgrade}\r\n")).await;
+        assert_eq!(client.response().await.status, 200);
+        client.send("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(client.response().await.status, 200);
+        assert_eq!(client.end().await, End::Closed, "{upgrade}");
+    }
+}

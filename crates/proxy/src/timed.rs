@@ -1,7 +1,8 @@
-//! A stream whose writes are timed: nginx's `send_timeout` towards clients, `proxy_send_timeout` towards servers.
+//! A socket whose writes are timed: nginx's `send_timeout` towards clients, `proxy_send_timeout` towards servers.
 //!
-//! Both bound the time between two successful writes, of HTTP and of what follows an upgrade, so they live below both: a write, or
-//! the goodbye of TLS, that stays pending for too long fails with [`io::ErrorKind::TimedOut`].
+//! Both bound the time between two successful writes, of HTTP and of what follows an upgrade, so they live below both, and below
+//! TLS, whose own writes and flushes stay pending while the peer takes what they hold bit by bit. A write that stays pending for
+//! too long fails with [`io::ErrorKind::TimedOut`].
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::Timeout;
 
-/// A stream whose writes are timed.
+/// A socket whose writes are timed; it has nothing to flush.
 #[derive(Debug)]
 pub(crate) struct Timed<S> {
     stream: S,
@@ -30,7 +31,7 @@ impl<S> Timed<S> {
         self.timeout = Some(timeout);
     }
 
-    /// The stream itself.
+    /// The socket itself.
     pub(crate) fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
@@ -76,14 +77,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         self.stream.is_write_vectored()
     }
 
-    /// A socket has nothing to flush; TLS has what the socket did not take at once, which is a write that is pending.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
-        self.settle(cx, result)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.settle(cx, result)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

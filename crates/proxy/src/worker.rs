@@ -64,7 +64,7 @@ pub(crate) type Ping = oneshot::Sender<WorkerReport>;
 pub struct WorkerReport {
     /// Idle upstream connections it keeps.
     pub idle_connections: usize,
-    /// Client connections, streams of HTTP/2 and tunnels it serves.
+    /// Client connections and streams of HTTP/2 it serves.
     pub tasks: usize,
 }
 

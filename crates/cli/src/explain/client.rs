@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use balance::{BoundPlan, Inputs, Request};
 use config::{Group, Method, Sticky, Template};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use proxy::clock::Moment;
-use proxy::record::{Downstream, Record, RequestId, Scheme, Transport};
+use proxy::record::{Downstream, Http1, Record, RequestId, Scheme, Transport};
 use proxy::variables::{self, View};
 
 use super::{ExplainArgs, ExplainError};
@@ -153,7 +153,7 @@ impl Clients {
                 peer: SocketAddr::new(client, 0),
                 local: NOBODY,
                 requests: AtomicU64::new(1),
-                owes_body: AtomicBool::new(false),
+                http1: Http1::default(),
                 transport: Transport::Plain,
             }),
             serial: 1,

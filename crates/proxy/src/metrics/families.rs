@@ -83,7 +83,7 @@ families! {
     ACCEPT_FAILURES = Counter "forebay_accept_failures_total" []
         "Times that a connection could not be accepted, most often for want of descriptors.";
     CONNECTIONS_ACTIVE = Gauge "forebay_connections_active" []
-        "Client connections open now.";
+        "Client connections open now, upgraded ones included.";
     REQUESTS_ACTIVE = Gauge "forebay_requests_active" []
         "Requests between their header and the end of their response.";
     TUNNELS_ACTIVE = Gauge "forebay_tunnels_active" []

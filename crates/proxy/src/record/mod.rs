@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use balance::retry::Condition;
@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Uri, Version};
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
+pub use crate::request::http1::Http1;
 use crate::snapshot::{GroupView, ServerView};
 use crate::stats;
 use crate::tls::Session;
@@ -30,8 +31,8 @@ pub struct Downstream {
     pub local: SocketAddr,
     /// Requests so far (`$connection_requests`).
     pub requests: AtomicU64,
-    /// Whether the last of them has a body that was not read to its end. Only of HTTP/1.
-    pub owes_body: AtomicBool,
+    /// How those of HTTP/1 stand.
+    pub http1: Http1,
     /// What carries them.
     pub transport: Transport,
 }
@@ -159,11 +160,11 @@ pub struct Record {
     pub sent_headers: Option<HeaderMap>,
     /// The status sent to the client; 499 when it left before one was sent, 503 when the end of a drain cut it before.
     pub status: u16,
-    /// Bytes of body handed to the client's connection.
+    /// Bytes of body handed to the client's connection; of HTTP/1, if the response is not complete, not more than it took.
     pub body_bytes_sent: u64,
     /// The size of the response header as serialised, estimated.
     pub header_bytes_sent: u64,
-    /// Whether the response was handed over completely.
+    /// Whether the response was handed over completely; of HTTP/1, to the system.
     pub complete: bool,
     /// When it was over; the start until then.
     pub finished: Moment,

@@ -1,14 +1,14 @@
 //! The attempt loop: a request's way to a response. Read this first.
 //!
-//! select → send (an idle connection or dial) → response header → verdict → relay, or release and select again. The snapshot
+//! A body that is kept whole anyway is read; then select → send (an idle connection or dial) → response header → verdict → relay, or release and select again. The snapshot
 //! was pinned by the caller. Balancing decisions are `balance`'s; this file reports facts to it and does what it says.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use balance::retry::{Facts, HeaderVerdict, Tries, Verdict};
 use balance::{NoLivePeers, Outcome};
 use http::{HeaderMap, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 
 use crate::clock::Moment;
 use crate::error_log::{self, Action};
@@ -22,15 +22,21 @@ use crate::request::send::{Answer, send};
 use crate::request::{headers, respond};
 use crate::snapshot::GroupView;
 
-/// Proxies one request to `group`.
+/// Proxies one request to `group`; `upgrade` if it asks to leave HTTP.
 pub(crate) async fn proxy(
     mut exchange: Box<Exchange>,
     mut group: Arc<GroupView>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: bool,
 ) -> Response<ResponseBody> {
     let clock = exchange.worker.shared.clock;
     // The clock is read when time may have passed: between reads all is one moment, as in nginx.
     let mut now = exchange.record.started;
+    if let Some(body) = exchange.body.as_deref_mut() {
+        if let Err(fault) = poll_fn(|cx| body.poll_ahead(cx)).await {
+            return client_at_fault(exchange, fault);
+        }
+        now = clock.now();
+    }
     let Asked { mut request, mut session } = inputs::ask(&exchange.record, &group, now.now());
     let mut tries = Tries::new(&group.plan, &group.policy, now.now());
     loop {
@@ -50,7 +56,7 @@ pub(crate) async fn proxy(
         let server = group.servers[lease.position()].clone();
         exchange.record.begin_attempt(Attempt::begin(server.clone(), now));
 
-        let answer = send(&mut exchange, &group, &server, now, upgrade.is_some()).await;
+        let answer = send(&mut exchange, &group, &server, now, upgrade).await;
         now = clock.now();
         match answer {
             Answer::Header(response, connection) => {
@@ -92,11 +98,7 @@ pub(crate) async fn proxy(
             Answer::ClientFault(fault) => {
                 lease.finish(Outcome::Abandoned, now);
                 exchange.record.end_attempt(AttemptEnd::Abandoned, false, now);
-                if fault == ClientFault::TooLarge {
-                    let received = exchange.body.as_ref().map_or(0, |body| body.received());
-                    error_log::chunked_body_too_large(&exchange.record, received);
-                }
-                return respond::page(exchange, fault_status(fault));
+                return client_at_fault(exchange, fault);
             }
         }
     }
@@ -147,10 +149,16 @@ fn facts(exchange: &Exchange, begun: bool, reused: bool) -> Facts {
     }
 }
 
-fn fault_status(fault: ClientFault) -> StatusCode {
-    match fault {
-        ClientFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+/// Our own page for a client that did not send its body as it should.
+fn client_at_fault(exchange: Box<Exchange>, fault: ClientFault) -> Response<ResponseBody> {
+    let status = match fault {
+        ClientFault::TooLarge => {
+            let received = exchange.body.as_ref().map_or(0, |body| body.received());
+            error_log::chunked_body_too_large(&exchange.record, received);
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         ClientFault::TimedOut => StatusCode::REQUEST_TIMEOUT,
         ClientFault::Broken => StatusCode::BAD_REQUEST,
-    }
+    };
+    respond::page(exchange, status)
 }

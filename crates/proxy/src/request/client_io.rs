@@ -1,4 +1,4 @@
-//! A client's connection below HTTP: nginx's `send_timeout`, and its lingering close.
+//! A client's connection below HTTP: what [HTTP/1](crate::request::http1) wants to know of it, and nginx's lingering close.
 //!
 //! Who is answered before having sent everything still sends. Were its connection closed with that unread, the kernel would reset
 //! it, and throw away the answer that is on its way; so what comes is read and thrown away for a while
@@ -8,26 +8,20 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alarm::{Alarm, Timeout};
 use crate::record::Downstream;
-use crate::timed::Timed;
+use crate::request::body::{LINGERS, PAUSE};
 
-/// How long a client is read from that we are through with (nginx `lingering_time`).
-const LINGERS: Duration = Duration::from_secs(30);
-/// How long it may send nothing meanwhile (nginx `lingering_timeout`).
-const PAUSE: Duration = Duration::from_secs(5);
 /// Bytes thrown away at a time.
 const BUFFER: usize = 4 << 10;
 
 /// What reaches a client.
 pub(crate) struct ClientIo<S> {
-    stream: Timed<S>,
+    stream: S,
     downstream: Arc<Downstream>,
     alarm: Alarm,
     closing: Closing,
@@ -46,9 +40,8 @@ enum Closing {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientIo<S> {
-    /// A client that takes what is written within `send_timeout`, served by the task of this alarm.
-    pub(crate) fn new(stream: S, downstream: Arc<Downstream>, alarm: Alarm, send_timeout: Duration) -> Self {
-        let stream = Timed::new(stream, Some(Timeout::new(alarm.clone(), send_timeout)));
+    /// A client served by the task of this alarm.
+    pub(crate) fn new(stream: S, downstream: Arc<Downstream>, alarm: Alarm) -> Self {
         Self { stream, downstream, alarm, closing: Closing::No }
     }
 
@@ -72,13 +65,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientIo<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.downstream.http1.received();
+        }
+        result
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.downstream.http1.wrote(&result);
+        result
     }
 
     fn poll_write_vectored(
@@ -86,7 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.downstream.http1.wrote(&result);
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -94,13 +96,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.downstream.http1.flushed(&result);
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if matches!(this.closing, Closing::No) {
-            let owes_body = this.downstream.owes_body.load(Ordering::Relaxed);
+            let owes_body = this.downstream.http1.owes_body();
             // Nobody reads on: what ends a plain connection is its close, which follows.
             if owes_body || this.downstream.transport.says_goodbye() {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
@@ -115,5 +119,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         ready!(this.poll_linger(cx));
         this.closing = Closing::Done;
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Drop for ClientIo<S> {
+    fn drop(&mut self) {
+        self.downstream.http1.gone();
     }
 }

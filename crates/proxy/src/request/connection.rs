@@ -3,39 +3,42 @@
 //!
 //! A plain connection is a task of its own type, so that what TLS and HTTP/2 hold costs it nothing.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::error_log;
 use crate::options::Listener;
-use crate::record::{Downstream, Transport};
+use crate::record::{Downstream, Http1, Transport};
 use crate::request::client_io::ClientIo;
-use crate::request::serve::handle;
+use crate::request::serve::{accept, answer};
 use crate::request::streams::{self, Streams};
 use crate::request::unread;
 use crate::stats::{Counted, Handshake};
+use crate::timed::Timed;
 use crate::tls::{self, Opened, Refusal};
 use crate::worker::Worker;
 
 /// How long a drain waits for the first request of a connection that was accepted shortly before.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
-/// What a stream of HTTP/2 may send before its server takes it. hyper's own default would let one connection fill 1 MiB per
-/// stream.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// What all streams of a connection may send together.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What a stream of HTTP/2 may send before its server takes it (nginx `http2_body_preread_size`). All streams of a connection
+/// may do so at once, lest those whose servers take nothing stop the others: it is bounded by their number alone.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// RFC 9113 section 6.9.1.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// What a stream may hold of a response that its client does not take.
 const SEND_BUFFER: usize = 64 << 10;
 /// hyper's own bound on header lines. Room for a bound that it is told is made entry by entry for each request, a thousand
@@ -50,6 +53,8 @@ const MAX_LOCAL_RESETS: usize = 1024;
 enum Wish {
     /// Nothing.
     Go,
+    /// That the request which has begun is heard.
+    Hear,
     /// That it ends once what is in flight is answered.
     Finish,
     /// That it ends now.
@@ -66,7 +71,8 @@ trait Serving: Future<Output = hyper::Result<()>> {
 pub(crate) async fn plain(worker: Arc<Worker>, stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) {
     let Some(downstream) = accepted(&worker, &stream, peer, &listener) else { return };
     let _open = Counted::new(&worker.shared.stats.connections_active);
-    speak_http1(&worker, Arc::new(downstream), &listener, stream).await;
+    let (stream, alarm) = timed(&worker, stream);
+    speak_http1(&worker, Arc::new(downstream), &listener, stream, alarm).await;
 }
 
 /// Serves a connection of a TLS listener.
@@ -74,6 +80,7 @@ pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketA
     let Some(mut downstream) = accepted(&worker, &stream, peer, &listener) else { return };
     let _open = Counted::new(&worker.shared.stats.connections_active);
     let stats = &worker.shared.stats;
+    let (stream, alarm) = timed(&worker, stream);
     let opened = tokio::select! {
         // Boxed, so that the connection does not keep the room of its handshake.
         opened = Box::pin(tls::open(stream, |host| worker.certificate(host))) => opened,
@@ -87,14 +94,14 @@ pub(crate) async fn secure(worker: Arc<Worker>, stream: TcpStream, peer: SocketA
             downstream.transport = Transport::Tls(Box::new(session));
             let downstream = Arc::new(downstream);
             if is_http2 {
-                speak_http2(&worker, downstream, &listener, stream).await;
+                speak_http2(&worker, downstream, &listener, stream, alarm).await;
             } else {
-                speak_http1(&worker, downstream, &listener, stream).await;
+                speak_http1(&worker, downstream, &listener, stream, alarm).await;
             }
         }
         Ok(Opened::Plain(stream)) => {
             downstream.transport = Transport::PlainToTls;
-            speak_http1(&worker, Arc::new(downstream), &listener, stream).await;
+            speak_http1(&worker, Arc::new(downstream), &listener, stream, alarm).await;
         }
         Err(refusal) => {
             stats.handshake(Handshake::Failed).inc();
@@ -112,9 +119,16 @@ fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr, listener: &Li
         peer,
         local,
         requests: AtomicU64::new(0),
-        owes_body: AtomicBool::new(false),
+        http1: Http1::default(),
         transport: Transport::Plain,
     })
+}
+
+/// The client takes what is written within nginx's `send_timeout`, by the alarm of its connection's task.
+fn timed(worker: &Worker, stream: TcpStream) -> (Timed<TcpStream>, Alarm) {
+    let alarm = Alarm::default();
+    let timeout = Timeout::new(alarm.clone(), worker.shared.options.limits.send_timeout);
+    (Timed::new(stream, Some(timeout)), alarm)
 }
 
 /// How long a handshake may take (nginx `client_header_timeout`), less while the worker drains.
@@ -128,50 +142,74 @@ async fn hesitation(worker: &Worker) {
     }
 }
 
-async fn speak_http1<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I)
+async fn speak_http1<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I, alarm: Alarm)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
-    let alarm = Alarm::default();
-    let service = service_fn(|request| handle(worker, &downstream, listener.group.as_ref(), alarm.clone(), request));
-    let io = ClientIo::new(io, downstream.clone(), alarm.clone(), limits.send_timeout);
+    // What the connection goes on as when it leaves HTTP.
+    let tunnel = Mutex::new(None);
+    let service = service_fn(|request| {
+        let accepted = accept(worker, &downstream, listener.group.as_ref(), alarm.clone(), request);
+        let tunnel = &tunnel;
+        async move {
+            let mut response = answer(accepted).await;
+            if let Some(taken) = response.body_mut().tunnel() {
+                *tunnel.lock() = Some(taken);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = ClientIo::new(io, downstream.clone(), alarm.clone());
     let mut connection = {
         let mut builder = http1::Builder::new();
         builder.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
         if limits.headers != HYPERS_HEADERS {
             builder.max_headers(limits.headers);
         }
-        builder.serve_connection(TokioIo::new(io), service).with_upgrades()
+        builder.serve_connection(TokioIo::new(io), service)
     };
-    // hyper ends it itself: when it is idle, and after a response that says `Connection: close`.
-    let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, |_| Wish::Go).await;
-    // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its own.
-    if let Err(error) = result
-        && Arc::strong_count(&downstream) == 2
-    {
-        let rest = connection.into_parts().map(|parts| parts.read_buf).unwrap_or_default();
-        unread::log(&error, &rest, worker, downstream.clone(), alarm.clone());
+    // hyper ends it itself: when it is idle for too long, and after a response that says `Connection: close`.
+    let wish = |_: &mut Context<'_>| if downstream.http1.has_begun() { Wish::Hear } else { Wish::Go };
+    let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, wish).await;
+    let leaves_http = tunnel.lock().take();
+    match (result, leaves_http) {
+        (Ok(()), Some(tunnel)) => {
+            let parts = connection.into_parts();
+            let _open = Counted::new(&worker.shared.stats.tunnels_active);
+            Box::pin(tunnel.run(parts.io.into_inner(), parts.read_buf)).await;
+        }
+        // Once a request had an `Upgrade` header, hyper is through when nothing is left to be said, with what is not sent yet
+        // and the goodbye left to us; asked again, it sends and says them. Where they are said this does nothing.
+        (Ok(()), None) => drop((&mut connection).await),
+        // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its
+        // own.
+        (Err(error), None) if Arc::strong_count(&downstream) == 2 => {
+            let rest = connection.into_parts().read_buf;
+            unread::log(&error, &rest, worker, downstream.clone(), alarm.clone());
+        }
+        (Err(_), _) => {}
     }
 }
 
-async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I)
+async fn speak_http2<I>(worker: &Arc<Worker>, downstream: Arc<Downstream>, listener: &Listener, io: I, alarm: Alarm)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
-    let alarm = Alarm::default();
-    let io = ClientIo::new(io, downstream.clone(), alarm.clone(), limits.send_timeout);
+    let io = ClientIo::new(io, downstream.clone(), alarm.clone());
     let streams = Streams::new(worker.clone(), limits.send_timeout);
     // Each stream is a task, and an alarm belongs to one.
     let service = service_fn(|request| {
-        streams::ours(handle(worker, &downstream, listener.group.as_ref(), Alarm::default(), request))
+        let accepted = accept(worker, &downstream, listener.group.as_ref(), Alarm::default(), request);
+        streams::ours(async { Ok::<_, Infallible>(answer(accepted).await) })
     });
+    let connection_window = STREAM_WINDOW.saturating_mul(limits.concurrent_streams).clamp(STREAM_WINDOW, MAX_WINDOW);
     let connection = http2::Builder::new(streams.clone())
         .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(connection_window)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
@@ -222,25 +260,24 @@ async fn drive<C: Serving>(
         let is_draining = if is_watched { draining.is_cancelled() } else { drain.as_mut().poll(cx).is_ready() };
         is_watched = true;
         loop {
-            let has_asked = downstream.requests.load(Ordering::Relaxed) > 0;
-            let is_last = match wish(cx) {
-                Wish::Go => is_draining && (has_asked || first_request.poll(cx).is_ready()),
-                Wish::Finish => true,
-                Wish::Cut => return Poll::Ready(Ok(())),
-            };
-            if is_last && !is_told {
-                is_told = true;
-                connection.as_mut().finish();
-            }
+            // What has come is read before it is decided on: a request among it is answered, and its answer says that it is the
+            // last.
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result);
             }
-            // If a request came just now, its answer may be the one to say that it is the last.
-            let asks_now = !has_asked && downstream.requests.load(Ordering::Relaxed) > 0;
-            let is_over = is_draining && asks_now || matches!(wish(cx), Wish::Finish);
-            if is_told || !is_over {
+            let has_asked = downstream.requests.load(Ordering::Relaxed) > 0;
+            let is_last = match wish(cx) {
+                Wish::Go => is_draining && (has_asked || first_request.poll(cx).is_ready()),
+                // It has the time that any header has (nginx `client_header_timeout`).
+                Wish::Hear => false,
+                Wish::Finish => true,
+                Wish::Cut => return Poll::Ready(Ok(())),
+            };
+            if is_told || !is_last {
                 return Poll::Pending;
             }
+            is_told = true;
+            connection.as_mut().finish();
         }
     })
     .await;
@@ -250,7 +287,7 @@ async fn drive<C: Serving>(
     result
 }
 
-impl<I, S> Serving for http1::UpgradeableConnection<I, S>
+impl<I, S> Serving for http1::Connection<I, S>
 where
     Self: Future<Output = hyper::Result<()>>,
     S: hyper::service::HttpService<hyper::body::Incoming>,

@@ -1,11 +1,11 @@
 //! One request from its header to its log line, and the attempt whose response is being relayed.
 //!
 //! An [`Exchange`] is accounted and logged when it is dropped, whatever ended it: the last byte of a response, a client that
-//! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all.
+//! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all. An answer of HTTP/1 ends when
+//! the system has taken its last byte ([`Http1`]), as in nginx; one of HTTP/2 when the connection has, which holds back little.
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use balance::{Outcome, Times};
 use bytes::Bytes;
 use http::Version;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::clock::Moment;
 use crate::error_log;
-use crate::record::{AttemptEnd, FailureReason, Record};
-use crate::request::body::{BrokenOff, Source};
+use crate::record::{AttemptEnd, FailureReason, Http1, Record};
+use crate::request::body::{BrokenOff, Source, discard};
 use crate::request::failure::judge;
 use crate::request::lease::Lease;
 use crate::request::session::Session;
@@ -35,7 +36,8 @@ pub(crate) struct Exchange {
     alarm: Alarm,
     /// The client's body, if it sends one.
     pub(crate) body: Option<Box<Source>>,
-    /// When the last byte of a server's response came; any other request is over when this value is dropped.
+    /// When the last byte of a server's response came, if the client did not let it wait; any other request is over when this
+    /// value is dropped.
     completed: Option<Moment>,
 }
 
@@ -55,6 +57,9 @@ impl Exchange {
     /// Begins a request whose header was read.
     pub(crate) fn begin(record: Record, worker: Arc<Worker>, alarm: Alarm) -> Box<Self> {
         worker.shared.stats.requests_active.inc();
+        if record.version != Version::HTTP_2 {
+            record.downstream.http1.begins();
+        }
         Box::new(Self { record, worker, alarm, body: None, completed: None })
     }
 
@@ -66,6 +71,56 @@ impl Exchange {
     /// The present, by the worker's clock.
     pub(crate) fn now(&self) -> Moment {
         self.worker.shared.clock.now()
+    }
+
+    /// Whether the client is waited for, so that nothing further should be made for it.
+    fn is_held_up(&self) -> bool {
+        self.record.version != Version::HTTP_2 && self.record.downstream.http1.is_held_up()
+    }
+
+    /// Its answer was handed over to its end: it is over once the client's side has taken that.
+    pub(crate) fn answered(mut self: Box<Self>) {
+        let unread = self.end_body();
+        if self.record.version != Version::HTTP_2 {
+            Http1::keep(self);
+        } else if let Some(body) = unread {
+            self.discard(body.into_incoming());
+        }
+    }
+
+    /// Reads what the client still sends, of a request of HTTP/2.
+    pub(crate) fn discard(&self, incoming: Incoming) {
+        let draining = self.worker.shared.draining.clone();
+        self.worker.spawn(async move {
+            tokio::select! {
+                () = discard(incoming) => {}
+                () = draining.cancelled() => {}
+            }
+        });
+    }
+
+    /// The client's side has taken the answer, later than it was handed over if that `is_late`.
+    pub(crate) fn sent(mut self: Box<Self>, is_late: bool) {
+        if is_late {
+            self.completed = None;
+        }
+    }
+
+    /// The client's side never took the whole answer.
+    pub(crate) fn unsent(mut self: Box<Self>) {
+        self.record.complete = false;
+        self.completed = None;
+    }
+
+    /// Nothing more of the client's body is for a server. Returns it, if it was not read to its end.
+    fn end_body(&mut self) -> Option<Box<Source>> {
+        let body = self.body.take()?;
+        self.record.request_body_bytes = body.received();
+        let unread = (!body.is_received()).then_some(body);
+        if self.record.version != Version::HTTP_2 {
+            self.record.downstream.http1.set_owes_body(unread.is_some());
+        }
+        unread
     }
 
     /// Whether the drain is over, and what is dropped now is not given up by its client.
@@ -86,10 +141,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.finished = self.completed.unwrap_or_else(|| self.now());
-        if let Some(body) = &self.body {
-            self.record.request_body_bytes = body.received();
-            if self.record.version != Version::HTTP_2 {
-                self.record.downstream.owes_body.store(!body.is_received(), Ordering::Relaxed);
+        drop(self.end_body());
+        if self.record.version != Version::HTTP_2 {
+            let http1 = &self.record.downstream.http1;
+            http1.ends();
+            if !self.record.complete {
+                let taken = http1.written().saturating_sub(self.record.header_bytes_sent);
+                self.record.body_bytes_sent = self.record.body_bytes_sent.min(taken);
             }
         }
         if self.record.status == 0 {
@@ -123,6 +181,18 @@ impl Relaying {
         match (&mut self.exchange, &mut self.connection) {
             (Some(exchange), Some(connection)) => connection.poll_body(cx, exchange.body.as_deref_mut()),
             (None, _) | (_, None) => Poll::Ready(None),
+        }
+    }
+
+    /// Whether the client has not taken what came before it.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_held_up())
+    }
+
+    /// Sends on what is left of the request, and reads nothing.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) {
+        if let (Some(exchange), Some(connection)) = (&mut self.exchange, &mut self.connection) {
+            connection.poll_request(cx, exchange.body.as_deref_mut());
         }
     }
 

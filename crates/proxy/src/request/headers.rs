@@ -68,7 +68,10 @@ pub(crate) fn asks_for_upgrade(version: Version, headers: &HeaderMap) -> bool {
 
 /// The header sent to the client, made from the server's in place.
 pub(crate) fn for_client(headers: &mut HeaderMap) {
-    let consumed: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| !passes_down(name)).cloned().collect();
+    let consumed: SmallVec<[HeaderName; 4]> = {
+        let hop = HopFields::of(headers);
+        headers.keys().filter(|name| !passes_down(name) || hop.contains(name)).cloned().collect()
+    };
     for name in consumed {
         headers.remove(name);
     }

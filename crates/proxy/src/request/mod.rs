@@ -2,7 +2,7 @@
 //! [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`]; [`send`] is
 //! one attempt, its request written by [`upstream_head`], [`failure`] why it brought nothing; [`relay`] passes the response on,
 //! or a [`tunnel`] joins the connections; [`exchange`] accounts and logs it once, however it ended, even when its header was
-//! never whole ([`unread`]). [`headers`] and [`body`] are what passes through.
+//! never whole ([`unread`]): of HTTP/1 once the client has the answer ([`http1`]). [`headers`] and [`body`] are what passes through.
 
 mod attempt;
 pub(crate) mod body;
@@ -13,6 +13,7 @@ mod cookie;
 mod exchange;
 mod failure;
 mod headers;
+pub(crate) mod http1;
 mod http2;
 mod inputs;
 mod lease;

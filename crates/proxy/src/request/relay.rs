@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use config::Sticky;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
 
 use crate::request::body::{Relay, ResponseBody};
 use crate::request::exchange::{Exchange, Relaying};
 use crate::request::headers;
 use crate::request::lease::Lease;
 use crate::request::session::Session;
-use crate::request::tunnel;
+use crate::request::tunnel::Tunnel;
 use crate::snapshot::GroupView;
-use crate::stats::Counted;
 use crate::upstream::Connection;
 
 /// Passes the response on. The server is released with its last byte.
@@ -24,7 +22,7 @@ pub(crate) fn relay(
     session: Option<Vec<u8>>,
     response: Response<()>,
     connection: Box<Connection>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: bool,
 ) -> Response<ResponseBody> {
     let status = response.status();
     let shared = exchange.worker.shared.clone();
@@ -35,12 +33,12 @@ pub(crate) fn relay(
     if shared.access_log.wants_upstream_headers() {
         exchange.record.upstream_headers = Some(response.headers().clone());
     }
-    let client = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
+    let is_tunnel = upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
     let (mut parts, ()) = response.into_parts();
     parts.version = Version::HTTP_11;
     headers::for_client(&mut parts.headers);
     stick(&exchange, &group, &mut parts.headers);
-    if client.is_some() {
+    if is_tunnel {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
         headers::close_when_worn_out(&exchange.record, shared.options.limits.keepalive_requests, &mut parts.headers);
@@ -52,22 +50,12 @@ pub(crate) fn relay(
     }
 
     let timeouts = group.config.timeouts;
-    let worker = exchange.worker.clone();
     let read_timeout = exchange.timeout(timeouts.read.as_duration());
     let relaying = Relaying::new(exchange, group, lease, connection, session);
-    let body = match client {
-        Some(client) => {
-            let tunnelling = worker.clone();
-            worker.spawn(async move {
-                let _open = Counted::new(&tunnelling.shared.stats.tunnels_active);
-                tokio::select! {
-                    () = tunnel::run(client, relaying, &timeouts) => {}
-                    () = tunnelling.shared.cut.cancelled() => {}
-                }
-            });
-            ResponseBody::Detached
-        }
-        None => Relay::body(relaying, read_timeout),
+    let body = if is_tunnel {
+        ResponseBody::Tunnel(Some(Tunnel::new(relaying, timeouts.tunnel.as_duration())))
+    } else {
+        Relay::body(relaying, read_timeout)
     };
     Response::from_parts(parts, body)
 }

@@ -38,7 +38,7 @@ pub(crate) fn with_headers(
         exchange.record.sent_headers = Some(fields.clone());
     }
     let page = (exchange.record.method != Method::HEAD).then(|| Bytes::from(text));
-    let mut response = Response::new(ResponseBody::Own { page, exchange });
+    let mut response = Response::new(ResponseBody::own(page, exchange));
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     // The status line says what the page says.

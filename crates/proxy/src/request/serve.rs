@@ -1,7 +1,6 @@
 //! A request as hyper brings it, of either protocol: its own faults are answered, the client behind trusted proxies and the
 //! group are found, and the rest is the attempt loop's.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,7 +8,6 @@ use config::{GroupId, Target};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use crate::alarm::Alarm;
 use crate::error_log;
@@ -22,52 +20,48 @@ use crate::variables;
 use crate::worker::Worker;
 
 /// A request that may be balanced: what the attempt loop is given.
-struct Accepted {
+pub(super) struct Accepted {
     exchange: Box<Exchange>,
     group: Arc<GroupView>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: bool,
 }
 
-/// One request. What needs no waiting is done when it is called: hyper keeps room for the future in every connection and moves
-/// it for every request, so that it holds nothing but the attempts.
-pub(crate) fn handle(
+/// A request that is answered by ourselves, with this status.
+pub(super) struct Refused {
+    exchange: Box<Exchange>,
+    status: StatusCode,
+}
+
+/// The answer to one request. hyper keeps room for this future in every connection and moves it for every request, so what needs
+/// no waiting is done before, by [`accept`].
+pub(super) async fn answer(request: Result<Accepted, Refused>) -> Response<ResponseBody> {
+    match request {
+        Ok(Accepted { exchange, group, upgrade }) => attempt::proxy(exchange, group, upgrade).await,
+        Err(Refused { exchange, status }) => respond::page(exchange, status),
+    }
+}
+
+/// One request, as far as it goes before a server is asked.
+pub(super) fn accept(
     worker: &Arc<Worker>,
     downstream: &Arc<Downstream>,
     group: Option<&GroupId>,
     alarm: Alarm,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
-    let accepted = accept(worker, downstream, group, alarm, request);
-    async move {
-        Ok(match accepted {
-            Ok(Accepted { exchange, group, upgrade }) => attempt::proxy(exchange, group, upgrade).await,
-            Err((exchange, status)) => respond::page(exchange, status),
-        })
-    }
-}
-
-/// What is known before a server is asked, or the status of our answer.
-fn accept(
-    worker: &Arc<Worker>,
-    downstream: &Arc<Downstream>,
-    group: Option<&GroupId>,
-    alarm: Alarm,
-    mut request: Request<Incoming>,
-) -> Result<Accepted, (Box<Exchange>, StatusCode)> {
-    let upgrade =
-        headers::asks_for_upgrade(request.version(), request.headers()).then(|| hyper::upgrade::on(&mut request));
+) -> Result<Accepted, Refused> {
+    let upgrade = headers::asks_for_upgrade(request.version(), request.headers());
     let (mut parts, incoming) = request.into_parts();
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
     if parts.version != Version::HTTP_2 {
-        downstream.owes_body.store(!incoming.is_end_stream(), Ordering::Relaxed);
+        downstream.http1.set_owes_body(!incoming.is_end_stream());
     }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });
     let mut exchange = Exchange::begin(record(worker, downstream.clone(), parts), worker.clone(), alarm);
     if let Some(status) = fault {
         worker.shared.stats.bad_requests.inc();
-        return Err((exchange, status));
+        return Err(refuse(exchange, incoming, status));
     }
     let found = find_group(&mut exchange.record, worker.shared.snapshot.load().as_deref(), group);
     let group = match found {
@@ -78,7 +72,7 @@ fn accept(
             } else if status == StatusCode::BAD_REQUEST {
                 worker.shared.stats.bad_requests.inc();
             }
-            return Err((exchange, status));
+            return Err(refuse(exchange, incoming, status));
         }
     };
     exchange.record.group = Some(group.clone());
@@ -88,7 +82,7 @@ fn accept(
         let announced = incoming.size_hint().lower();
         if limits.body_bytes > 0 && announced > limits.body_bytes {
             error_log::body_too_large(&exchange.record, announced);
-            return Err((exchange, StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(refuse(exchange, incoming, StatusCode::PAYLOAD_TOO_LARGE));
         }
         let keep = group.config.replay_max_bytes;
         let (timeout, most) = (exchange.timeout(limits.body_timeout), limits.body_bytes);
@@ -96,6 +90,15 @@ fn accept(
         exchange.body = Some(Source::new(&exchange.record.headers, changes, incoming, timeout, most, keep));
     }
     Ok(Accepted { exchange, group, upgrade })
+}
+
+/// Refuses a request of whose body nothing was read. That of HTTP/1 is dropped before the answer is made, so that the answer says
+/// what becomes of the connection.
+fn refuse(exchange: Box<Exchange>, incoming: Incoming, status: StatusCode) -> Refused {
+    if exchange.record.version == Version::HTTP_2 && !incoming.is_end_stream() {
+        exchange.discard(incoming);
+    }
+    Refused { exchange, status }
 }
 
 /// What is known of a request that begins.

@@ -8,14 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::Timeouts;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::alarm::{Alarm, Timeout};
 use crate::request::exchange::Relaying;
 use crate::upstream::UpstreamIo;
 
@@ -29,27 +25,29 @@ struct Traffic {
     to_server: AtomicU64,
 }
 
-/// A tunnel, of which is logged what moved even if it is cut.
-struct Tunnel {
+/// A request that becomes a tunnel, of which is logged what moved even if it is cut.
+pub(crate) struct Tunnel {
     relaying: Relaying,
+    idle: Duration,
     traffic: Traffic,
 }
 
-/// Joins client and server once both have left HTTP.
-pub(crate) async fn run(client: OnUpgrade, relaying: Relaying, timeouts: &Timeouts) {
-    let mut tunnel = Tunnel { relaying, traffic: Traffic::new() };
-    let Ok(client) = client.await else { return };
-    let Some((first, server)) = tunnel.relaying.below_http() else { return };
-    server.moves(Timeout::new(Alarm::default(), timeouts.send.as_duration()));
-    let mut client = TokioIo::new(client);
-    join(&mut client, first, server, timeouts.tunnel.as_duration(), &tunnel.traffic).await;
-    tunnel.count();
-    // The server is free, whatever its client still takes.
-    drop(tunnel.relaying.complete());
-    let _ = client.shutdown().await;
-}
-
 impl Tunnel {
+    /// Behind the response of `relaying`, which says 101; nothing may move in it for `idle`.
+    pub(crate) fn new(relaying: Relaying, idle: Duration) -> Box<Self> {
+        Box::new(Self { relaying, idle, traffic: Traffic::new() })
+    }
+
+    /// Joins both sides once they have left HTTP; `ahead` is what the client had sent behind its request.
+    pub(crate) async fn run(mut self: Box<Self>, mut client: impl AsyncRead + AsyncWrite + Unpin, ahead: Bytes) {
+        let Some((first, server)) = self.relaying.below_http() else { return };
+        join(&mut client, ahead, server, first, self.idle, &self.traffic).await;
+        self.count();
+        // The server is free, whatever its client still takes.
+        drop(self.relaying.complete());
+        let _ = client.shutdown().await;
+    }
+
     fn count(&mut self) {
         let sent = std::mem::take(self.traffic.to_client.get_mut());
         self.relaying.relayed(sent);
@@ -62,16 +60,18 @@ impl Drop for Tunnel {
     }
 }
 
-/// Moves bytes both ways; `first` are those that the server had sent before.
+/// Moves bytes both ways; `ahead` and `first` are those that client and server had sent before.
 async fn join(
-    client: &mut TokioIo<Upgraded>,
-    first: Bytes,
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ahead: Bytes,
     server: &mut UpstreamIo,
+    first: Bytes,
     idle: Duration,
     traffic: &Traffic,
 ) {
-    let (mut client_read, mut client_write) = tokio::io::split(client);
+    let (client_read, mut client_write) = tokio::io::split(client);
     let (server_read, mut server_write) = tokio::io::split(server);
+    let mut client_read = AsyncReadExt::chain(&*ahead, client_read);
     let mut server_read = AsyncReadExt::chain(&*first, server_read);
     tokio::select! {
         _ = pump(&mut client_read, &mut server_write, traffic, &traffic.to_server) => {}

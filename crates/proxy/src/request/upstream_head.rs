@@ -147,14 +147,15 @@ pub(crate) fn passes_as_trailer(name: &HeaderName, changes: &RequestHeaders) -> 
     passes_up(name) && !is_changed(name, changes)
 }
 
-/// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with an underscore
-/// never get in, because a server that maps `-` to `_` could not tell them apart (nginx `underscores_in_headers off`).
+/// Whether a client's header goes to a server: hop-by-hop fields end here, ours are set anew, and names with other bytes than
+/// letters, digits and `-` never get in, because a server that maps some of them to `_` could not tell them apart (nginx
+/// `underscores_in_headers off`, `ignore_invalid_headers on`).
 fn passes_up(name: &HeaderName) -> bool {
     match name.as_str() {
         "host" | "connection" | "keep-alive" | "proxy-connection" | "te" | "expect" | "upgrade" | "http2-settings"
         | "content-length" | "transfer-encoding" | "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto"
         | "x-forwarded-host" | "x-forwarded-port" | "x-request-id" => false,
-        other => !other.contains('_'),
+        other => other.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
     }
 }
 

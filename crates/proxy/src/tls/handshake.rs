@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::timed::Timed;
+
 /// The first byte of a TLS record that begins a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 /// A whole record: a fatal alert `unrecognized_name` (RFC 8446 section 6, RFC 6066 section 3).
@@ -18,9 +20,9 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// A connection that can carry HTTP.
 pub(crate) enum Opened {
     /// As it should be.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Timed<TcpStream>>>),
     /// The first byte is none of TLS: most likely a plain request, which is answered as such. Nothing was read yet.
-    Plain(TcpStream),
+    Plain(Timed<TcpStream>),
 }
 
 /// Why there is no connection. Each is the client's doing but the last.
@@ -41,11 +43,11 @@ pub(crate) enum Refusal {
 /// Does the handshake with the certificate that `choose` finds for the host that the client asks for. As nginx's
 /// `ssl_reject_handshake`, a client for whom there is none is told so.
 pub(crate) async fn open(
-    stream: TcpStream,
+    mut stream: Timed<TcpStream>,
     choose: impl FnOnce(Option<&str>) -> Option<Arc<ServerConfig>>,
 ) -> Result<Opened, Refusal> {
     let mut first = [0];
-    match stream.peek(&mut first).await {
+    match stream.get_mut().peek(&mut first).await {
         Ok(0) => return Err(Refusal::Closed),
         Ok(_) if first != [HANDSHAKE] => return Ok(Opened::Plain(stream)),
         Ok(_) => {}

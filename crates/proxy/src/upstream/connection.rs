@@ -1,12 +1,14 @@
 //! A connection to a server, idle or carrying a request.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::coop;
 
 use super::http1::{Fault, Incoming, Outgoing, RequestFraming};
 use super::io::UpstreamIo;
@@ -123,14 +125,19 @@ impl Connection {
         }
     }
 
+    /// Sends what is left of the request behind the response's header.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>, body: Option<&mut Source>) {
+        // If that fails the response goes on without it, and the connection ends with it.
+        let _ = self.outgoing.poll(cx, &mut self.io, body);
+    }
+
     /// The next part of the response's body; `None` at its end. What is left of the request is sent meanwhile.
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
         body: Option<&mut Source>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        // If that fails the response goes on without it, and the connection ends with it.
-        let _ = self.outgoing.poll(cx, &mut self.io, body);
+        self.poll_request(cx, body);
         loop {
             if let Some(frame) = self.incoming.body().transpose() {
                 return Poll::Ready(Some(frame));
@@ -170,12 +177,41 @@ impl Connection {
     /// As far as the runtime has heard, like nginx's event loop; it costs no call.
     pub(super) fn is_closed(&mut self) -> bool {
         let mut byte = [0];
-        let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_ready()
+        let looks = poll_fn(|cx| Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte)));
+        // A task that has looked at many is not to find all others open.
+        let looks = pin!(coop::unconstrained(looks));
+        looks.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// What is below HTTP, and what was already read of it, once both sides have agreed to leave HTTP.
     pub(crate) fn below_http(&mut self) -> (Bytes, &mut UpstreamIo) {
         (self.incoming.take_rest(), &mut self.io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::either::Either;
+
+    use super::*;
+    use crate::timed::Timed;
+
+    #[tokio::test]
+    async fn a_task_that_has_done_much_sees_a_closed_connection_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        drop(listener.accept().await.unwrap());
+        stream.readable().await.unwrap();
+        let io = UpstreamIo::new(Either::Left(Timed::new(Either::Left(stream), None)));
+        let mut connection = Connection::new(io, None, 1 << 10, Moment::from(0));
+        poll_fn(|cx| {
+            while let Poll::Ready(step) = coop::poll_proceed(cx) {
+                step.made_progress();
+            }
+            assert!(connection.is_closed());
+            Poll::Ready(())
+        })
+        .await;
     }
 }

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::io::{Socket, UpstreamIo};
 use super::tls::{HandshakeError, Wanted, handshake};
 use crate::clock::Moment;
+use crate::timed::Timed;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +53,13 @@ pub(crate) async fn dial(
 }
 
 async fn connect(address: &Address) -> io::Result<Socket> {
-    match address {
+    let stream = match address {
         Address::Inet(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Either::Left(stream))
+            Either::Left(stream)
         }
-        Address::Unix(path) => Ok(Either::Right(UnixStream::connect(path).await?)),
-    }
+        Address::Unix(path) => Either::Right(UnixStream::connect(path).await?),
+    };
+    Ok(Timed::new(stream, None))
 }

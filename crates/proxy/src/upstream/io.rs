@@ -1,6 +1,6 @@
 //! A connection to a server, with nginx's send timeout and the bytes counted.
 //!
-//! What is counted and timed is what HTTP sends, not what TLS makes of it, as in nginx (`c->sent`).
+//! What is counted is what HTTP sends, not what TLS makes of it, as in nginx (`c->sent`).
 
 use std::io;
 use std::pin::Pin;
@@ -14,39 +14,38 @@ use tokio_util::either::Either;
 use crate::alarm::Timeout;
 use crate::timed::Timed;
 
-/// What reaches a server.
-pub(super) type Socket = Either<TcpStream, UnixStream>;
+/// What reaches a server. Its writes are timed while it carries a request.
+pub(super) type Socket = Timed<Either<TcpStream, UnixStream>>;
 
 /// A stream to a server, in the clear or not.
 pub(super) type Stream = Either<Socket, Box<TlsStream<Socket>>>;
 
-/// A stream whose writes are timed and whose bytes are counted.
+/// A stream whose bytes are counted.
 #[derive(Debug)]
 pub(crate) struct UpstreamIo {
-    stream: Timed<Stream>,
+    stream: Stream,
     sent: u64,
     received: u64,
 }
 
 impl UpstreamIo {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: Timed::new(stream, None), sent: 0, received: 0 }
+        Self { stream, sent: 0, received: 0 }
     }
 
     /// Counts from zero, for another request, whose task waits by `send_timeout`.
     pub(super) fn begin(&mut self, send_timeout: Timeout) {
         (self.sent, self.received) = (0, 0);
-        self.stream.set_timeout(send_timeout);
+        let socket = match &mut self.stream {
+            Either::Left(socket) => socket,
+            Either::Right(tls) => tls.get_mut().0,
+        };
+        socket.set_timeout(send_timeout);
     }
 
     /// Bytes sent and received since then.
     pub(super) fn bytes(&self) -> (u64, u64) {
         (self.sent, self.received)
-    }
-
-    /// Goes on in another task than the one that began.
-    pub(crate) fn moves(&mut self, send_timeout: Timeout) {
-        self.stream.set_timeout(send_timeout);
     }
 
     fn written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -60,7 +59,7 @@ impl UpstreamIo {
 impl Drop for UpstreamIo {
     /// TLS says that it ends, if the socket takes it, and waits for no answer (nginx `ngx_ssl_shutdown`).
     fn drop(&mut self) {
-        if let Either::Right(tls) = self.stream.get_mut() {
+        if let Either::Right(tls) = &mut self.stream {
             let _ = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }

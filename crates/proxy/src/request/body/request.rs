@@ -1,7 +1,8 @@
 //! The client's body: streamed to the server, and kept so that another server can be sent the same bytes.
 //!
-//! nginx reads the whole body before it picks a server, spooling to disk. We stream, and keep at most
-//! `requestBuffering.maxBytes` in memory: beyond that a request that was sent is not retried (ledger: `replay-cap`).
+//! nginx reads the whole body before it picks a server, spooling to disk. We keep at most `requestBuffering.maxBytes` in memory:
+//! a body that is announced to be no longer is read first, too. Any other streams, and once more than that was sent it is not
+//! retried (ledger: `replay-cap`).
 
 use std::fmt;
 use std::pin::Pin;
@@ -82,10 +83,30 @@ impl Source {
         })
     }
 
+    /// Reads all of it, if it is announced to be short enough to be kept: whoever sends slowly makes no server wait.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        let whole = self.incoming.size_hint().exact().map(|rest| self.received + rest);
+        if whole.is_none_or(|whole| whole > self.keep_bytes) {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.ended {
+            match ready!(self.poll_client(cx))? {
+                Some(chunk) => self.keep(&chunk),
+                None => self.ended = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// The next attempt is given it from its first byte; only if it [is replayable](Self::is_replayable).
     pub(crate) fn rewind(&mut self) {
         self.sweep();
         self.given = 0;
+    }
+
+    /// What is still to come from the client.
+    pub(crate) fn into_incoming(self) -> Incoming {
+        self.incoming
     }
 
     /// Whether it can be sent again from its first byte.

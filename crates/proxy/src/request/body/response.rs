@@ -9,16 +9,25 @@ use http_body::{Body, Frame, SizeHint};
 use crate::alarm::Timeout;
 use crate::request::exchange::{Exchange, Relaying};
 use crate::request::streams;
+use crate::request::tunnel::Tunnel;
 use crate::upstream::Fault;
 
-/// What the client is sent after the header. The request is over, and logged, when it is dropped.
+/// What the client is sent after the header. Once hyper has been given it to its end, the request is [answered](Exchange::answered);
+/// when it is dropped before, it is over.
 pub(crate) enum ResponseBody {
     /// A page of our own, or nothing.
-    Own { page: Option<Bytes>, exchange: Box<Exchange> },
+    Own(Own),
     /// A server's body.
     Relay(Box<Relay>),
-    /// Nothing, for an exchange that goes on without this response (a tunnel).
-    Detached,
+    /// Nothing: the connection leaves HTTP, and goes on as this once somebody has [taken](Self::tunnel) it.
+    Tunnel(Option<Box<Tunnel>>),
+}
+
+/// A page of our own on its way to the client, or no body at all.
+pub(crate) struct Own {
+    page: Option<Bytes>,
+    /// Present until dropped.
+    exchange: Option<Box<Exchange>>,
 }
 
 /// A server's body on its way to the client.
@@ -47,14 +56,14 @@ impl Relay {
     pub(crate) fn body(mut relaying: Relaying, read_timeout: Timeout) -> ResponseBody {
         if relaying.is_complete() {
             let exchange = relaying.complete();
-            return ResponseBody::Own { page: None, exchange };
+            return ResponseBody::own(None, exchange);
         }
         ResponseBody::Relay(Box::new(Self { relaying: Some(relaying), broken: None, read_timeout }))
     }
 
     fn complete(&mut self) {
         if let Some(mut relaying) = self.relaying.take() {
-            drop(relaying.complete());
+            relaying.complete().answered();
         }
     }
 
@@ -69,6 +78,11 @@ impl Relay {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let Some(relaying) = &mut self.relaying else { return Poll::Ready(self.broken.take().map(Err)) };
+        // hyper would keep several hundred KiB of it.
+        if relaying.is_held_up() {
+            relaying.poll_request(cx);
+            return Poll::Pending;
+        }
         match relaying.poll(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.read_timeout.restart();
@@ -97,34 +111,67 @@ impl Relay {
     }
 }
 
+impl Own {
+    fn take(&mut self) -> Option<Bytes> {
+        let page = self.page.take()?;
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record.body_bytes_sent += page.len() as u64;
+        }
+        Some(page)
+    }
+}
+
+/// hyper drops a body when it was given all of it, or when nobody is left to give it to.
+impl Drop for Own {
+    fn drop(&mut self) {
+        match (self.exchange.take(), &self.page) {
+            (Some(exchange), None) => exchange.answered(),
+            (Some(exchange), Some(_)) => exchange.unsent(),
+            (None, _) => {}
+        }
+    }
+}
+
+impl ResponseBody {
+    /// A page of our own, or nothing, at the end of this request.
+    pub(crate) fn own(page: Option<Bytes>, exchange: Box<Exchange>) -> Self {
+        Self::Own(Own { page, exchange: Some(exchange) })
+    }
+
+    /// What the connection goes on as, if it leaves HTTP.
+    pub(crate) fn tunnel(&mut self) -> Option<Box<Tunnel>> {
+        match self {
+            Self::Tunnel(tunnel) => tunnel.take(),
+            Self::Own(_) | Self::Relay(_) => None,
+        }
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BrokenOff;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         streams::asked(match self.get_mut() {
-            Self::Own { page, exchange } => Poll::Ready(page.take().map(|page| {
-                exchange.record.body_bytes_sent += page.len() as u64;
-                Ok(Frame::data(page))
-            })),
+            Self::Own(own) => Poll::Ready(own.take().map(|page| Ok(Frame::data(page)))),
             Self::Relay(relay) => relay.poll(cx),
-            Self::Detached => Poll::Ready(None),
+            Self::Tunnel(_) => Poll::Ready(None),
         })
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own { page, .. } => page.is_none(),
+            Self::Own(own) => own.page.is_none(),
             Self::Relay(relay) => relay.relaying.is_none() && relay.broken.is_none(),
-            Self::Detached => true,
+            Self::Tunnel(_) => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own { page, .. } => SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64)),
+            Self::Own(own) => SizeHint::with_exact(own.page.as_ref().map_or(0, |page| page.len() as u64)),
             Self::Relay(relay) => relay.relaying.as_ref().map_or(SizeHint::with_exact(0), Relaying::size_hint),
-            Self::Detached => SizeHint::with_exact(0),
+            Self::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }
