@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use config::Millis;
 use controller::lease;
 use controller::runtime::LeadOptions;
 
@@ -43,7 +42,7 @@ impl LeadArgs {
             lease: self.lease,
             advertise,
             publish_addresses: self.publish_address,
-            status_interval: Millis(u64::try_from(self.status_interval.as_millis()).unwrap_or(u64::MAX)),
+            status_interval: self.status_interval.into(),
         }
     }
 

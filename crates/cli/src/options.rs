@@ -205,8 +205,7 @@ impl ResolverArgs {
             Switch::On => vec![Family::Ipv4, Family::Ipv6],
             Switch::Off => vec![Family::Ipv4],
         };
-        let millis = |time: Duration| config::Millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let options = names::Options { families, valid: self.resolver_valid.map(millis) };
+        let options = names::Options { families, valid: self.resolver_valid.map(Into::into) };
         Resolver::start(Dns::new(&self.resolver), options)
     }
 }

@@ -37,7 +37,9 @@ pub fn seeds(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<Vec<u8>
 pub fn with_faults(seeds: &'static [Vec<u8>], pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     (any::<prop::sample::Index>(), vec(edit(pieces.len()), 0..6)).prop_map(move |(seed, edits)| {
         let mut bytes = seed.get(seeds).clone();
-        edits.iter().for_each(|edit| edit.apply(&mut bytes, pieces));
+        for edit in &edits {
+            edit.apply(&mut bytes, pieces);
+        }
         bytes
     })
 }

@@ -95,8 +95,8 @@ fn deep_nesting_is_refused() {
             let text = format!("apiVersion: v1\nkind: Service\nx:\n  {}1{}\n", open.repeat(depth), close.repeat(depth));
             let documents = whatever_stands_in(text.as_bytes());
             let refused = documents.diagnostics.iter().map(|said| said.code);
-            let refused = refused.filter(|code| [codes::TOO_BIG, codes::SYNTAX].contains(code)).collect::<Vec<_>>();
-            assert_eq!(refused, Vec::from_iter(code), "{depth} times {open:?}");
+            let mut refused = refused.filter(|code| [codes::TOO_BIG, codes::SYNTAX].contains(code));
+            assert_eq!(refused.next_back(), code, "{depth} times {open:?}");
         }
     }
 }

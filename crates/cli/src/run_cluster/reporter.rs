@@ -72,16 +72,26 @@ impl Reporter {
     async fn report(&self, part: Part, (epoch, seq): (u64, u64), mut delivered: Delivered) -> Delivered {
         let Some(in_force) = self.in_force.borrow().clone() else { return delivered };
         let (at, reports, instance) = (self.proxy.clock().now(), self.reports.clone(), self.instance.clone());
-        let age = self.status.age(at).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let age = self.status.age(at).map(Millis::from).unwrap_or_default();
         let zone = self.proxy.zone().map(Arc::from);
         // Ten thousand servers take their time, and health is asked on this thread.
         let told = tokio::task::spawn_blocking(move || {
             let now = picture(&in_force.snapshot, |id| in_force.versions.get(id).copied(), at);
             let (extent, groups) = delivered.report(part, &now);
             let (revision, rejected) = (in_force.snapshot.revision, in_force.rejected);
-            let (age, scope) = (Millis(age), Scope::All);
             delivered.note(part, now, groups.clone());
-            reports.absorb(Report { instance, epoch, seq, extent, revision, age, scope, zone, rejected, groups });
+            reports.absorb(Report {
+                instance,
+                epoch,
+                seq,
+                extent,
+                revision,
+                age,
+                scope: Scope::All,
+                zone,
+                rejected,
+                groups,
+            });
             delivered
         });
         // Who broke off told nothing: the next tells everything.

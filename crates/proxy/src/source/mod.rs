@@ -23,7 +23,7 @@ mod verifier;
 
 use std::sync::Arc;
 
-use config::{Millis, Resource};
+use config::Resource;
 use feed::{Backoff, Client, ClientOptions, LastGood, Versions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -83,7 +83,7 @@ impl Feed {
             instance: options.instance.clone(),
             scope: options.scope.clone(),
             protocol: Versions::OURS,
-            silence: Millis(u64::try_from(options.patience.silence.as_millis()).unwrap_or(u64::MAX)),
+            silence: options.patience.silence.into(),
             check,
         });
         let remembered = last_good.map(|last| {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use config::Millis;
 use feed::{Rejection, Update};
 use tracing::{debug, error, warn};
 
@@ -82,7 +81,7 @@ impl Task {
             return;
         };
         let now = self.now();
-        let age = Millis(now.0.saturating_sub(current_at.0));
+        let age = now.since(current_at);
         let update = self.client.restore(age, now);
         let file = self.options.state_dir.as_ref().map(|dir| StateDir::new(dir.clone()).file());
         let source = format!("last good configuration {}", file.unwrap_or_default().display());

@@ -121,7 +121,7 @@ impl Reporter {
             seq: sent.seq,
             extent: Extent::Changes,
             revision: in_force.snapshot.revision,
-            age: Millis(self.status.age(at).map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))),
+            age: self.status.age(at).map(Millis::from).unwrap_or_default(),
             scope: self.options.scope.clone(),
             zone: self.zone.clone(),
             rejected: report::rejected(&in_force),
@@ -180,7 +180,7 @@ impl Reporter {
     }
 
     fn instant(&self, at: Millis) -> Instant {
-        Instant::now() + Duration::from_millis(at.0.saturating_sub(self.now().0))
+        Instant::now() + at.since(self.now()).as_duration()
     }
 
     fn now(&self) -> Millis {

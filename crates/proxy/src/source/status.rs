@@ -78,7 +78,7 @@ impl Currency {
     /// Without a controller, from an age as [`feed::Client::age`] says it. Never [`Self::Current`], not even of an age of
     /// zero: from now on it ages.
     pub(super) fn alone(age: Option<Millis>, now: Millis) -> Self {
-        age.map_or(Self::Never, |age| Self::AsOf(Millis(now.0.saturating_sub(age.0))))
+        age.map_or(Self::Never, |age| Self::AsOf(now.since(age)))
     }
 
     /// The moment, at `now`.
@@ -106,7 +106,7 @@ impl FeedStatus {
     pub fn age(&self, now: Moment) -> Option<Duration> {
         let now = millis(now);
         let then = self.state.lock().currency.at(now)?;
-        Some(Duration::from_millis(now.0.saturating_sub(then.0)))
+        Some(now.since(then).as_duration())
     }
 
     /// Why the configuration is too old to be ready with, if it is.

@@ -269,8 +269,8 @@ impl Task {
     }
 
     fn silent_at(&self) -> Instant {
-        let left = self.client.deadline().map_or(0, |deadline| deadline.0.saturating_sub(self.now().0));
-        Instant::now() + Duration::from_millis(left)
+        let left = self.client.deadline().map_or(Millis(0), |deadline| deadline.since(self.now()));
+        Instant::now() + left.as_duration()
     }
 
     pub(super) fn now(&self) -> Millis {

@@ -45,23 +45,34 @@ fn absorbed(reports: &[Report]) -> Fleet {
     fleet
 }
 
-/// All that a status shows of each group but rates, which are made of when reports come.
-fn picture(fleet: &Fleet) -> Vec<(GroupId, bool, Tier, Option<Revision>, Vec<(ServerKey, ServerSum)>)> {
+/// What a status shows of a group but rates, which are made of when reports come.
+#[derive(Debug, PartialEq)]
+struct Picture {
+    id: GroupId,
+    complete: bool,
+    tier: Tier,
+    version: Option<Revision>,
+    servers: Vec<(ServerKey, ServerSum)>,
+}
+
+/// All groups.
+fn picture(fleet: &Fleet) -> Vec<Picture> {
     let of_group = |id: &GroupId| {
         let view = fleet.view(id);
         let servers = view.servers().map(|(key, sum)| (key.clone(), sum)).collect();
         let told = &view.standings[0];
         // Without a tier it is a group of a former life, whose requests stay counted.
-        Some((id.clone(), view.complete, told.tier?, told.version, servers))
+        let (tier, version) = (told.tier?, told.version);
+        Some(Picture { id: id.clone(), complete: view.complete, tier, version, servers })
     };
     fleet.groups.keys().filter_map(of_group).collect()
 }
 
 fn requests(fleet: &Fleet) -> Vec<(String, u64)> {
-    let servers = picture(fleet).into_iter().flat_map(|(id, .., servers)| {
+    let of_group = |Picture { id, servers, .. }: Picture| {
         servers.into_iter().map(move |((_, address), sum)| (format!("{id} {address}"), sum.requests))
-    });
-    servers.collect()
+    };
+    picture(fleet).into_iter().flat_map(of_group).collect()
 }
 
 proptest! {
