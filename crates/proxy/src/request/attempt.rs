@@ -89,7 +89,8 @@ pub(crate) async fn proxy(
                 }
             }
             Answer::ClientFault(fault) => {
-                lease.finish(Outcome::Abandoned, now);
+                // Nobody has answered, and the client is why (ledger: `slow-body`).
+                lease.finish(Outcome::Unjudged, now);
                 end_attempt(&mut exchange, AttemptEnd::Abandoned, false, now);
                 if fault == ClientFault::TooLarge {
                     let received = exchange.body.as_ref().map_or(0, |body| body.received());
