@@ -158,11 +158,7 @@ impl Relaying {
         let now = exchange.now();
         exchange.record.complete = true;
         exchange.completed = Some(now);
-        let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
-        if let Some(lease) = self.lease.take() {
-            self.session.tie(&self.group, lease.position(), now);
-            lease.finish(Outcome::Done(header), now);
-        }
+        self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
         if let Some(connection) = self.connection.take()
             && connection.is_reusable()
             && let Some(attempt) = exchange.record.attempts.last()
@@ -183,15 +179,13 @@ impl Relaying {
                 BrokenOff::Upstream(_) => FailureReason::Closed,
             };
             error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, error);
-            if let Some(lease) = self.lease.take() {
-                self.session.tie(&self.group, lease.position(), now);
-                lease.finish(Outcome::Done(None), now);
-            }
         }
     }
 
-    fn end_attempt(&self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) -> Option<Times> {
-        let attempt = exchange.record.attempts.last_mut()?;
+    /// Once its header was relayed an attempt is nginx's state 0, whatever became of its body: the session stays with the server
+    /// and both times count (`ngx_http_upstream_finalize_request`).
+    fn end_attempt(&mut self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) {
+        let Some(attempt) = exchange.record.attempts.last_mut() else { return };
         let response = now.since(attempt.started);
         attempt.response = Some(response);
         attempt.end = end;
@@ -199,7 +193,11 @@ impl Relaying {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
+        let times = attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) });
+        if let Some(lease) = self.lease.take() {
+            self.session.tie(&self.group, lease.position(), now);
+            lease.finish(Outcome::Done(times), now);
+        }
     }
 }
 
