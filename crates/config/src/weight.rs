@@ -41,7 +41,7 @@ pub fn weigh(servers: &mut [Server], method: &Method) {
     let is_ring = matches!(method, Method::Hash { consistent: true, .. });
     for tier in [Tier::Primary, Tier::Backup] {
         let mut servers: Vec<&mut Server> = servers.iter_mut().filter(|server| server.tier == tier).collect();
-        let lines = servers.chunk_by(|one, next| one.name == next.name).map(|line| Line::of(line));
+        let lines = servers.chunk_by(|one, next| one.name == next.name).map(Line::of);
         let Some(lines) = lines.collect::<Option<Vec<_>>>() else { continue };
         // A ring has no points of backups.
         let bound = if is_ring && tier == Tier::Primary { Bound::for_ring } else { Bound::for_counting };
@@ -319,7 +319,9 @@ mod tests {
     #[test]
     fn backups_have_no_points() {
         let mut servers = weighed(&[each(65_535, 2)], &Method::RoundRobin);
-        servers.iter_mut().for_each(|server| server.tier = Tier::Backup);
+        for server in &mut servers {
+            server.tier = Tier::Backup;
+        }
         weigh(&mut servers, &ring());
         assert!(servers.iter().all(|server| server.weight == 65_535));
     }
