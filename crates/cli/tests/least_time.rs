@@ -99,7 +99,7 @@ async fn what_streams_is_not_waited_for() {
     let rig = group.rig().await;
     for (who, address, _running) in group.targets(&rig).await {
         let mut clients = Vec::new();
-        rig.upstreams[0].set(streaming(1000, Duration::from_secs(3600))).await;
+        rig.upstreams[0].set(streaming(1000, Duration::from_hours(1))).await;
         rig.upstreams[1].set(Mode::Hang).await;
         for n in [0, 1] {
             let already = rig.upstreams[n].requests().len();

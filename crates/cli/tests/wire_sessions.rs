@@ -23,7 +23,7 @@ async fn rig(more: &Value) -> Rig {
 /// Begins the session `one` on the server `a`, by a response whose body does not end; its header has arrived.
 async fn begin(rig: &Rig) -> Client {
     let head = "HTTP/1.1 200 OK\r\nSet-Cookie: srv=one\r\nContent-Length: 1000\r\n\r\n";
-    rig.upstreams[0].set(Mode::SlowBody { head: head.into(), bytes: 1000, pause: Duration::from_secs(3600) }).await;
+    rig.upstreams[0].set(Mode::SlowBody { head: head.into(), bytes: 1000, pause: Duration::from_hours(1) }).await;
     let mut client = rig.client().await;
     client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
     let mut seen = Vec::new();

@@ -184,7 +184,7 @@ fn a_bad_object_harms_nobody_else() {
 
 /// A group on a ring, of a Service with so many pods, 250 a slice.
 fn ring(pods: usize, line: &str) -> String {
-    let mut yaml = format!(
+    let mut documents = vec![format!(
         "kind: UpstreamGroup
 metadata: {{name: g}}
 spec:
@@ -194,18 +194,18 @@ spec:
 kind: Service
 metadata: {{name: app}}
 spec: {{ports: [{{port: 80}}]}}"
-    );
+    )];
     for slice in 0..pods.div_ceil(250) {
         let pods = 250.min(pods - slice * 250);
         let (high, low) = (slice / 250, slice % 250);
         let endpoints: Vec<_> = (0..pods).map(|pod| format!("{{addresses: [10.{high}.{low}.{pod}]}}")).collect();
-        yaml += &format!(
-            "\n---\nkind: EndpointSlice\nmetadata: {{name: app-{slice}, labels: {{kubernetes.io/service-name: app}}}}\n\
+        documents.push(format!(
+            "kind: EndpointSlice\nmetadata: {{name: app-{slice}, labels: {{kubernetes.io/service-name: app}}}}\n\
              addressType: IPv4\nports: [{{port: 8080}}]\nendpoints: [{}]",
             endpoints.join(", ")
-        );
+        ));
     }
-    yaml
+    documents.join("\n---\n")
 }
 
 /// Pods come by themselves: a group that runs is not refused, here or by a data plane, because there is one more.
