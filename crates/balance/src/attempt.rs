@@ -42,11 +42,11 @@ pub enum Outcome {
     Failed,
     /// A listed 403 or 404 that was retried: `NGX_PEER_NEXT`, no blame.
     Next,
-    /// The client went away: nginx accounts it as a success.
+    /// The client went away before there was a response header: nginx accounts it as a success.
     Abandoned,
-    /// It was never asked, for a reason of ours: nothing is known of it that was not before. nginx accounts an internal error as a
-    /// success.
-    Unasked,
+    /// It ended for a reason that is not the server's, and says nothing of it: what was known before is what is known
+    /// (ledger `internal-error`, `slow-body`, `tls-name-of-client`).
+    Unjudged,
 }
 
 /// What a release changed.

@@ -1,8 +1,7 @@
 //! The mutable part of a group: the slots of its peers, selection and release. Outlives any one plan.
 
 use crate::{
-    BoundPlan, Measure, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerKey, PeerView, Plan, Released, Request,
-    Rng, Tier,
+    BoundPlan, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerKey, PeerView, Plan, Released, Request, Rng, Tier,
     index::{Index, Load},
     method::{self, least_time},
     slots::{Arrivals, Slots},
@@ -23,8 +22,17 @@ pub struct Group {
     scanning: Scanning,
     /// Picks still to be made by scanning before the ranking is built.
     scans: u8,
-    /// Identity and method of the newest plan.
-    newest: Option<(u64, Method)>,
+    newest: Option<Newest>,
+}
+
+/// What is remembered of the newest plan.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// Its identity.
+    id: u64,
+    method: Method,
+    /// Whether it has one server: nginx's `peers->single`.
+    is_single: bool,
 }
 
 /// How peers are looked through.
@@ -56,13 +64,13 @@ impl Group {
         self.dissolve();
         let (id, arrivals) = match self.newest {
             None => (0, Arrivals::AtOnce),
-            Some((id, _)) => (id + 1, Arrivals::Slowly),
+            Some(newest) => (newest.id + 1, Arrivals::Slowly),
         };
-        if self.newest.is_some_and(|(_, method)| method != plan.method()) {
+        if self.newest.is_some_and(|newest| newest.method != plan.method()) {
             // The weights of another algorithm mean nothing.
             self.slots.entries_mut().for_each(|entry| entry.state.current = 0);
         }
-        self.newest = Some((id, plan.method()));
+        self.newest = Some(Newest { id, method: plan.method(), is_single: plan.is_single() });
         self.scans = 0;
         let slots = self.slots.reconcile(&plan, arrivals, now);
         if cfg!(debug_assertions) {
@@ -75,7 +83,7 @@ impl Group {
     /// peers that the newest one kept.
     #[must_use]
     pub fn is_newest(&self, plan: &BoundPlan) -> bool {
-        self.newest.is_some_and(|(id, _)| id == plan.id())
+        self.newest.is_some_and(|newest| newest.id == plan.id())
     }
 
     /// Whether the state of this peer is still there: of a vanished one, until its grace is over.
@@ -123,12 +131,12 @@ impl Group {
         Ok(Peer { position: position as usize, slot, pinned, epoch, began: now, in_flight })
     }
 
-    /// Tells `least_time` that a complete header arrived `millis` after the attempt began, as nginx's module is told while
-    /// the body is still to come (`ngx_http_upstream_least_time_notify`). Optional: a release with times tells it too,
-    /// only later.
+    /// Tells `least_time` that a complete header arrived `millis` after the attempt began and is relayed, as nginx's module is
+    /// told while the body is still to come (`ngx_http_upstream_least_time_notify`): what streams is no longer waited for. A
+    /// release with times makes up for it.
     pub fn header_received(&mut self, plan: &BoundPlan, peer: &mut Peer, millis: u64) {
         if peer.in_flight
-            && matches!(plan.method(), Method::LeastTime { measure: Measure::Header, .. })
+            && plan.is_notified()
             && let Some(entry) = self.slots.entry_mut(peer.slot)
             && entry.epoch == peer.epoch
         {
@@ -149,7 +157,9 @@ impl Group {
         entry.state.conns = entry.state.conns.saturating_sub(1);
         let mut released = Released::default();
         let server = plan.server_at(peer.position);
-        if plan.is_single() {
+        // The only server of the group as it is now, whatever it was one of when the attempt began.
+        let is_alone = entry.position.is_some() && self.newest.is_some_and(|newest| newest.is_single);
+        if is_alone {
             entry.state.fails = 0;
         } else if entry.epoch == peer.epoch {
             if let Method::LeastTime { measure, inflight } = plan.method() {
@@ -160,7 +170,7 @@ impl Group {
                 Outcome::Done(_) | Outcome::Next | Outcome::Abandoned => {
                     released.recovered = entry.state.succeed(server, now);
                 }
-                Outcome::Unasked => {}
+                Outcome::Unjudged => {}
             }
         }
         if let (Some(index), Some(position)) = (&mut self.index, entry.position) {

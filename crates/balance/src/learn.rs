@@ -52,12 +52,21 @@ impl Sessions {
         }
     }
 
-    /// The server id of a session, which counts as a use of it.
+    /// The server id of a session. Asking is no use of it: that is an answer by a server ([`Self::renew`]), as in nginx
+    /// (`ngx_http_upstream_sticky_learn_peer`).
     pub fn lookup(&mut self, session: &[u8], now: Now) -> Option<Arc<str>> {
         self.expire(now);
         let at = *self.known.get(&fingerprint(session))?;
-        self.touch(at, now);
         Some(Arc::clone(&self.entries[at as usize].sid))
+    }
+
+    /// A session that is still known lives on the server `sid`, as of now.
+    pub fn renew(&mut self, session: &[u8], sid: &Arc<str>, now: Now) {
+        self.expire(now);
+        if let Some(&at) = self.known.get(&fingerprint(session)) {
+            self.entries[at as usize].sid = Arc::clone(sid);
+            self.touch(at, now);
+        }
     }
 
     /// Remembers that a session lives on the server `sid`, as of now.
@@ -170,10 +179,13 @@ mod tests {
     fn a_session_lives_until_timeout_after_its_last_use() {
         let mut sessions = Sessions::new(10, 10_000);
         sessions.insert(b"alice", &"a".into(), at(0));
+        assert_eq!(sessions.lookup(b"alice", at(5)).as_deref(), Some("a"));
         assert_eq!(sessions.lookup(b"alice", at(10)).as_deref(), Some("a"));
+        sessions.renew(b"alice", &"a".into(), at(10));
         assert_eq!(sessions.lookup(b"alice", at(20)).as_deref(), Some("a"));
-        assert_eq!(sessions.lookup(b"alice", at(31)), None);
-        assert!(sessions.is_empty());
+        assert_eq!(sessions.lookup(b"alice", at(21)), None, "being asked for does not keep it");
+        sessions.renew(b"alice", &"a".into(), at(21));
+        assert!(sessions.is_empty(), "what is forgotten is not renewed");
     }
 
     #[test]
@@ -181,13 +193,15 @@ mod tests {
         let mut sessions = Sessions::new(2, 10_000);
         sessions.insert(b"alice", &"a".into(), at(0));
         sessions.insert(b"bob", &"b".into(), at(1));
-        assert!(sessions.lookup(b"alice", at(2)).is_some());
+        sessions.renew(b"alice", &"a".into(), at(2));
         sessions.insert(b"carol", &"c".into(), at(3));
         assert_eq!(sessions.len(), 2);
         assert_eq!(sessions.lookup(b"bob", at(4)), None);
         assert_eq!(sessions.lookup(b"alice", at(4)).as_deref(), Some("a"));
         sessions.resize(1, 10_000, at(5));
-        assert_eq!((sessions.len(), sessions.lookup(b"alice", at(5)).as_deref()), (1, Some("a")));
+        assert_eq!((sessions.len(), sessions.lookup(b"carol", at(5)).as_deref()), (1, Some("c")));
+        sessions.resize(10, 1_000, at(5));
+        assert!(sessions.is_empty(), "those that are older than the new age go at once");
     }
 
     #[test]
@@ -196,6 +210,8 @@ mod tests {
         sessions.insert(b"alice", &"a".into(), at(0));
         sessions.insert(b"alice", &"b".into(), at(1));
         assert_eq!((sessions.len(), sessions.lookup(b"alice", at(1)).as_deref()), (1, Some("b")));
+        sessions.renew(b"alice", &"a".into(), at(2));
+        assert_eq!((sessions.len(), sessions.lookup(b"alice", at(2)).as_deref()), (1, Some("a")));
     }
 
     #[test]
@@ -207,18 +223,29 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (user, now) = ((seed >> 16) % 9, step * 97);
             naive.retain(|(_, _, used)| now - used <= 3_000);
-            let found = naive.iter().position(|(known, _, _)| *known == user).map(|at| naive.remove(at));
-            if seed & 0x100 == 0 {
-                let sid = format!("s{}", seed >> 28);
-                sessions.insert(&user.to_le_bytes(), &sid.as_str().into(), Now::from_millis(now));
-                if found.is_none() && naive.len() == 5 {
-                    naive.remove(0);
+            let found = naive.iter().position(|(known, _, _)| *known == user);
+            let (id, sid) = (user.to_le_bytes(), format!("s{}", seed >> 28));
+            match (seed >> 8) % 3 {
+                0 => {
+                    sessions.insert(&id, &sid.as_str().into(), Now::from_millis(now));
+                    match found {
+                        Some(at) => drop(naive.remove(at)),
+                        None if naive.len() == 5 => drop(naive.remove(0)),
+                        None => {}
+                    }
+                    naive.push((user, sid, now));
                 }
-                naive.push((user, sid, now));
-            } else {
-                let got = sessions.lookup(&user.to_le_bytes(), Now::from_millis(now));
-                assert_eq!(got.as_deref(), found.as_ref().map(|(_, sid, _)| sid.as_str()), "step {step}");
-                naive.extend(found.map(|(user, sid, _)| (user, sid, now)));
+                1 => {
+                    sessions.renew(&id, &sid.as_str().into(), Now::from_millis(now));
+                    if let Some(at) = found {
+                        naive.remove(at);
+                        naive.push((user, sid, now));
+                    }
+                }
+                _ => {
+                    let got = sessions.lookup(&id, Now::from_millis(now));
+                    assert_eq!(got.as_deref(), found.map(|at| naive[at].1.as_str()), "step {step}");
+                }
             }
             assert_eq!(sessions.len(), naive.len());
         }

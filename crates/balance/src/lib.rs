@@ -30,6 +30,7 @@ mod weight;
 
 pub use attempt::{NoLivePeers, Outcome, Peer, Released, Times};
 pub use group::Group;
+pub use method::MOST_RING_WEIGHT;
 pub use plan::{BoundPlan, Plan};
 pub use request::{Inputs, Request};
 pub use rng::Rng;

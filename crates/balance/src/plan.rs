@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Availability, GroupSpec, Method, PeerKey, ServerSpec, Slot, SpecError, Tier, method::ketama::Ring, sticky,
+    Availability, GroupSpec, Measure, Method, PeerKey, ServerSpec, Slot, SpecError, Tier, method::ketama::Ring, sticky,
     weight::UNIT,
 };
 
@@ -125,6 +125,10 @@ impl Plan {
         self.method
     }
 
+    pub(crate) fn is_single(&self) -> bool {
+        self.servers.len() == 1 && self.lists[Tier::Primary as usize].len() == 1
+    }
+
     pub(crate) fn keys(&self) -> &[PeerKey] {
         &self.keys
     }
@@ -155,7 +159,7 @@ impl BoundPlan {
     /// nginx's `peers->single`: exactly one address in the group, backups included. Such a peer is never ejected.
     #[must_use]
     pub fn is_single(&self) -> bool {
-        self.len() == 1 && self.list(Tier::Primary).len() == 1
+        self.plan.is_single()
     }
 
     /// nginx's `tries` of both lists: servers that are neither down nor draining.
@@ -180,6 +184,13 @@ impl BoundPlan {
     #[must_use]
     pub fn method(&self) -> Method {
         self.plan.method
+    }
+
+    /// Whether the arrival of a response header is news to the group ([`Group::header_received`](crate::Group::header_received)):
+    /// nginx's `peer.notify` (`ngx_http_upstream_init_least_time_peer`).
+    #[must_use]
+    pub fn is_notified(&self) -> bool {
+        matches!(self.plan.method, Method::LeastTime { measure: Measure::Header, inflight: true })
     }
 
     pub(crate) fn id(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Weight, tier and limits are attributes, not identity: editing a weight does not absolve a failing server (nginx keeps a
 //! peer whose address matches in the same way, `ngx_http_upstream_zone_module.c`,
 //! `ngx_http_upstream_zone_resolve_handler`). A vanished peer is retired, never picked and still released, and forgotten
-//! only after a grace period, so that a readiness flap is no amnesty.
+//! only after a grace period, so that a readiness flap is no amnesty. Who returns later is new.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -63,6 +63,7 @@ pub(crate) enum Arrivals {
 impl Slots {
     /// Takes over the servers of `plan` and returns their slots by position.
     pub(crate) fn reconcile(&mut self, plan: &Plan, arrivals: Arrivals, now: Now) -> Vec<Slot> {
+        self.forget(now);
         for entry in &mut self.entries {
             entry.position = None;
         }
@@ -78,7 +79,7 @@ impl Slots {
             let known = self.known.get(&identity.key).copied();
             let index = known.unwrap_or_else(|| self.insert(identity.clone()));
             let entry = &mut self.entries[index as usize];
-            let fresh = known.is_none() || !entry.keep(identity);
+            let fresh = known.is_none() || !entry.keep(identity, now);
             if fresh && server.slow_start > 0 && arrivals == Arrivals::Slowly {
                 entry.state.ramp = Some(now.millis());
             }
@@ -156,17 +157,22 @@ impl Slots {
         index
     }
 
-    /// Retires whoever the newest plan does not name, and forgets those retired, idle and past their grace.
+    /// Retires whoever the newest plan does not name.
     fn retire(&mut self, now: Now) {
-        for (index, entry) in (0_u32..).zip(&mut self.entries) {
-            let Some(identity) = &mut entry.identity else { continue };
-            if entry.position.is_some() {
-                continue;
+        for entry in self.entries.iter_mut().filter(|entry| entry.position.is_none()) {
+            if let Some(identity) = &mut entry.identity {
+                identity.retired_at.get_or_insert(now);
             }
-            let since = *identity.retired_at.get_or_insert(now);
-            if entry.state.conns == 0 && now.millis().saturating_sub(since.millis()) >= identity.grace {
-                self.known.remove(&identity.key);
-                entry.identity = None;
+        }
+    }
+
+    /// Forgets those retired, idle and past their grace.
+    fn forget(&mut self, now: Now) {
+        for (index, entry) in (0_u32..).zip(&mut self.entries) {
+            if entry.state.conns == 0
+                && let Some(gone) = entry.identity.take_if(|identity| identity.is_past_grace(now))
+            {
+                self.known.remove(&gone.key);
                 entry.generation = entry.generation.wrapping_add(1);
                 self.free.push(index);
             }
@@ -174,15 +180,24 @@ impl Slots {
     }
 }
 
+impl Identity {
+    /// Whether it was away for so long that whoever comes to its address is new.
+    fn is_past_grace(&self, now: Now) -> bool {
+        self.retired_at.is_some_and(|since| now.millis().saturating_sub(since.millis()) >= self.grace)
+    }
+}
+
 impl Entry {
-    /// Goes on under new attributes. Returns false when the address has a new holder, whose record is clean.
-    fn keep(&mut self, identity: Identity) -> bool {
+    /// Goes on under new attributes. Returns false when the address has a new holder, whose record is clean. So is that of one
+    /// who returns past its grace, and was not [forgotten](Slots::forget) for the attempts still in progress on it.
+    fn keep(&mut self, identity: Identity, now: Now) -> bool {
         let Some(held) = &mut self.identity else { return false };
-        let same = match (&held.incarnation, &identity.incarnation) {
+        let same_holder = match (&held.incarnation, &identity.incarnation) {
             (Some(old), Some(new)) => old == new,
             // Nothing says that the holder changed.
             (None, _) | (_, None) => true,
         };
+        let same = same_holder && !held.is_past_grace(now);
         self.state.current = in_proportion(self.state.current, held.weight, identity.weight);
         if same {
             let full = self.state.effective >= held.weight;

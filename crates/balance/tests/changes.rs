@@ -88,19 +88,46 @@ fn a_new_pod_at_an_old_address_has_a_clean_record_and_the_old_slot() {
 
 #[test]
 fn a_flap_within_the_grace_period_is_no_amnesty() {
-    let spec = three(Method::RoundRobin);
-    let without = GroupSpec { servers: spec.servers[1..].to_vec(), ..spec.clone() };
-    for (absent, fails) in [(59, 1), (61, 1), (120, 0)] {
+    // The grace is the greater of 60 s and twice `fail_timeout`.
+    for (fail_timeout, absent, fails) in [(10, 59, 1), (10, 60, 0), (10, 7200, 0), (100, 199, 1), (100, 200, 0)] {
+        let mut spec = three(Method::RoundRobin);
+        spec.servers[0].fail_timeout = fail_timeout;
+        let without = GroupSpec { servers: spec.servers[1..].to_vec(), ..spec.clone() };
         let mut lab = Lab::new(&spec);
         assert_eq!(lab.fail(), Some(0));
         lab.change(&without);
         assert_eq!(lab.letters(4).matches('-').count(), 0);
         lab.at(absent);
-        if absent == 120 {
-            lab.change(&without); // Forgetting happens when a configuration is taken over.
-        }
         lab.change(&spec);
-        assert_eq!(lab.fails()[0], fails, "absent for {absent} s");
+        assert_eq!(lab.fails()[0], fails, "absent for {absent} s of {fail_timeout}");
+    }
+}
+
+/// Who returns past the grace is new in everything, and starts as slowly as any newcomer; an attempt from before is only
+/// waited for.
+#[test]
+fn a_server_that_returns_past_the_grace_is_a_newcomer() {
+    for busy in [false, true] {
+        let mut spec = weighted(Method::RoundRobin, &[4, 1]);
+        (spec.servers[0].max_fails, spec.servers[0].slow_start) = (2, 10_000);
+        let without = GroupSpec { servers: spec.servers[1..].to_vec(), ..spec.clone() };
+        let mut lab = Lab::new(&spec);
+        let held = busy.then(|| lab.open());
+        assert_eq!(lab.fail(), Some(0));
+        assert_eq!(lab.view()[0].effective_weight, 2);
+        let before = std::mem::replace(&mut lab.plan, {
+            let plan = Plan::build(&without).expect("a plan");
+            lab.group.reconcile(plan, Now::from_millis(lab.now))
+        });
+        lab.at(7200);
+        lab.change(&spec);
+        let view = &lab.view()[0];
+        assert_eq!((view.fails, view.effective_weight, view.conns), (0, 4, u32::from(busy)));
+        assert_eq!(lab.letters(5), "bbbbb", "its ramp has just begun");
+        if let Some(held) = held {
+            lab.group.release(&before, held, Outcome::Failed, lab.now());
+            assert_eq!((lab.view()[0].fails, lab.view()[0].conns), (0, 0), "nor is what it did before held against it");
+        }
     }
 }
 
@@ -135,28 +162,34 @@ fn a_retired_peer_is_never_picked_and_still_released() {
     assert_eq!(lab.view()[2].conns, 0);
 }
 
-/// An old and a new plan over one state: neither sees a weight that is not its own.
+/// An old and a new plan over one state: neither sees a weight that is not its own, while servers fail and recover.
 #[test]
 fn two_plans_share_a_state_without_corrupting_it() {
-    let small = weighted(Method::RoundRobin, &[2, 1]);
-    let large = weighted(Method::RoundRobin, &[20, 1]);
-    let mut lab = Lab::new(&large);
-    let old = lab.group.reconcile(Plan::build(&large).expect("a plan"), Now::from_millis(lab.now));
-    lab.change(&small);
-    let now = lab.now();
-    for step in 0..60 {
+    let mut specs = [weighted(Method::RoundRobin, &[20, 1]), weighted(Method::RoundRobin, &[2, 1])];
+    for server in specs.iter_mut().flat_map(|spec| &mut spec.servers) {
+        (server.max_fails, server.fail_timeout) = (2, 1);
+    }
+    let mut lab = Lab::new(&specs[0]);
+    let old = lab.group.reconcile(Plan::build(&specs[0]).expect("a plan"), Now::from_millis(lab.now));
+    lab.change(&specs[1]);
+    let (mut picks, mut lowered) = ([0; 2], 0);
+    for step in 0..600 {
+        lab.now += 300;
+        let now = lab.now();
         let plan = if step % 2 == 0 { &old } else { &lab.plan };
         let mut request = Request::new(plan, &balance::Inputs::default());
-        let peer = lab.group.select(plan, &mut request, now, &mut lab.rng).expect("a peer");
+        let Ok(peer) = lab.group.select(plan, &mut request, now, &mut lab.rng) else { continue };
+        picks[step % 2] += 1;
         let outcome = if step % 7 == 0 { Outcome::Failed } else { Outcome::Done(None) };
         lab.group.release(plan, peer, outcome, now);
-        let view = lab.group.view(&lab.plan, now);
-        assert!(view.iter().all(|peer| peer.effective_weight <= peer.weight && peer.effective_weight >= 0));
-        lab.group.check_invariants(&lab.plan);
-        if view.iter().any(|peer| peer.obstacle.is_some()) {
-            return;
+        for plan in [&old, &lab.plan] {
+            let view = lab.group.view(plan, now);
+            assert!(view.iter().all(|peer| (0..=peer.weight).contains(&peer.effective_weight)), "{step}: {view:?}");
+            lowered += view.iter().filter(|peer| peer.effective_weight < peer.weight).count();
         }
+        lab.group.check_invariants(&lab.plan);
     }
+    assert!(picks.iter().all(|picks| *picks > 200) && lowered > 100, "{picks:?}, {lowered}: they lived");
 }
 
 #[test]
@@ -193,6 +226,32 @@ fn growing_out_of_a_single_peer() {
     assert_eq!(lab.fail(), Some(0));
     lab.change(&weighted(Method::RoundRobin, &[1]));
     assert_eq!(lab.ok(), Some(0), "alone again, its failures do not count");
+}
+
+/// A connection from when it was alone ends: that is no reason to take a server back that is out.
+#[test]
+fn who_was_alone_is_judged_by_the_company_it_is_in() {
+    let mut lab = Lab::new(&weighted(Method::RoundRobin, &[1]));
+    let tunnel = lab.open();
+    let mut pair = weighted(Method::RoundRobin, &[1, 1]);
+    let alone = std::mem::replace(&mut lab.plan, {
+        let plan = Plan::build(&pair).expect("a plan");
+        lab.group.reconcile(plan, Now::from_millis(lab.now))
+    });
+    assert_eq!(lab.fail(), Some(0));
+    lab.group.release(&alone, tunnel, Outcome::Done(None), lab.now());
+    assert_eq!((lab.fails(), lab.letters(4)), (vec![1, 0], "bbbb".to_owned()));
+    // Nor is one absolved that is gone while another is alone.
+    let other = lab.open();
+    pair.servers.remove(0);
+    let both = std::mem::replace(&mut lab.plan, {
+        let plan = Plan::build(&pair).expect("a plan");
+        lab.group.reconcile(plan, Now::from_millis(lab.now))
+    });
+    lab.group.release(&both, other, Outcome::Failed, lab.now());
+    assert_eq!(lab.fails(), [0], "alone, a failure does not count");
+    lab.change(&weighted(Method::RoundRobin, &[1, 1]));
+    assert_eq!(lab.fails(), [1, 0]);
 }
 
 #[test]

@@ -106,14 +106,14 @@ fn an_abandoned_probe_revives() {
     }
 }
 
-/// A fault of ours is no news of the peer: it is as out as it was, and the next window has its probe.
+/// A fault of ours, or of the client, is no news of the peer: it is as out as it was, and the next window has its probe.
 #[test]
-fn a_probe_that_was_never_asked_revives_nobody() {
+fn a_probe_that_says_nothing_revives_nobody() {
     let mut lab = Lab::new(&pair(1, 2));
     fail_first(&mut lab);
     lab.at(3);
     let probe = std::iter::repeat_with(|| lab.open()).find(|peer| peer.position == 0).expect("a probe");
-    assert_eq!(lab.release(probe, Outcome::Unasked), Released::default());
+    assert_eq!(lab.release(probe, Outcome::Unjudged), Released::default());
     assert_eq!((lab.fails()[0], lab.letters(3)), (1, "bbb".to_owned()));
     lab.at(6);
     assert!(lab.letters(3).contains('a'));
@@ -268,6 +268,19 @@ fn least_time_prefers_the_quicker() {
     lab.at(40);
     let peers: Vec<_> = (0..4).map(|_| lab.open().position).collect();
     assert!(peers.contains(&0), "{peers:?}");
+}
+
+/// All peers of the least figure take part in the round, whatever their weights; in nginx those behind a heavier best one are
+/// left out, since its `best_eta` stays that of the first (ledger `least-time-ties`).
+#[test]
+fn ties_of_unequal_weights_are_one_round() {
+    use balance::Measure;
+    let spec = weighted(Method::LeastTime { measure: Measure::Header, inflight: false }, &[1, 2, 1]);
+    let mut lab = Lab::new(&spec);
+    assert_eq!(lab.open().position, 1, "the least figure by weight");
+    assert_eq!(lab.current(), [0, 0, 0]);
+    assert_eq!(lab.open().position, 1, "20/1, 40/2 and 20/1 are equal, and the heaviest is first");
+    assert_eq!(lab.current(), [1, -2, 1], "nginx: 1, -1, 0");
 }
 
 /// `inflight`: what is still running counts by its age, until its header is there.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use balance::{Availability, GroupSpec, Inputs, Method, Outcome, Plan, Request, ServerSpec, SpecError, Tier};
 use support::{lab::Lab, lab::letter, server, weighted};
@@ -194,6 +194,43 @@ fn hash_methods_fall_back_to_round_robin() {
         let picks: Vec<_> = (0..4).filter_map(|_| lab.with(&inputs, Outcome::Done(None))).collect();
         assert_eq!(picks, [1, 2, 1, 2], "{method:?}: the backups behind a hash are round robin's");
     }
+}
+
+/// Ledger `only-backups`.
+#[test]
+fn a_group_of_backups_alone_is_served_by_them() {
+    for method in Method::ALL {
+        let mut spec = weighted(method, &[1, 1]);
+        spec.servers.iter_mut().for_each(|server| server.tier = Tier::Backup);
+        let mut lab = Lab::new(&spec);
+        let picks: Vec<_> = (0..4).map(|_| lab.ok()).collect();
+        assert!(picks.iter().all(Option::is_some) && !lab.plan.is_single(), "{method:?}: {picks:?}");
+    }
+}
+
+/// Ledger `random-backups`: a retry among the backups is drawn from them, not from the one primary, which is always the first
+/// in nginx.
+#[test]
+fn a_retry_among_backups_is_drawn_by_their_weights() {
+    let mut spec = weighted(Method::Random, &[1, 1, 1, 8]);
+    spec.servers[0].availability = Availability::Down;
+    spec.servers.iter_mut().for_each(|server| server.max_fails = 0);
+    spec.servers[1..].iter_mut().for_each(|server| server.tier = Tier::Backup);
+    let mut lab = Lab::new(&spec);
+    let mut pairs: HashMap<(usize, usize), u32> = HashMap::new();
+    for _ in 0..1000 {
+        let mut request = lab.request();
+        let [first, second] = [(); 2].map(|()| {
+            let peer = lab.select(&mut request).expect("a backup");
+            lab.release(peer, Outcome::Failed);
+            peer.position
+        });
+        *pairs.entry((first, second)).or_default() += 1;
+    }
+    // Of those whose first was 1, eight in nine go to 3.
+    let (two, three) = (pairs[&(1, 2)], pairs[&(1, 3)]);
+    assert!(two > 0 && three > 5 * two, "{pairs:?}");
+    assert!(pairs[&(3, 1)] > 0 && pairs[&(3, 2)] > 0, "{pairs:?}");
 }
 
 /// Ledger `ring-without-primaries`.

@@ -37,12 +37,26 @@ fn ranking_and_scanning_live_the_same_life() {
     }
 }
 
+/// A configuration, and what both groups made of it.
+struct Made {
+    spec: GroupSpec,
+    plans: [BoundPlan; 2],
+}
+
 /// An attempt in progress, in both groups.
 struct Lease {
-    plans: Arc<[BoundPlan; 2]>,
+    made: Arc<Made>,
     requests: [Request; 2],
     peers: [Peer; 2],
     moved: bool,
+}
+
+/// A server as it was when it was removed.
+struct Removed {
+    server: ServerSpec,
+    since: u64,
+    /// Its failures, where no attempt in progress could add to them or take from them.
+    fails: Option<u32>,
 }
 
 struct World {
@@ -54,10 +68,12 @@ struct World {
     groups: [Group; 2],
     spec: GroupSpec,
     /// Newest last.
-    plans: VecDeque<Arc<[BoundPlan; 2]>>,
+    made: VecDeque<Arc<Made>>,
     leases: Vec<Lease>,
     /// Seconds of the last probe of an ejected peer.
     probes: HashMap<Slot, u64>,
+    /// Servers that were removed, which may return.
+    removed: Vec<Removed>,
     ramps: bool,
     /// One in so many requests follows an older configuration. A ranking does not outlive such a request.
     stale: u64,
@@ -79,9 +95,10 @@ impl World {
             now: 1_000_000_000,
             groups: [Group::new(), Group::scanning()],
             spec: GroupSpec { method, servers: Vec::new(), sticky: seed.is_multiple_of(3) },
-            plans: VecDeque::new(),
+            made: VecDeque::new(),
             leases: Vec::new(),
             probes: HashMap::new(),
+            removed: Vec::new(),
             ramps,
             stale,
             names: 0,
@@ -101,7 +118,8 @@ impl World {
             match self.rng.below(20) {
                 0..8 => self.request(),
                 8..11 => self.retry(),
-                11..16 => self.release(),
+                11..15 => self.release(),
+                15 => self.header(),
                 16..19 => self.now += self.rng.pick(&[0, 1, 30, 400, 1000, 2000, 5000, 11_000, 40_000]),
                 _ => self.change(),
             }
@@ -111,13 +129,14 @@ impl World {
             self.release();
         }
         let newest = self.newest();
-        assert!(self.groups[0].view(&newest[0], self.now()).iter().all(|peer| peer.conns == 0), "conns leaked");
+        assert!(self.groups[0].view(&newest.plans[0], self.now()).iter().all(|peer| peer.conns == 0), "conns leaked");
     }
 
     fn request(&mut self) {
         // Now and then a request still follows the configuration before.
-        let at = if self.rng.once_in(self.stale) { 0 } else { self.plans.len() - 1 };
-        let plans = Arc::clone(&self.plans[at]);
+        let at = if self.rng.once_in(self.stale) { 0 } else { self.made.len() - 1 };
+        let made = Arc::clone(&self.made[at]);
+        let plans = &made.plans;
         let key = self.rng.small(12).to_string();
         let client = IpAddr::V4(Ipv4Addr::from(self.rng.small(u32::MAX)));
         let sid = match self.rng.below(4) {
@@ -131,14 +150,14 @@ impl World {
         let hash_key = if self.rng.once_in(4) { &b""[..] } else { key.as_bytes() };
         let inputs = Inputs { hash_key, client: Some(client), sid: sid.as_deref() };
         let requests = [Request::new(&plans[0], &inputs), Request::new(&plans[1], &inputs)];
-        self.select(plans, requests, false);
+        self.select(made, requests, false);
     }
 
     fn retry(&mut self) {
         let Some(lease) = self.take_lease() else { return };
         let outcome = self.rng.pick(&[Outcome::Failed, Outcome::Failed, Outcome::Next]);
         self.finish(&lease, outcome);
-        self.select(lease.plans, lease.requests, lease.moved);
+        self.select(lease.made, lease.requests, lease.moved);
     }
 
     fn release(&mut self) {
@@ -150,10 +169,20 @@ impl World {
             Outcome::Abandoned,
             Outcome::Failed,
             Outcome::Next,
-            Outcome::Unasked,
+            Outcome::Unjudged,
         ];
         let outcome = self.rng.pick(&outcomes);
         self.finish(&lease, outcome);
+    }
+
+    /// The response header of an attempt arrives.
+    fn header(&mut self) {
+        let Some(mut lease) = self.take_lease() else { return };
+        let millis = self.rng.below(300);
+        for at in [0, 1] {
+            self.groups[at].header_received(&lease.made.plans[at], &mut lease.peers[at], millis);
+        }
+        self.leases.push(lease);
     }
 
     fn take_lease(&mut self) -> Option<Lease> {
@@ -163,11 +192,12 @@ impl World {
 
     fn finish(&mut self, lease: &Lease, outcome: Outcome) {
         let now = self.now();
-        let released = [0, 1].map(|at| self.groups[at].release(&lease.plans[at], lease.peers[at], outcome, now));
+        let released = [0, 1].map(|at| self.groups[at].release(&lease.made.plans[at], lease.peers[at], outcome, now));
         assert_eq!(released[0], released[1]);
     }
 
-    fn select(&mut self, plans: Arc<[BoundPlan; 2]>, mut requests: [Request; 2], moved: bool) {
+    fn select(&mut self, made: Arc<Made>, mut requests: [Request; 2], moved: bool) {
+        let plans = &made.plans;
         let now = self.now();
         self.draws += 1;
         let before = self.groups[1].view(&plans[1], now);
@@ -193,8 +223,12 @@ impl World {
             Tier::Backup => assert!(moved || !primary_eligible, "a backup was picked while a primary was eligible"),
         }
         let moved = picked.tier == Tier::Backup;
-        self.check_probe(&plans, picked, scanned.slot);
-        self.leases.push(Lease { plans, requests, peers: [ranked, scanned], moved });
+        let newest = &self.newest().plans;
+        for (plan, slot) in newest.iter().zip([ranked.slot, scanned.slot]) {
+            assert!((0..plan.len()).any(|position| plan.slot(position) == slot), "a retired slot was picked");
+        }
+        self.check_probe(&made, picked, scanned.slot);
+        self.leases.push(Lease { made, requests, peers: [ranked, scanned], moved });
     }
 
     /// A pick moves weight between the peers of a list and makes none.
@@ -211,23 +245,20 @@ impl World {
         }
     }
 
-    /// An ejected peer is picked at most once per window.
-    fn check_probe(&mut self, plans: &[BoundPlan; 2], picked: &PeerView, slot: Slot) {
-        let newest = plans[0].slot(0) == self.newest()[0].slot(0) && plans[0].len() == self.spec.servers.len();
-        let Some(line) = self.spec.servers.get(picked.position).filter(|_| newest) else { return };
-        if plans[0].is_single() || line.max_fails == 0 || picked.fails < line.max_fails {
+    /// An ejected peer is picked at most once per window, whichever configuration a request follows.
+    fn check_probe(&mut self, made: &Made, picked: &PeerView, slot: Slot) {
+        let line = &made.spec.servers[picked.position];
+        if made.plans[1].is_single() || line.max_fails == 0 || picked.fails < line.max_fails {
             return;
         }
         let second = self.now().secs();
-        if let Some(last) = self.probes.insert(slot, second)
-            && self.plans.len() == 1
-        {
+        if let Some(last) = self.probes.insert(slot, second) {
             assert!(second - last > u64::from(line.fail_timeout), "two probes of an ejected peer in one window");
         }
     }
 
     fn check(&self) {
-        let newest = self.newest();
+        let newest = &self.newest().plans;
         let now = self.now();
         for (group, plan) in self.groups.iter().zip(newest.iter()) {
             group.check_invariants(plan);
@@ -247,13 +278,13 @@ impl World {
     fn change(&mut self) {
         let count = self.spec.servers.len() as u64;
         let at = usize::try_from(self.rng.below(count.max(1))).expect("an index");
-        match self.rng.below(9) {
+        match self.rng.below(10) {
             0 => {
                 let server = self.newcomer();
                 let at = usize::try_from(self.rng.below(count + 1)).expect("an index");
                 self.spec.servers.insert(at, server);
             }
-            1 if count > 0 => drop(self.spec.servers.remove(at)),
+            1 if count > 0 => self.remove(at),
             2 if count > 0 => {
                 self.spec.servers[at].weight = 1 + self.rng.small(6);
                 self.reweighted = true;
@@ -269,31 +300,61 @@ impl World {
             }
             6 if count > 0 => self.spec.servers[at].max_conns = self.rng.small(3),
             7 => self.spec.method = self.rng.pick(&Method::ALL),
+            8 if !self.removed.is_empty() => {
+                self.changed = true;
+                return self.give_back();
+            }
             _ => self.spec.servers.reverse(),
         }
         self.changed = true;
         self.reconcile();
     }
 
+    fn remove(&mut self, at: usize) {
+        let peer = self.groups[0].view(&self.newest().plans[0], self.now()).swap_remove(at);
+        let fails = (peer.conns == 0).then_some(peer.fails);
+        self.removed.push(Removed { server: self.spec.servers.remove(at), since: self.now, fails });
+    }
+
+    /// A server returns, perhaps with another pod behind its address: with its failures within the grace, else as a new one.
+    fn give_back(&mut self) {
+        let at = usize::try_from(self.rng.below(self.removed.len() as u64)).expect("an index");
+        let Removed { mut server, since, fails } = self.removed.swap_remove(at);
+        let mut is_other = false;
+        if self.rng.once_in(3) {
+            let pod: Arc<str> = format!("pod-{}", self.rng.below(3)).into();
+            is_other = server.key.incarnation.replace(Arc::clone(&pod)).is_some_and(|before| before != pod);
+        }
+        let grace = 60_000.max(u64::from(server.fail_timeout) * 2000);
+        let expected = if is_other || self.now - since >= grace { Some(0) } else { fails };
+        self.spec.servers.push(server);
+        self.reconcile();
+        let newest = self.newest();
+        let returned = self.groups[0].view(&newest.plans[0], self.now()).pop().expect("the last");
+        assert!(expected.is_none_or(|fails| fails == returned.fails), "returned with {returned:?}, not {expected:?}");
+    }
+
     fn reconcile(&mut self) {
         let now = self.now();
-        let before = self.plans.back().map(|plans| (Arc::clone(plans), self.groups[0].view(&plans[0], now)));
-        let plans =
-            Arc::new([0, 1].map(|at| self.groups[at].reconcile(Plan::build(&self.spec).expect("a valid group"), now)));
+        let before = self.made.back().map(|made| (Arc::clone(made), self.groups[0].view(&made.plans[0], now)));
+        let plans = [0, 1].map(|at| self.groups[at].reconcile(Plan::build(&self.spec).expect("a valid group"), now));
         if let Some((old, before)) = before {
             let after = self.groups[0].view(&plans[0], now);
             let kept: HashMap<_, _> = after.iter().map(|peer| (plans[0].slot(peer.position), peer)).collect();
             for peer in &before {
-                if let Some(now) = kept.get(&old[0].slot(peer.position)) {
+                if let Some(now) = kept.get(&old.plans[0].slot(peer.position)) {
                     assert_eq!(now.conns, peer.conns, "an attempt was lost by a change");
-                    let renewed = self.spec.servers[now.position].key.incarnation.is_some();
-                    assert!(renewed || now.fails == peer.fails, "a change of attributes is no amnesty");
+                    let pod = |spec: &GroupSpec, position: usize| spec.servers[position].key.incarnation.clone();
+                    let was = pod(&old.spec, peer.position);
+                    let is_other = was.is_some() && was != pod(&self.spec, now.position);
+                    let expected = if is_other { 0 } else { peer.fails };
+                    assert_eq!(now.fails, expected, "a change of attributes is no amnesty, and a new pod has one");
                 }
             }
         }
-        self.plans.push_back(plans);
-        if self.plans.len() > 3 {
-            self.plans.pop_front();
+        self.made.push_back(Arc::new(Made { spec: self.spec.clone(), plans }));
+        if self.made.len() > 3 {
+            self.made.pop_front();
         }
     }
 
@@ -313,8 +374,8 @@ impl World {
         }
     }
 
-    fn newest(&self) -> Arc<[BoundPlan; 2]> {
-        Arc::clone(self.plans.back().expect("a plan since the beginning"))
+    fn newest(&self) -> Arc<Made> {
+        Arc::clone(self.made.back().expect("a plan since the beginning"))
     }
 
     fn now(&self) -> Now {

@@ -2,7 +2,7 @@
 //! changes.
 
 use serde_json::{Value, json};
-use testkit::{Rig, rig::Builder};
+use testkit::{Mode, Rig, rig::Builder, upstream::After};
 
 const TRUSTING: [&str; 2] = ["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"];
 
@@ -145,6 +145,20 @@ async fn repeated_lines_stay_repeated_and_in_order() {
     assert_eq!(values(&echo, "authorization"), ["Basic eA=="]);
 }
 
+/// Ledger: `header-names`.
+#[tokio::test]
+async fn names_are_lower_case_on_the_wire() {
+    let rig = builder().start().await;
+    let answer = "HTTP/1.1 200 OK\r\nX-MiXed: Two\r\nContent-Length: 0\r\n\r\n";
+    rig.upstreams[0].set(Mode::raw(answer, After::Keep)).await;
+    let response = rig.send("GET / HTTP/1.1\r\nHost: t\r\nX-MiXed: One\r\n\r\n").await;
+    let heads = [rig.upstreams[0].request(1).await.head.raw.clone(), response.head.raw.clone()];
+    for (raw, line) in heads.iter().zip(["x-mixed: One\r\n", "x-mixed: Two\r\n"]) {
+        let text = String::from_utf8_lossy(raw);
+        assert!(text.contains(line), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn names_of_other_bytes_than_letters_digits_and_hyphens_never_get_in() {
     let rig = builder().start().await;
@@ -197,7 +211,7 @@ async fn responses_lose_what_belongs_to_the_other_hop() {
     let upstream = "HTTP/1.1 200 OK\r\nServer: backend\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\n\
         X-Accel-Redirect: /secret\r\nVia: 1.1 cache\r\nX-Twice: a\r\nX-Twice: b\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
         Location: /first\r\nLocation: /second\r\nETag: \"1\"\r\nETag: \"2\"\r\nContent-Length: 2\r\n\r\nok";
-    rig.upstreams[0].set(testkit::Mode::raw(upstream, testkit::upstream::After::Keep)).await;
+    rig.upstreams[0].set(Mode::raw(upstream, After::Keep)).await;
     let response = rig.get("/").await;
     assert_eq!((response.status, response.text().as_str()), (200, "ok"));
     for gone in ["keep-alive", "x-hop", "x-accel-redirect"] {

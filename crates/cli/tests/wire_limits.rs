@@ -82,6 +82,16 @@ async fn a_header_within_the_limits_passes() {
     assert_eq!(rig.send(format!("GET / HTTP/1.1\r\nHost: t\r\n{}\r\n", many.concat())).await.status, 200);
 }
 
+/// Ledger: `upstream-header-limit`.
+#[tokio::test]
+async fn a_header_of_many_pages_is_taken() {
+    let rig = builder().start().await;
+    for (size, status) in [(60_000, 200), (70_000, 502)] {
+        rig.upstreams[0].set(Mode::BigHeader(size)).await;
+        assert_eq!(rig.get("/").await.status, status, "{size}");
+    }
+}
+
 #[tokio::test]
 async fn an_endless_target_is_refused() {
     let rig = builder().start().await;

@@ -28,6 +28,45 @@ async fn a_request_in_flight_keeps_what_it_began_with() {
     assert_eq!(client.response().await.text(), "a", "its server is gone from the group and still answers it");
 }
 
+/// Ledger: `group-replaced`.
+#[tokio::test]
+async fn a_request_whose_servers_were_all_replaced_goes_on_with_the_new_ones() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).servers(3).start().await;
+    rig.keep_servers(&[0, 1]).await;
+    rig.upstreams[0].set(Mode::Hold).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    rig.upstreams[0].gate().held_count(1).await;
+    rig.keep_servers(&[2]).await;
+    rig.upstreams[0].close_connections();
+    assert_eq!(client.response().await.text(), "c");
+    let tried = rig.access_log(1).await[0].upstream_addr.clone();
+    assert_eq!(tried, format!("{}, {}", rig.address(0), rig.address(2)));
+}
+
+/// While one of the servers that a request knew is left it goes on as nginx does: each is asked once.
+#[tokio::test]
+async fn an_edit_meanwhile_has_nobody_asked_twice() {
+    let asked = json!({"maxFails": 0});
+    let out = json!({"failTimeout": "1h"});
+    let mut rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).lines([out, asked.clone(), asked]).start().await;
+    rig.upstreams[0].set(Mode::Refuse).await;
+    assert_eq!(rig.get("/").await.text(), "b");
+    rig.upstreams[1].set(Mode::Refuse).await;
+    rig.upstreams[2].set(Mode::Hold).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    rig.upstreams[2].gate().held_count(1).await;
+    rig.reconfigure(json!({"timeouts": {"connect": "50s"}})).await;
+    rig.upstreams[2].set(Mode::Refuse).await;
+    rig.upstreams[2].close_connections();
+    assert_eq!(client.response().await.status, 502);
+    let tried = rig.access_log(2).await[1].upstream_addr.clone();
+    for n in [1, 2] {
+        assert_eq!(tried.matches(&rig.address(n)).count(), 1, "{tried}");
+    }
+}
+
 #[tokio::test]
 async fn a_new_server_takes_its_share_at_once() {
     let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).servers(2).start().await;

@@ -158,6 +158,23 @@ async fn a_server_is_not_to_blame_for_a_client_that_does_not_send() {
     assert_eq!(tried, ["502, 200", "200", "502, 200"]);
 }
 
+/// Nor does a client that does not send bring a server back that is out. With a `failTimeout` of 0 there is a probe in each
+/// second.
+#[tokio::test]
+async fn a_client_that_does_not_send_is_no_news_of_a_server() {
+    let lines = [json!({"failTimeout": "0s"}), json!({})];
+    let rig = builder().lines(lines).args(["--client-body-timeout", "50ms"]).start().await;
+    rig.upstreams[0].set(Mode::Refuse).await;
+    assert_eq!(rig.get("/").await.text(), "b");
+    rig.upstreams[0].set(Mode::Ok).await;
+    while rig.upstreams[0].record().connections == 0 {
+        let response = rig.send("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
+        assert_eq!(response.status, 408);
+    }
+    let group = rig.forebay.admin_get("/api/v1/groups/default/app").await.json();
+    assert_eq!((&group["servers"][0]["fails"], &group["servers"][0]["active"]), (&json!(1), &json!(0)), "{group}");
+}
+
 #[tokio::test]
 async fn a_short_body_is_there_before_a_server_is_picked() {
     let rig = builder().lines([json!({"maxConns": 1})]).start().await;

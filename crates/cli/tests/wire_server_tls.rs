@@ -245,15 +245,30 @@ async fn without_a_name_the_host_of_the_request_is_asked_for() {
     };
     let text = |name: &str| Some(name.to_owned());
     assert_eq!(names(&rig), [text("a.example"), text("b.example"), None], "each name has connections of its own");
+}
 
-    // Whoever asks for a name that the server has no certificate for puts it out for nobody.
+/// Ledger: `tls-name-of-client`.
+#[tokio::test]
+async fn a_name_that_a_client_chose_puts_no_server_out() {
+    let authority = Authority::new();
+    let tls = json!({"caCertificateRef": {"kind": "ConfigMap", "name": "ca"}});
+    let server = authority.issue(&["a.example", "b.example", "127.0.0.1"]).server();
+    let rig = builder(&authority, &server).servers(2).spec(self::tls(&tls)).start().await;
+    let ask = async |host: &str| {
+        let response = rig.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+        (response.status, response.text())
+    };
     for _ in 0..5 {
-        assert_eq!(ask("other.example").await, 502);
+        assert_eq!(ask("other.example").await.0, 502);
     }
     rig.forebay
         .logged("upstream SSL certificate does not match \"other.example\": it is for a.example, b.example, 127.0.0.1")
         .await;
-    assert_eq!(ask("a.example").await, 200);
+    let tried: Vec<_> = rig.access_log(5).await.into_iter().map(|line| line.upstream_status).collect();
+    assert_eq!(tried, ["502, 502"; 5], "both are asked each time");
+    let mut answers: Vec<_> = [ask("a.example").await, ask("a.example").await].into();
+    answers.sort();
+    assert_eq!(answers, [(200, "a".to_owned()), (200, "b".to_owned())], "and both are there for everybody else");
     assert!(!rig.forebay.log().join("\n").contains("temporarily disabled"));
 }
 

@@ -86,7 +86,8 @@ pub struct Server {
     /// nginx `weight=`; at least 1. With `weightMode: Shared` already divided.
     #[serde(default = "Server::default_weight")]
     pub weight: u32,
-    /// What `weight` was made of, where a data plane may have to make it anew: in a group with hints and `weightMode: Shared`.
+    /// What `weight` was made of, where a data plane may have to make it anew: in a group with hints whose weights were made
+    /// ([`weigh`](crate::weigh)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line_weight: Option<LineWeight>,
     /// nginx `max_fails=`; 0 never ejects.

@@ -24,7 +24,7 @@ mod weight;
 mod zone;
 
 pub use address::{Address, AddressError};
-pub use balance::{Availability, Tier};
+pub use balance::{Availability, MOST_RING_WEIGHT, Tier};
 pub use certificate::{Certificate, CertificateId, CertificateIdError, PrivateKey};
 pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
 pub use duration::{DurationError, Millis, parse_duration};
@@ -41,4 +41,4 @@ pub use snapshot::Config;
 pub use sticky::{CookieLifetime, SameSite, Sticky, StickyCookie, StickyLearn, StickyRoute};
 pub use template::{Phase, Template, TemplateError};
 pub use tls::{ServerName, ServerNameError, ServerTls, Trust};
-pub use weight::{LineWeight, MOST_RING_WEIGHT, WeightMode, weigh};
+pub use weight::{LineWeight, WeightMode, weigh};

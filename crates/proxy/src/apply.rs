@@ -131,11 +131,13 @@ pub(crate) fn bind(
             newest: Mutex::default(),
         }),
     };
-    // A table of another size or age is another table; else sessions outlive the change, as in nginx.
-    let table = learn_table(&config);
-    if table != last.and_then(|view| learn_table(&view.config)) {
-        let (capacity, timeout) = table.unwrap_or_default();
-        *cell.sessions.lock() = Sessions::new(capacity, timeout);
+    // Sessions outlive every change but the end of learning.
+    match (last.and_then(|view| learn_table(&view.config)), learn_table(&config)) {
+        (Some(_), Some((capacity, timeout))) => cell.sessions.lock().resize(capacity, timeout, at.now()),
+        (_, table) => {
+            let (capacity, timeout) = table.unwrap_or_default();
+            *cell.sessions.lock() = Sessions::new(capacity, timeout);
+        }
     }
     let mut counted = cell.server_stats.lock();
     let known: HashMap<_, _> =

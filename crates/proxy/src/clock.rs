@@ -56,3 +56,22 @@ impl Clock {
         Moment(self.origin_micros.saturating_add(elapsed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the wall clock says by now: one that is an hour ahead of it, or behind, stays so.
+    #[test]
+    fn a_step_of_the_wall_clock_is_not_seen() {
+        let hour = 3_600_000_000;
+        let clock = Clock::start();
+        for origin_micros in [clock.origin_micros - hour, clock.origin_micros + hour] {
+            let stepped = Clock { origin_micros, ..clock };
+            let (before, now, after) = (clock.now(), stepped.now(), clock.now());
+            let since_start = |moment: Moment| moment.micros() - clock.origin_micros;
+            let passed = now.micros() - origin_micros;
+            assert!((since_start(before)..=since_start(after)).contains(&passed), "{passed} µs");
+        }
+    }
+}

@@ -98,4 +98,15 @@ impl GroupView {
             &*server.address_text == address && config.availability == balance::Availability::Up
         })
     }
+
+    /// Whether the server with this key is one of its own. Where nothing tells the holders of an address apart, they are one.
+    pub(crate) fn has(&self, key: &PeerKey) -> bool {
+        let is_same = |server: &Arc<ServerView>| {
+            let other = &server.key;
+            let is_other_pod =
+                key.incarnation.is_some() && other.incarnation.is_some() && key.incarnation != other.incarnation;
+            (&key.address, key.nth) == (&other.address, other.nth) && !is_other_pod
+        };
+        self.servers.iter().any(is_same)
+    }
 }

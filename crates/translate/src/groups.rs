@@ -164,23 +164,25 @@ fn peer(template: &Template, endpoint: Endpoint) -> Server {
     Server { address: Address::Inet(address), pod, for_zones, availability, ..template.clone() }
 }
 
-/// Who takes a zone's part of a group divides the weights anew, and needs the lines' for it. Nobody else does.
+/// Who takes a zone's part of a group makes the weights anew, and needs the lines' for it. Nobody else does.
 fn keep_line_weights(servers: &mut [Server]) {
-    let is_shared = |server: &Server| server.line_weight.is_some_and(|line| line.mode == WeightMode::Shared);
+    let is_made = |server: &Server| {
+        server.line_weight.is_some_and(|line| line.mode == WeightMode::Shared || line.weight != server.weight)
+    };
     let is_hinted = servers.iter().any(|server| !server.for_zones.is_empty());
-    if !(is_hinted && servers.iter().any(is_shared)) {
+    if !(is_hinted && servers.iter().any(is_made)) {
         for server in servers {
             server.line_weight = None;
         }
     }
 }
 
-/// nginx builds a ring of any size; ours is bounded, since one object must not exhaust a data plane that serves many.
+/// nginx builds a ring of any size; ours is bounded, since one object must not exhaust a data plane that serves many. Weights
+/// were made to fit ([`weigh`]), each at least 1.
 fn check_ring(reading: &mut Reading<'_, UpstreamGroup>, servers: &[Server]) {
-    let total: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
-    let most = MOST_RING_WEIGHT.max(servers.len() as u64);
-    if total > most {
-        let message = format!("the weights add up to {total}; a consistent ring is built for at most {most}");
-        reading.error(codes::VALUE, "spec.servers", message, "divide the weights by a common factor");
+    let primaries = servers.iter().filter(|server| server.tier == Tier::Primary).count();
+    if primaries as u64 > MOST_RING_WEIGHT {
+        let message = format!("{primaries} servers; a consistent ring is built for at most {MOST_RING_WEIGHT}");
+        reading.error(codes::VALUE, "spec.servers", message, "divide the servers among groups, or use another method");
     }
 }

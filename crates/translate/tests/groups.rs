@@ -182,6 +182,57 @@ fn a_bad_object_harms_nobody_else() {
     assert_eq!(translation.config.groups.keys().map(ToString::to_string).collect::<Vec<_>>(), ["default/good"]);
 }
 
+/// A group on a ring, of a Service with so many pods, 250 a slice.
+fn ring(pods: usize, line: &str) -> String {
+    let mut documents = vec![format!(
+        "kind: UpstreamGroup
+metadata: {{name: g}}
+spec:
+  method: {{type: Hash, hash: {{key: $uri, consistent: true}}}}
+  servers: [{{name: app, service: {{name: app, port: 80}}, {line}}}]
+---
+kind: Service
+metadata: {{name: app}}
+spec: {{ports: [{{port: 80}}]}}"
+    )];
+    for slice in 0..pods.div_ceil(250) {
+        let pods = 250.min(pods - slice * 250);
+        let (high, low) = (slice / 250, slice % 250);
+        let endpoints: Vec<_> = (0..pods).map(|pod| format!("{{addresses: [10.{high}.{low}.{pod}]}}")).collect();
+        documents.push(format!(
+            "kind: EndpointSlice\nmetadata: {{name: app-{slice}, labels: {{kubernetes.io/service-name: app}}}}\n\
+             addressType: IPv4\nports: [{{port: 8080}}]\nendpoints: [{}]",
+            endpoints.join(", ")
+        ));
+    }
+    documents.join("\n---\n")
+}
+
+/// Pods come by themselves: a group that runs is not refused, here or by a data plane, because there is one more.
+#[test]
+fn a_ring_has_room_for_every_pod() {
+    let most = u32::try_from(config::MOST_RING_WEIGHT).unwrap();
+    for (pods, line, expected) in [
+        (262, "weight: 100", 26_200),
+        (263, "weight: 100", most),
+        (2_000, "weight: 90, weightMode: Shared", 2_000),
+        (300, "weight: 65535", most),
+    ] {
+        let translation = files(&ring(pods, line));
+        assert_eq!(said(&translation), Vec::<String>::new());
+        let weights = group(&translation.config, "default/g").servers.iter().map(|server| server.weight);
+        assert_eq!(weights.sum::<u32>(), expected, "{pods} pods, {line}");
+    }
+}
+
+#[test]
+fn a_ring_of_more_servers_than_it_has_room_for_is_refused() {
+    let translation = files(&ring(26_215, "weight: 1"));
+    assert_eq!(said(&translation), ["FB3103 error UpstreamGroup default/g spec.servers"]);
+    let message = &translation.diagnostics[0].message;
+    assert_eq!(message, "26215 servers; a consistent ring is built for at most 26214");
+}
+
 fn weights(pods_of_stable: usize, pods_of_canary: usize) -> Vec<u32> {
     let service = |name: &str, pods: usize, net: u8| {
         let endpoints: Vec<_> = (1..=pods).map(|pod| format!("{{addresses: [10.0.{net}.{pod}]}}")).collect();

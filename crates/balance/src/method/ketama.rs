@@ -13,8 +13,9 @@ use crate::{Request, ServerSpec, SpecError, Tier, method::round_robin, request::
 /// Points per unit of weight.
 const POINTS: u64 = 160;
 
-/// The most points a ring may have: a total weight of 26,214, and 32 MiB. nginx has no bound (ledger `ring-size`).
-const MAX_POINTS: u64 = 1 << 22;
+/// The greatest total weight of the primaries of a consistent group: 160 points for each make 32 MiB. nginx has no bound (ledger
+/// `ring-size`). Whoever makes weights keeps to it; [`Plan::check`](crate::Plan::check) refuses what does not.
+pub const MOST_RING_WEIGHT: u64 = (1 << 22) / POINTS;
 
 /// The points of all primaries, ascending.
 #[derive(Debug, Default)]
@@ -29,8 +30,8 @@ impl Ring {
     /// Whether the ring of `servers` has a size that it may have.
     pub(crate) fn check(servers: &[ServerSpec]) -> Result<(), SpecError> {
         let total_weight: u64 = primaries(servers).map(|(_, server)| u64::from(server.weight)).sum();
-        if total_weight > MAX_POINTS / POINTS {
-            return Err(SpecError::RingTooLarge { total_weight, limit: MAX_POINTS / POINTS });
+        if total_weight > MOST_RING_WEIGHT {
+            return Err(SpecError::RingTooLarge { total_weight, limit: MOST_RING_WEIGHT });
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ pub(crate) fn settle(averages: &mut Averages, measure: Measure, inflight: bool, 
                 averages.header(times.header);
             }
         }
-        Outcome::Done(None) | Outcome::Failed | Outcome::Next | Outcome::Abandoned | Outcome::Unasked => {}
+        Outcome::Done(None) | Outcome::Failed | Outcome::Next | Outcome::Abandoned | Outcome::Unjudged => {}
     }
 }
 

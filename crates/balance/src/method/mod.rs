@@ -13,6 +13,8 @@ mod modulo;
 mod random;
 pub(crate) mod round_robin;
 
+pub use ketama::MOST_RING_WEIGHT;
+
 use crate::{Method, Request, Rng, turn::Turn};
 
 /// Picks in the list `request` is using.

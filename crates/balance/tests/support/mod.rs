@@ -13,8 +13,10 @@ use balance::{GroupSpec, Method, PeerKey, Rng, ServerSpec, Tier};
 pub struct Seeded(u64);
 
 impl Seeded {
+    /// Begins anywhere: a state that grew with the seed as it grows with each number would make of the next seed the same
+    /// sequence, one number on.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1))
+        Self(Self(seed).next())
     }
 
     pub fn next(&mut self) -> u64 {

@@ -96,7 +96,8 @@ pub(crate) async fn proxy(
                 }
             }
             Answer::ClientFault(fault) => {
-                lease.finish(Outcome::Abandoned, now);
+                // Nobody has answered, and the client is why (ledger: `slow-body`).
+                lease.finish(Outcome::Unjudged, now);
                 exchange.record.end_attempt(AttemptEnd::Abandoned, false, now);
                 return client_at_fault(exchange, fault);
             }
@@ -104,10 +105,12 @@ pub(crate) async fn proxy(
     }
 }
 
-/// The group as it is now, if it is not what the request pinned. The snapshot may not have it yet.
+/// The group as it is now, if none of the servers of `group` is left in it: the servers that could be asked of one that is left
+/// were asked. The snapshot may not have it yet.
 fn replaced(group: &Arc<GroupView>) -> Option<Arc<GroupView>> {
     let newest = group.cell.newest.lock().upgrade()?;
-    (!Arc::ptr_eq(&newest, group)).then_some(newest)
+    let is_gone = !Arc::ptr_eq(&newest, group) && group.servers.iter().all(|server| !newest.has(&server.key));
+    is_gone.then_some(newest)
 }
 
 fn no_live_peers(mut exchange: Box<Exchange>, group: &GroupView) -> Response<ResponseBody> {

@@ -227,11 +227,7 @@ impl Relaying {
         let now = exchange.now();
         exchange.record.complete = true;
         exchange.completed = Some(now);
-        let header = self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
-        if let Some(lease) = self.lease.take() {
-            self.session.tie(&self.group, lease.position(), now);
-            lease.finish(Outcome::Done(header), now);
-        }
+        self.end_attempt(&mut exchange, AttemptEnd::Relayed, now);
         if let Some(connection) = self.connection.take()
             && connection.is_reusable()
             && let Some(attempt) = exchange.record.attempts.last()
@@ -257,22 +253,24 @@ impl Relaying {
                 (None, BrokenOff::TimedOut) => error,
             };
             error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, cause);
-            if let Some(lease) = self.lease.take() {
-                self.session.tie(&self.group, lease.position(), now);
-                lease.finish(Outcome::Done(None), now);
-            }
         }
     }
 
-    fn end_attempt(&self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) -> Option<Times> {
+    /// Once its header was relayed an attempt is nginx's state 0, whatever became of its body: the session stays with the server
+    /// and both times count (`ngx_http_upstream_finalize_request`).
+    fn end_attempt(&mut self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) {
         if let (Some(attempt), Some(connection)) = (exchange.record.attempts.last_mut(), &self.connection) {
             (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
         }
         exchange.record.end_attempt(end, false, now);
-        let attempt = exchange.record.attempts.last()?;
+        let Some(attempt) = exchange.record.attempts.last() else { return };
         let response = now.since(attempt.started);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) })
+        let times = attempt.header.map(|header| Times { header: millis(header), last_byte: millis(response) });
+        if let Some(lease) = self.lease.take() {
+            self.session.tie(&self.group, lease.position(), now);
+            lease.finish(Outcome::Done(times), now);
+        }
     }
 }
 

@@ -19,8 +19,9 @@ pub(crate) struct Failure {
     pub(crate) begun: bool,
     /// Whether that connection was an idle one.
     pub(crate) reused: bool,
-    /// What it says of the server. What a client chose does not speak against it: whoever sends a host that is nobody's, or a
-    /// body without end, must not put the servers out for all others (ledger: `tls-name-of-client`, `slow-body`).
+    /// What it says of the server. What a client chose says nothing of it: whoever sends a host that is nobody's, or a body
+    /// without end, must not put the servers out for all others, nor bring one back that is out (ledger: `tls-name-of-client`,
+    /// `slow-body`).
     pub(crate) outcome: Outcome,
     cause: Cause,
 }
@@ -43,10 +44,10 @@ impl Failure {
             ConnectError::Handshake(_) => (FailureReason::Tls, Action::Handshaking),
         };
         let outcome = match &error {
-            ConnectError::Handshake(failed) if failed.is_our_own() => Outcome::Unasked,
+            ConnectError::Handshake(failed) if failed.is_our_own() => Outcome::Unjudged,
             // A server may refuse a name in any way it likes.
-            ConnectError::Handshake(_) if by_client => Outcome::Next,
-            ConnectError::Io(error) if is_shortage(error) => Outcome::Unasked,
+            ConnectError::Handshake(_) if by_client => Outcome::Unjudged,
+            ConnectError::Io(error) if is_shortage(error) => Outcome::Unjudged,
             ConnectError::Handshake(_)
             | ConnectError::Io(_)
             | ConnectError::TimedOut
@@ -60,7 +61,7 @@ impl Failure {
         let action = if is_of_sending(&fault) { Action::Sending } else { Action::ReadingHeader };
         let (reason, text) = judge(&fault);
         let cause = text.map_or_else(|| Cause::Send(fault), Cause::Tls);
-        let outcome = if by_client { Outcome::Next } else { Outcome::Failed };
+        let outcome = if by_client { Outcome::Unjudged } else { Outcome::Failed };
         Self { reason, action, begun: true, reused, outcome, cause }
     }
 
@@ -190,11 +191,18 @@ mod tests {
         let failure = |errno: Errno| Failure::connecting(io::Error::from(errno).into(), false);
         for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
             let failure = failure(errno);
-            assert_eq!((failure.outcome, failure.status()), (Outcome::Unasked, 500), "{errno}");
+            assert_eq!((failure.outcome, failure.status()), (Outcome::Unjudged, 500), "{errno}");
         }
         for errno in [Errno::ECONNREFUSED, Errno::EADDRNOTAVAIL, Errno::EHOSTUNREACH] {
             let failure = failure(errno);
             assert_eq!((failure.outcome, failure.status()), (Outcome::Failed, 502), "{errno}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_chose_says_nothing_of_the_server() {
+        for (by_client, outcome) in [(true, Outcome::Unjudged), (false, Outcome::Failed)] {
+            assert_eq!(Failure::sending(Fault::Closed, false, by_client).outcome, outcome);
         }
     }
 }

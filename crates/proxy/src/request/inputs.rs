@@ -1,7 +1,5 @@
 //! What the balancer looks at, evaluated once per request: the hash key, the client's address, the session's server.
 
-use std::sync::Arc;
-
 use balance::{Inputs, Now, Request};
 use config::{Method, Sticky, Template};
 
@@ -13,7 +11,7 @@ use crate::variables::{self, View};
 pub(crate) struct Asked {
     /// The balancer's state for a request that has tried nobody yet.
     pub(crate) request: Request,
-    /// The session of `sticky learn` that the request belongs to, if it is known: whoever answers keeps it.
+    /// The session of `sticky learn` that the request says it belongs to, known or not: whoever answers keeps it.
     pub(crate) session: Option<Vec<u8>>,
 }
 
@@ -30,17 +28,14 @@ pub(crate) fn ask(record: &Record, group: &GroupView, now: Now) -> Asked {
         Some(Sticky::Route(route)) => {
             (first(&route.keys, &view).and_then(|sid| Some(std::str::from_utf8(&sid).ok()?.into())), None)
         }
-        Some(Sticky::Learn(learn)) => known_session(&learn.lookup, group, &view, now).unzip(),
+        Some(Sticky::Learn(learn)) => {
+            let session = first(&learn.lookup, &view);
+            let known = |session: &Vec<u8>| group.cell.sessions.lock().lookup(session, now);
+            (session.as_ref().and_then(known), session)
+        }
     };
     let inputs = Inputs { hash_key: &hash_key, client: Some(record.client), sid: sid.as_deref() };
     Asked { request: Request::new(&group.plan, &inputs), session }
-}
-
-/// The server id of the request's session, and the session.
-fn known_session(lookup: &[Template], group: &GroupView, view: &View<'_>, now: Now) -> Option<(Arc<str>, Vec<u8>)> {
-    let session = first(lookup, view)?;
-    let sid = group.cell.sessions.lock().lookup(&session, now)?;
-    Some((sid, session))
 }
 
 /// The first value that is not empty.

@@ -4,6 +4,7 @@
 //! drops the request's future.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use balance::{NoLivePeers, Outcome, Peer, Released, Request, Rng};
 
@@ -36,6 +37,15 @@ impl Lease {
         self.peer.position
     }
 
+    /// A complete response header, to be relayed, came `after` the attempt began.
+    pub(crate) fn header_arrived(&mut self, after: Duration) {
+        let plan = &self.group.plan;
+        if plan.is_notified() {
+            let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            self.group.cell.balance.lock().header_received(plan, &mut self.peer, millis);
+        }
+    }
+
     /// Ends the attempt.
     pub(crate) fn finish(mut self, outcome: Outcome, now: Moment) -> Released {
         self.release(outcome, now)
@@ -61,5 +71,37 @@ struct ThreadRandom;
 impl Rng for ThreadRandom {
     fn below(&mut self, bound: u64) -> u64 {
         rand::RngExt::random_range(&mut rand::rng(), 0..bound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use balance::Inputs;
+    use config::{LeastTimeMeasure, Method};
+
+    use super::*;
+    use crate::testing;
+
+    /// `least_time header inflight`: what streams has shown its time, and only who has shown nothing grows old.
+    #[test]
+    fn a_response_that_streams_is_not_waited_for() {
+        let servers = vec![testing::server("a", "127.0.0.1:1"), testing::server("b", "127.0.0.1:2")];
+        let method = Method::LeastTime { measure: LeastTimeMeasure::Header, inflight: true };
+        let group = testing::view(
+            &"shop/app".parse().unwrap(),
+            config::Group { method, ..config::Group::with_defaults(servers) },
+        );
+        let select = |seconds: u64| {
+            let mut request = Request::new(&group.plan, &Inputs { hash_key: b"", client: None, sid: None });
+            let now = Moment::from(testing::START + seconds * 1_000_000);
+            Lease::select(&group, &mut request, now, Clock::start()).unwrap()
+        };
+        let mut streaming = select(0);
+        streaming.header_arrived(Duration::from_millis(10));
+        let hanging = select(0);
+        assert_eq!((streaming.position(), hanging.position()), (0, 1));
+        for _ in 0..5 {
+            assert_eq!(select(60).position(), 0, "a minute later");
+        }
     }
 }

@@ -14,11 +14,12 @@ use crate::request::tunnel::Tunnel;
 use crate::snapshot::GroupView;
 use crate::upstream::Connection;
 
-/// Passes the response on. The server is released with its last byte.
+/// Passes the response on. The server is released with its last byte. Who is notified of headers is so now, of those that are
+/// relayed alone (nginx `ngx_http_upstream_process_header`).
 pub(crate) fn relay(
     mut exchange: Box<Exchange>,
     group: Arc<GroupView>,
-    lease: Lease,
+    mut lease: Lease,
     session: Option<Vec<u8>>,
     response: Response<()>,
     connection: Box<Connection>,
@@ -26,6 +27,9 @@ pub(crate) fn relay(
 ) -> Response<ResponseBody> {
     let status = response.status();
     let shared = exchange.worker.shared.clone();
+    if let Some(after) = exchange.record.attempts.last().and_then(|attempt| attempt.header) {
+        lease.header_arrived(after);
+    }
     let mut session = Session::of(&group, &exchange.record, session, response.headers());
     if Session::begins_with_header(&group) {
         session.tie(&group, lease.position(), exchange.now());

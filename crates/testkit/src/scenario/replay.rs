@@ -77,10 +77,16 @@ struct Replay<'a> {
     modes: Vec<Mode>,
     rng: SplitMix,
     /// Requests in progress, with the session each ties to its server.
-    held: BTreeMap<usize, (Peer, Option<String>)>,
+    held: BTreeMap<usize, (Peer, Option<Learned>)>,
     sessions: Sessions,
     /// Idle connections by server, the one stored longest ago first.
     idle: Vec<usize>,
+}
+
+/// The session of an answer, and whether the answer began it.
+struct Learned {
+    id: String,
+    is_created: bool,
 }
 
 impl Replay<'_> {
@@ -93,7 +99,7 @@ impl Replay<'_> {
             Some(Sticky::Cookie | Sticky::Route) => cookie.map(Into::into),
             Some(Sticky::Learn) => cookie.and_then(|session| self.sessions.lookup(session.as_bytes(), self.now)),
         };
-        let found = sid.is_some().then(|| request.cookie.clone()).flatten();
+        let asked = request.cookie.as_deref();
         let inputs = Inputs {
             hash_key: request.uri.as_bytes(),
             client: request.client.parse::<IpAddr>().ok(),
@@ -123,12 +129,12 @@ impl Replay<'_> {
                     let outcome = match tries.after_header(policy, status, facts, self.now) {
                         HeaderVerdict::Relay if request.hold && self.modes[peer.position] == Mode::Ok => {
                             answer.cookie = answer.cookie.or_else(|| self.set_cookie(peer, request));
-                            self.held.insert(step, (peer, self.learned(peer, request, found)));
+                            self.held.insert(step, (peer, self.learned(peer, request, asked)));
                             break;
                         }
                         HeaderVerdict::Relay => {
                             answer.cookie = answer.cookie.or_else(|| self.set_cookie(peer, request));
-                            let learned = self.learned(peer, request, found);
+                            let learned = self.learned(peer, request, asked);
                             self.finish(peer, learned);
                             break;
                         }
@@ -160,7 +166,7 @@ impl Replay<'_> {
         }
     }
 
-    fn finish(&mut self, peer: Peer, learned: Option<String>) {
+    fn finish(&mut self, peer: Peer, learned: Option<Learned>) {
         self.group.release(&self.plan, peer, Outcome::Done(None), self.now);
         if self.modes[peer.position] != Mode::ShortBody {
             self.store_idle(peer.position);
@@ -178,16 +184,20 @@ impl Replay<'_> {
         request.session.as_ref().filter(|_| self.modes[peer.position] != Mode::ShortBody)
     }
 
-    /// nginx ties the session that the response began to the peer, or else the one that the request was found by.
-    fn learned(&self, peer: Peer, request: &Request, found: Option<String>) -> Option<String> {
+    /// nginx ties the session that the response began to the peer, or else the one that the request named, if it is known.
+    fn learned(&self, peer: Peer, request: &Request, asked: Option<&str>) -> Option<Learned> {
         let learns = self.scenario.group.sticky == Some(Sticky::Learn);
-        self.created(peer, request).cloned().or(found).filter(|_| learns)
+        let created = self.created(peer, request).map(|id| Learned { id: id.clone(), is_created: true });
+        let kept = || asked.map(|id| Learned { id: id.to_owned(), is_created: false });
+        created.or_else(kept).filter(|_| learns)
     }
 
-    fn learn(&mut self, peer: Peer, session: Option<String>) {
-        if let Some(session) = session {
-            let sid: Arc<str> = self.plan.sid(peer.position).into();
-            self.sessions.insert(session.as_bytes(), &sid, self.now);
+    fn learn(&mut self, peer: Peer, session: Option<Learned>) {
+        let sid: Arc<str> = self.plan.sid(peer.position).into();
+        match session {
+            Some(Learned { id, is_created: true }) => self.sessions.insert(id.as_bytes(), &sid, self.now),
+            Some(Learned { id, is_created: false }) => self.sessions.renew(id.as_bytes(), &sid, self.now),
+            None => {}
         }
     }
 
