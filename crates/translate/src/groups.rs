@@ -153,7 +153,9 @@ fn endpoints(
                 reading.say(note.field(format!("{field}.service.name")));
             } else if let Some(protocol) = protocol {
                 let doubt = services.doubt((namespace, &target.name), port, protocol, "set spec.protocol: HTTPS");
-                doubt.into_iter().for_each(|doubt| reading.say(doubt.field(format!("{field}.service.port"))));
+                if let Some(doubt) = doubt {
+                    reading.say(doubt.field(format!("{field}.service.port")));
+                }
             }
             endpoints
         }
