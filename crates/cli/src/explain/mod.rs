@@ -20,7 +20,7 @@ use std::sync::Arc;
 use clap::Args;
 use config::{Config, Diagnostic, Group, GroupId, Severity, parse_duration};
 
-use crate::options::{ClusterArgs, Output, ZoneArgs};
+use crate::options::{IngressClassArgs, Output, ZoneArgs};
 use crate::{groups, stdout, watch};
 use script::{FailRule, PaceRule, Script};
 
@@ -37,7 +37,7 @@ pub struct ExplainArgs {
     config: Vec<PathBuf>,
 
     #[command(flatten)]
-    cluster: ClusterArgs,
+    ingress_class: IngressClassArgs,
 
     #[command(flatten)]
     zone: ZoneArgs,
@@ -111,7 +111,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &args.cluster.to_options());
+    let load = watch::load(&args.config, &args.ingress_class.for_files());
     // A note on a server without addresses explains the picture; others are for `check`.
     let is_told = |said: &&Diagnostic| said.severity > Severity::Note || said.code == translate::codes::NO_ADDRESSES;
     for diagnostic in load.diagnostics.iter().filter(is_told) {
