@@ -1,7 +1,8 @@
 //! The mutable part of a group: the slots of its peers, selection and release. Outlives any one plan.
 
 use crate::{
-    BoundPlan, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerKey, PeerView, Plan, Released, Request, Rng, Tier,
+    BoundPlan, Method, NoLivePeers, Now, Obstacle, Outcome, Peer, PeerKey, PeerView, Plan, Released, Request, Rng,
+    Tier,
     index::{Index, Load},
     method::{self, least_time},
     slots::{Arrivals, Slots},

@@ -91,8 +91,9 @@ impl Request {
         self.misses = self.misses.saturating_add(1);
     }
 
-    /// Whether there have been more misses than a hash or a draw is worth.
-    pub(crate) fn gave_up(&self) -> bool {
+    /// Whether there have been more misses than a hash or a draw is worth: then it is round robin.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
         self.misses > MISSES
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each answers 200 with its name; `/echo` answers what it received. HOW makes it behave otherwise: a status such as `503`,
 //! a time such as `5s` that it takes, or `upgrade` for a tunnel that sends every byte back. With two files in PEM they all
-//! speak TLS.
+//! speak TLS. Port 0 is a free one; where each listens is printed.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,34 +14,46 @@ use testkit::{Address, Mode, Upstream, tls::Pair};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let mut running = Vec::new();
-    let mut arguments = std::env::args().skip(1).peekable();
-    let tls = match arguments.next_if(|argument| argument == "--tls").and_then(|_| arguments.next()) {
-        None => None,
-        Some(files) => match pair(&files) {
-            Ok(pair) => Some(pair.server()),
-            Err(error) => {
-                eprintln!("--tls {files}: {error}; name the files of a certificate and its key, CERTIFICATE,KEY");
-                return ExitCode::from(2);
-            }
-        },
-    };
-    for argument in arguments {
-        let Some((name, address, mode)) = parse(&argument) else {
-            eprintln!(
-                "\"{argument}\" is not NAME=[IP:]PORT[:STATUS|:SECONDSs|:upgrade], for example one=9001 or two=9002:503"
-            );
+    let running = match start(std::env::args().skip(1)).await {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("{error}");
             return ExitCode::from(2);
-        };
-        let upstream = Upstream::at(name, Address::Tcp(address)).await;
-        upstream.secure(tls.clone());
-        upstream.set(mode).await;
-        println!("{name} listens on {address}");
-        running.push(upstream);
+        }
+    };
+    for upstream in &running {
+        println!("{} listens on {}", upstream.name(), upstream.address());
     }
     // An error means that no signal can be caught: then the default action ends the process as well.
     let _ = tokio::signal::ctrl_c().await;
     ExitCode::SUCCESS
+}
+
+/// Starts what the arguments say; they serve until they are dropped.
+pub async fn start(arguments: impl IntoIterator<Item = String>) -> Result<Vec<Upstream>, String> {
+    let mut running = Vec::new();
+    let mut arguments = arguments.into_iter().peekable();
+    let tls = match arguments.next_if(|argument| argument == "--tls").and_then(|_| arguments.next()) {
+        None => None,
+        Some(files) => {
+            let told =
+                |error| format!("--tls {files}: {error}; name the files of a certificate and its key, CERTIFICATE,KEY");
+            Some(pair(&files).map_err(told)?.server())
+        }
+    };
+    for argument in arguments {
+        let told = || {
+            format!(
+                "\"{argument}\" is not NAME=[IP:]PORT[:STATUS|:SECONDSs|:upgrade], for example one=9001 or two=9002:503"
+            )
+        };
+        let (name, address, mode) = parse(&argument).ok_or_else(told)?;
+        let upstream = Upstream::at(name, Address::Tcp(address)).await;
+        upstream.secure(tls.clone());
+        upstream.set(mode).await;
+        running.push(upstream);
+    }
+    Ok(running)
 }
 
 fn pair(files: &str) -> std::io::Result<Pair> {

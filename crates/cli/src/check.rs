@@ -19,7 +19,7 @@ use config::{Diagnostic, Severity};
 use controller::connect::Access;
 use serde::Serialize;
 
-use crate::options::{ClusterArgs, Output};
+use crate::options::{IngressClassArgs, Output};
 use crate::{documents, stdout, watch};
 
 use cluster::{Answer, ClusterError, Outcome, Question};
@@ -44,7 +44,7 @@ pub struct CheckArgs {
     output: Output,
 
     #[command(flatten)]
-    cluster: ClusterArgs,
+    ingress_class: IngressClassArgs,
 
     /// Check the objects of a cluster; PATHs are files that would be applied to it
     #[arg(long = "cluster", help_heading = CLUSTER)]
@@ -117,16 +117,15 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 
 fn check(args: &CheckArgs) -> Report {
     let files = documents::find(&args.paths).files.len();
-    let load = watch::load(&args.paths, &args.cluster.to_options());
+    let load = watch::load(&args.paths, &args.ingress_class.for_files());
     Report::new(files, load.diagnostics)
 }
 
 fn check_cluster(args: &CheckArgs) -> Result<Report, CheckError> {
-    let of_files = args.cluster.to_options();
     let question = Question {
         access: Access::given(args.kubeconfig.clone(), args.context.clone()),
         namespaces: args.namespace.clone(),
-        options: cluster::options(of_files.ingress_class),
+        options: cluster::options(args.ingress_class.get()),
         paths: args.paths.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::access::AccessArgs;
-use crate::lead::{LeadArgs, set};
+use crate::environment::set;
+use crate::lead::LeadArgs;
 use crate::logging;
-use crate::options::ResolverArgs;
+use crate::options::{IngressClassArgs, ResolverArgs};
 use crate::signals::{Asked, Signals};
 
 /// Watch a cluster, tell data planes what to serve, and write what they report into the status of objects
@@ -30,9 +31,8 @@ pub struct ControllerArgs {
     #[command(flatten)]
     access: AccessArgs,
 
-    /// Serve only the Ingresses of this class, whoever its IngressClass belongs to
-    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
-    ingress_class: Option<String>,
+    #[command(flatten)]
+    ingress_class: IngressClassArgs,
 
     /// Where data planes subscribe: HTTP/2 over TLS 1.3
     #[arg(long, env = "FOREBAY_FEED", value_name = "ADDR", default_value = "0.0.0.0:9902")]
@@ -225,12 +225,12 @@ impl ControllerArgs {
         } else {
             self.proxy_service_account
         };
-        let ingress_class = self.ingress_class.filter(|class| !class.is_empty());
+        let ingress_class = self.ingress_class.get();
         Options {
             follow: FollowOptions {
                 scope: self.access.scope(ingress_class.as_deref()),
                 translate: translate::Options {
-                    ingress_class: ingress_class.as_deref().map(Into::into),
+                    ingress_class,
                     ..translate::Options::for_cluster(jiff::Timestamp::now())
                 },
                 publish_service: self.lead.publish_service.clone(),

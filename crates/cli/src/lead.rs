@@ -7,6 +7,7 @@ use clap::Args;
 use controller::lease;
 use controller::runtime::LeadOptions;
 
+use crate::environment::{hostname, set};
 use crate::options::duration;
 
 /// Who writes, and what.
@@ -48,15 +49,9 @@ impl LeadArgs {
 
     /// What this replica is called.
     pub fn name(&self) -> String {
-        let host = || Some(std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
-        let name = self.identity.clone().or_else(|| set("POD_NAME")).or_else(host);
+        let name = self.identity.clone().or_else(|| set("POD_NAME")).or_else(hostname);
         name.unwrap_or_else(|| "controller".to_owned())
     }
-}
-
-/// A variable of the environment that says something.
-pub fn set(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn namespaced(text: &str) -> Result<(String, String), String> {

@@ -121,12 +121,12 @@ pub struct LimitArgs {
     pub upstream_max_header_size: u64,
 }
 
-/// What the documents do not say.
+/// Which Ingresses are served.
 #[derive(Clone, Debug, Args)]
-pub struct ClusterArgs {
-    /// Serve only the Ingresses of this class
+pub struct IngressClassArgs {
+    /// Serve only the Ingresses of this class, whoever its IngressClass belongs to
     #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
-    pub ingress_class: Option<String>,
+    ingress_class: Option<String>,
 }
 
 /// How DNS names of servers are looked up.
@@ -178,11 +178,15 @@ const EVERYWHERE: Listener = Listener {
     protocol: Protocol::Http,
 };
 
-impl ClusterArgs {
+impl IngressClassArgs {
+    /// The class, if one is asked for.
+    pub fn get(&self) -> Option<Arc<str>> {
+        given(self.ingress_class.as_ref())
+    }
+
     /// How documents from files are translated.
-    pub fn to_options(&self) -> translate::Options {
-        let ingress_class = given(self.ingress_class.as_ref());
-        translate::Options { ingress_class, ..translate::Options::for_files(jiff::Timestamp::now()) }
+    pub fn for_files(&self) -> translate::Options {
+        translate::Options { ingress_class: self.get(), ..translate::Options::for_files(jiff::Timestamp::now()) }
     }
 }
 

@@ -22,10 +22,10 @@ use proxy::{Listener, Protocol};
 use tracing::{info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
-use crate::lead::set;
+use crate::environment::{hostname, set};
 use crate::options::{DataPlaneArgs, duration};
 use crate::signals::Asked;
-use crate::{groups, logging, problems};
+use crate::{groups, logging, milestones, problems};
 
 /// Serve what controllers say: a data plane without Kubernetes credentials; with --group the sidecar of an application
 #[derive(Debug, Args)]
@@ -163,12 +163,9 @@ impl Told {
         if self.origin == Some(in_force.origin) {
             return;
         }
-        let (config, snapshot) = (&in_force.config, &in_force.snapshot);
-        let (revision, source) = (snapshot.revision, &snapshot.source);
-        let (groups, hosts) = (config.groups.len(), config.routes.hosts.len());
-        info!("configuration {revision} in force: {groups} group(s), {hosts} host(s); from {source}");
+        milestones::in_force(in_force.snapshot.revision, &in_force.config, Some(&in_force.snapshot.source));
         if self.origin.replace(in_force.origin).is_none() {
-            info!("ready");
+            milestones::ready();
         }
     }
 }
@@ -198,8 +195,7 @@ impl FeedArgs {
 
     fn instance(&self) -> Result<Arc<str>, String> {
         let pod = || Some(format!("{}/{}", set("POD_NAMESPACE")?, set("POD_NAME")?));
-        let host = || Some(fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned());
-        let instance = self.instance.clone().or_else(pod).or_else(host).unwrap_or_default();
+        let instance = self.instance.clone().or_else(pod).or_else(hostname).unwrap_or_default();
         let length = instance.len();
         if (1..=limits::NAME).contains(&length) && instance.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(instance.into());

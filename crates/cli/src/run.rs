@@ -10,14 +10,14 @@ use config::Config;
 use prometheus::Registry;
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
-use crate::options::{ClusterArgs, DataPlaneArgs, ResolverArgs};
+use crate::options::{DataPlaneArgs, IngressClassArgs, ResolverArgs};
 use crate::run_cluster::{self, ClusterError, FromCluster};
 use crate::signals::Asked;
 use crate::watch::{self, Load};
-use crate::{groups, logging, problems};
+use crate::{groups, logging, milestones, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub struct RunArgs {
     from_cluster: FromCluster,
 
     #[command(flatten, next_help_heading = "What the documents do not say")]
-    cluster: ClusterArgs,
+    ingress_class: IngressClassArgs,
 
     #[command(flatten)]
     resolver: ResolverArgs,
@@ -60,12 +60,12 @@ pub fn run(args: RunArgs) -> ExitCode {
 async fn serve(args: RunArgs) -> Result<(), RunError> {
     if args.config.is_empty() {
         let options = translate::Options {
-            ingress_class: args.cluster.to_options().ingress_class,
+            ingress_class: args.ingress_class.get(),
             ..translate::Options::for_cluster(jiff::Timestamp::now())
         };
         return Ok(run_cluster::serve(args.from_cluster, options, args.resolver.start(), args.data_plane).await?);
     }
-    let options = args.cluster.to_options();
+    let options = args.ingress_class.for_files();
     let source = source_name(&args.config);
     let (first, files) = watch::open(args.config, options, args.resolver.start()).await;
     problems::log(&first.diagnostics);
@@ -79,7 +79,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     let mut files = files.watch();
     let mut last = Counts::default();
     apply(&proxy, &status, first, &source, &mut last);
-    info!("ready");
+    milestones::ready();
 
     loop {
         tokio::select! {
@@ -129,8 +129,7 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, last: &
             let unbound = groups::unbound(proxy.listeners(), &load.config);
             problems::log(&unbound);
             let counts = Counts::of(&load.config);
-            let Counts { groups, hosts } = counts;
-            info!("configuration {revision} in force: {groups} group(s), {hosts} host(s)");
+            milestones::in_force(revision, &load.config, None);
             for (before, what) in counts.lost(*last) {
                 warn!("all {what} are gone: there were {before}; is a file missing or empty?");
             }

@@ -25,7 +25,8 @@ use tracing::info;
 
 use crate::access::AccessArgs;
 use crate::data_plane::{DataPlane, DataPlaneError};
-use crate::lead::{LeadArgs, set};
+use crate::environment::set;
+use crate::lead::LeadArgs;
 use crate::options::DataPlaneArgs;
 use crate::signals::Asked;
 use applied::Applied;

@@ -116,6 +116,7 @@ fn wrong_usage_is_exit_code_2() {
         &["shop/weighted", "--uri", "no-slash"],
         &["shop/weighted", "--header", "nothing"],
         &["shop/weighted", "--cookie", "nothing"],
+        &["shop/weighted", "--host", "a\nb"],
         &["shop/weighted", "--requests", "0"],
     ] {
         assert_eq!(refusal(wrong).0, Some(2), "{wrong:?}");
@@ -136,6 +137,57 @@ fn problems_of_the_documents_are_exit_code_1() {
         .expect("the binary runs");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("spec.servers"));
+}
+
+/// What is said of the group `app` of a document with this spec.
+fn said_of(spec: &str, args: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("group.yaml");
+    let group = "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {name: app}\nspec:";
+    std::fs::write(&path, format!("{group}\n{spec}")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let output = command.args(["explain", "default/app", "--config"]).arg(&path).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_learnt_session_is_forgotten_when_its_time_is_over() {
+    let spec = "  servers: [{name: a, address: '127.0.0.1:1'}, {name: b, address: '127.0.0.1:2'}]
+  sticky: {learn: {create: [$upstream_cookie_s], lookup: [$cookie_s], timeout: 10s}}
+";
+    let pinned = |interval| {
+        let page = said_of(spec, &["--requests", "3", "--cookie", "s=1", "--interval", interval]);
+        page.matches("the session names it").count()
+    };
+    assert_eq!((pinned("5s"), pinned("60s")), (2, 0));
+}
+
+#[test]
+fn a_host_is_what_the_data_plane_makes_of_it() {
+    let spec = "  method: {type: Hash, hash: {key: $host}}
+  servers: [{name: a, address: '127.0.0.1:1'}, {name: b, address: '127.0.0.1:2'}]
+";
+    for (given, host) in [("[::1]:80", "[::1]"), ("Shop.Example.:8080", "shop.example")] {
+        let page = said_of(spec, &["--requests", "1", "--host", given]);
+        assert!(page.contains(&format!("hash of {host}\n")), "{given}: {page}");
+    }
+}
+
+/// A server that is down keeps its share of the numbers: nginx asks for the next one some twenty times.
+#[test]
+fn a_hash_that_misses_too_often_is_said_to_be_given_up() {
+    let spec = "  method: {type: Hash, hash: {key: $uri}}
+  servers:
+  - {name: gone, address: '127.0.0.1:1', weight: 65535, down: true}
+  - {name: a, address: '127.0.0.1:2'}
+  - {name: b, address: '127.0.0.1:3'}
+";
+    let page = said_of(spec, &["--requests", "2"]);
+    assert!(
+        page.contains("too many misses, weight 1 against 1, first of equals") && !page.contains("hash of"),
+        "{page}"
+    );
 }
 
 #[test]

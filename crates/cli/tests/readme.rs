@@ -1,9 +1,15 @@
-//! Every command in `README.md` is run, its YAML is checked, and its links lead somewhere. A command that is not known here
-//! fails the test: say how to run it.
+//! Every command in `README.md` is run, here or on a node (`tests/cluster/tests/on_the_node/readme.rs`), its YAML is checked, and
+//! the links of all papers lead somewhere. A command that is not known here fails the test: say how to run it.
 
+#[path = "../examples/backends.rs"]
+#[expect(dead_code, reason = "of a program of its own")]
+mod backends;
 #[path = "examples/running.rs"]
 #[expect(dead_code, reason = "the example tests use the rest of it")]
 mod running;
+#[path = "examples/walk.rs"]
+#[expect(dead_code, reason = "the example tests use the rest of it")]
+mod walk;
 
 use std::{
     fs,
@@ -11,8 +17,8 @@ use std::{
     process::Command,
 };
 
-use running::Example;
 use testkit::Mode;
+use walk::Walk;
 
 /// How a command of the README is run here.
 enum How<'a> {
@@ -20,10 +26,10 @@ enum How<'a> {
     Myself,
     /// Servers, which the next `run` needs.
     Backends(&'a str),
-    /// The data plane, with free ports instead of the shown ones.
-    Run(Vec<&'a str>),
+    /// The data plane.
+    Run(&'a str),
     /// A client of what runs.
-    Curl(&'a str),
+    Client,
     /// The demo, with free ports and an end.
     Demo,
     /// Against a cluster: `tests/cluster/tests/on_the_node/readme.rs` runs those, on a node.
@@ -33,25 +39,27 @@ enum How<'a> {
 }
 
 impl<'a> How<'a> {
-    fn of(command: &'a str) -> Self {
+    fn of(command: &'a str, is_for_a_cluster: bool) -> Self {
         if command == "cargo test --workspace" {
             return Self::Myself;
         }
         if let Some(servers) = command.strip_prefix("cargo run --example backends -- ") {
             return Self::Backends(servers);
         }
-        if let Some(url) = command.strip_prefix("curl ") {
-            return Self::Curl(url);
+        if command.starts_with("curl ") {
+            return Self::Client;
         }
-        if command.starts_with("kubectl ") {
+        if command.starts_with("kubectl ") && is_for_a_cluster {
             return Self::Cluster;
         }
-        let args: Vec<&str> = match command.strip_prefix("cargo run --release -- ") {
-            Some(args) => args.split(' ').collect(),
-            None => panic!("nobody knows how to run `{command}`"),
+        let Some(args) = command.strip_prefix("cargo run --release -- ") else {
+            panic!("nobody knows how to run `{command}`");
         };
+        if let Some(args) = args.strip_prefix("run ") {
+            return Self::Run(args);
+        }
+        let args: Vec<&str> = args.split(' ').collect();
         match args[..] {
-            ["run", ..] => Self::Run(args),
             ["demo"] => Self::Demo,
             ["check" | "explain" | "crd", ..] => Self::Forebay(args),
             _ => panic!("nobody knows how to run `{command}`"),
@@ -82,15 +90,21 @@ fn forebay(args: &[&str]) -> String {
 #[tokio::test]
 async fn every_command_works() {
     let readme = readme();
-    let commands: Vec<&str> = blocks(&readme, "sh").into_iter().flat_map(str::lines).collect();
-    assert_eq!(commands.first(), Some(&"cargo run --release -- demo"), "the first command is the demo");
-    let (mut servers, mut running) = ("", None);
-    for command in commands {
-        match How::of(command) {
+    // What the test on a node runs, too.
+    let (_, section) = readme.split_once("\n## In a cluster\n").expect("the section");
+    let on_the_node = blocks(section, "sh")[0].as_ptr();
+    let mut commands = Vec::new();
+    for block in blocks(&readme, "sh") {
+        commands.extend(block.lines().map(|command| (command, How::of(command, block.as_ptr() == on_the_node))));
+    }
+    assert!(matches!(commands.first(), Some((_, How::Demo))), "the first command is the demo");
+    let mut walk = Walk::of("quickstart");
+    for (command, how) in commands {
+        match how {
             How::Myself | How::Cluster => {}
-            How::Backends(names) => servers = names,
-            How::Run(args) => running = Some(run(&args, servers).await),
-            How::Curl(url) => curl(running.as_ref().expect("something runs"), url).await,
+            How::Backends(arguments) => walk.backends(arguments).await,
+            How::Run(arguments) => walk.run(arguments).await,
+            How::Client => walk.shell(&[command]).await,
             How::Demo => demo().await,
             How::Forebay(args) => drop(forebay(&args)),
         }
@@ -108,28 +122,6 @@ async fn demo() {
     let args = ["demo", "--for", "15s", "--http", "127.0.0.1:0", "--config", &path].map(str::to_owned);
     let shown = tokio::task::spawn_blocking(move || forebay(&args.each_ref().map(String::as_str))).await;
     assert!(shown.expect("the demo ends well").contains("curl http://"), "it says where to ask");
-}
-
-/// Starts the example whose directory `run` is given, with the servers that were named.
-async fn run(args: &[&str], servers: &str) -> Example {
-    let ["run", "--config", config, "--http", "127.0.0.1:8080"] = args else { panic!("unexpected flags: {args:?}") };
-    let name = config.strip_prefix("examples/").unwrap_or_else(|| panic!("{config} is no example"));
-    let example = Example::start_with(name, &["--http", "127.0.0.1:0"]).await;
-    let named: Vec<&str> = servers.split(' ').filter_map(|server| server.split('=').next()).collect();
-    let expected: Vec<&str> = example.servers.iter().map(testkit::Upstream::name).collect();
-    assert_eq!(named, expected, "the backends that the README starts");
-    example
-}
-
-async fn curl(example: &Example, url: &str) {
-    let http = example.forebay.http(0).to_string();
-    let admin = example.forebay.admin().to_string();
-    let url = url.replace("127.0.0.1:8080", &http).replace("127.0.0.1:9901", &admin);
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--show-error", "--fail", &url]);
-    let output = tokio::task::spawn_blocking(move || curl.output()).await.expect("a task ends").expect("curl");
-    assert!(output.status.success(), "curl {url}: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(!output.stdout.is_empty(), "curl {url} printed nothing");
 }
 
 /// A reader may paste the group into a cluster: it must be accepted there.
@@ -151,12 +143,32 @@ fn its_documents_are_valid() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for paper in ["README.md", "CONTRIBUTING.md", "docs/from-nginx.md", "docs/troubleshooting.md"] {
-        let path = root().join(paper);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{paper}: {error}"));
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            let target = path.with_file_name(link);
-            assert!(link.starts_with("https://") || target.exists(), "{paper} links to {link}");
+    let names = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let mut papers = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "bench/README.md"].map(str::to_owned).to_vec();
+    papers.extend(names("docs").into_iter().map(|name| format!("docs/{name}")));
+    papers.extend(names("examples").into_iter().map(|name| format!("examples/{name}/README.md")));
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for paper in papers {
+        let path = root().join(&paper);
+        for link in read(&path).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            assert!(target.exists(), "{paper} links to {link}");
+            let is_there = |heading: &str| read(&target).lines().any(|line| anchor(line).as_deref() == Some(heading));
+            assert!(heading.is_none_or(is_there), "{paper} links to {link}");
         }
     }
+}
+
+/// What a heading is linked by (GitHub's rule).
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))?;
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
 }

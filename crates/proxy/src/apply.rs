@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use balance::Plan;
 use balance::learn::Sessions;
-use config::{Config, GroupId, Revision, Sticky};
+use config::{Config, GroupId, Revision};
 use parking_lot::Mutex;
 
 use crate::clock::Moment;
 use crate::route::RouteTable;
 use crate::snapshot::{GroupCell, GroupView, ServerView, Snapshot};
-use crate::spec::{group_spec, retry_policy};
+use crate::spec::{group_spec, learn_table, retry_policy};
 use crate::stats::GroupStats;
 use crate::tls::Certificates;
 use crate::upstream::GroupTls;
@@ -177,14 +177,6 @@ pub(crate) fn bind(
     counted.retain(|key, _| balance.remembers(key));
     drop((balance, counted));
     view
-}
-
-/// Size and age, milliseconds, of the table of `sticky learn`.
-fn learn_table(group: &config::Group) -> Option<(usize, u64)> {
-    match &group.sticky {
-        Some(Sticky::Learn(learn)) => Some((learn.max_sessions as usize, learn.timeout.0)),
-        Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
-    }
 }
 
 #[cfg(test)]

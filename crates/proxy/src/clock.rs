@@ -1,4 +1,4 @@
-//! The only place of the data plane that reads the clock.
+//! The time that a data plane balances, counts and logs by. Only waits have another: that of the runtime.
 //!
 //! Time is monotonic but in phase with the wall clock at start, because nginx's failure accounting counts whole wall-clock
 //! seconds: an ejection ends when nginx's would. A step of the wall clock later on moves nothing.

@@ -39,4 +39,5 @@ pub use apply::{ApplyError, compile_check};
 pub use listen::ListenError;
 pub use options::{Limits, Listener, Options, Protocol};
 pub use proxy::{Proxy, StartError};
+pub use request::{Evaluated, is_non_idempotent};
 pub use worker::WorkerReport;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use balance::{GroupSpec, PeerKey, ServerSpec};
-use config::{Group, Method};
+use config::{Group, Method, Sticky};
 
 /// Translates a configured group into what [`balance::Plan::build`] takes. Repeated addresses are numbered, so that each line
 /// stays a peer of its own, as in nginx.
@@ -43,6 +43,14 @@ pub fn retry_policy(group: &Group) -> balance::retry::Policy {
         non_idempotent: next.non_idempotent,
         tries: next.tries,
         timeout: next.timeout.0,
+    }
+}
+
+/// Size and age, milliseconds, of the table of `sticky learn`.
+pub fn learn_table(group: &Group) -> Option<(usize, u64)> {
+    match &group.sticky {
+        Some(Sticky::Learn(learn)) => Some((learn.max_sessions as usize, learn.timeout.0)),
+        Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
     }
 }
 

@@ -44,6 +44,13 @@ impl Forebay {
         Builder { command }
     }
 
+    /// A data plane (`forebay run`) of the binary at `path` without any flag: [`Builder::env`] says everything.
+    pub fn bare(path: impl AsRef<OsStr>) -> Builder {
+        let mut command = Command::new(path);
+        command.arg("run").env_clear();
+        Builder { command }
+    }
+
     /// A data plane (`forebay proxy`) of the binary at `path`, fed by the controllers whose URLs are given with
     /// [`Builder::args`], believing `authority`.
     pub fn proxy(path: impl AsRef<OsStr>, authority: &Authority, token: &Path) -> Builder {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Address, Diagnostic, Group, GroupId, Server, Severity, Target};
+use config::{Address, Diagnostic, Group, GroupId, Protocol, Server, Severity, Target};
 use k8s_openapi::api::core::v1::TypedLocalObjectReference;
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressServiceBackend};
 
@@ -59,8 +59,13 @@ impl Implicit {
     pub fn read(&self, id: &GroupId, services: Services<'_>) -> Option<(Group, Option<Diagnostic>)> {
         let resolved = services.port(id.namespace(), &self.service, PortRef::Number(self.port)).ok()?;
         let endpoints = services.endpoints(id.namespace(), &self.service, resolved, Draining::Leave);
-        let note = self.place.as_ref().filter(|_| endpoints.is_empty());
-        let note = note.map(|place| place.say(services.no_endpoints(id.namespace(), &self.service, resolved)));
+        let note = if endpoints.is_empty() {
+            Some(services.no_endpoints(id.namespace(), &self.service, resolved))
+        } else {
+            let mend = "route to an UpstreamGroup of this Service with protocol: HTTPS";
+            services.doubt((id.namespace(), &self.service), resolved, &Protocol::default(), mend)
+        };
+        let note = self.place.as_ref().zip(note).map(|(place, note)| place.say(note));
         let servers = endpoints.into_iter().map(|endpoint| Server {
             pod: endpoint.pod,
             for_zones: endpoint.for_zones,

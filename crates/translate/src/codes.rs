@@ -34,7 +34,7 @@ pub const ENDPOINT_IGNORED: Code = "FB4006";
 pub const SECRET_MISSING: Code = "FB4007";
 /// The Secret cannot be used for TLS.
 pub const SECRET_UNUSABLE: Code = "FB4008";
-/// `appProtocol` names something that is not spoken yet.
+/// `appProtocol` of a port names something else than is spoken to its servers.
 pub const APP_PROTOCOL: Code = "FB4009";
 /// The Service has no endpoint that takes requests.
 pub const NO_ENDPOINTS: Code = "FB4010";

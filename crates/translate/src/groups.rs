@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use api::UpstreamGroup;
-use config::{Address, Availability, Group, LineWeight, MOST_RING_WEIGHT, Method, Server, Tier, WeightMode, weigh};
+use config::{
+    Address, Availability, Group, LineWeight, MOST_RING_WEIGHT, Method, Protocol, Server, Tier, WeightMode, weigh,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::document::Located;
@@ -18,6 +20,15 @@ use crate::{LocalAddresses, Options, codes, names};
 /// What every peer of a line has in common: a peer without an address of its own.
 type Template = Server;
 
+/// What lines that name a Service are read with.
+#[derive(Clone, Copy)]
+struct Behind<'a> {
+    services: Services<'a>,
+    draining: Draining,
+    /// What is spoken to the servers; `None` when that is refused.
+    protocol: Option<&'a Protocol>,
+}
+
 /// Reads one object, and what its references to certificates led to; `None` when it is refused.
 pub fn read(
     located: &Located<UpstreamGroup>,
@@ -31,11 +42,9 @@ pub fn read(
     let spoken = server_tls::read(reading, sources);
     let is_sticky = located.spec.sticky.is_some();
     let draining = if is_sticky { Draining::Keep } else { Draining::Leave };
+    let behind = Behind { services, draining, protocol: spoken.as_ref().map(|(protocol, _)| protocol) };
     let lines: Vec<_> = (located.spec.servers.iter().enumerate())
-        .map(|(index, line)| {
-            let field = format!("spec.servers[{index}]");
-            expand(reading, &field, line, services, options, draining)
-        })
+        .map(|(index, line)| expand(reading, &format!("spec.servers[{index}]"), line, behind, options))
         .collect();
     let lines: Vec<Vec<Server>> = lines.into_iter().collect::<Option<_>>()?;
     let (group, (protocol, found)) = (group?, spoken?);
@@ -52,14 +61,13 @@ fn expand(
     reading: &mut Reading<'_, UpstreamGroup>,
     field: &str,
     line: &api::Server,
-    services: Services<'_>,
+    behind: Behind<'_>,
     options: &Options,
-    draining: Draining,
 ) -> Option<Vec<Server>> {
     let template = template(reading, field, line);
     match (&line.service, &line.address, &line.dns) {
         (Some(service), None, None) => {
-            let endpoints = endpoints(reading, field, service, services, draining);
+            let endpoints = endpoints(reading, field, service, behind);
             let template = template?;
             Some(endpoints.into_iter().map(|endpoint| peer(&template, endpoint)).collect())
         }
@@ -126,8 +134,7 @@ fn endpoints(
     reading: &mut Reading<'_, UpstreamGroup>,
     field: &str,
     target: &api::ServiceTarget,
-    services: Services<'_>,
-    draining: Draining,
+    Behind { services, draining, protocol }: Behind<'_>,
 ) -> Vec<Endpoint> {
     let namespace = namespace(&reading.located.metadata);
     let number;
@@ -144,6 +151,11 @@ fn endpoints(
             if endpoints.is_empty() {
                 let note = services.no_endpoints(namespace, &target.name, port);
                 reading.say(note.field(format!("{field}.service.name")));
+            } else if let Some(protocol) = protocol {
+                let doubt = services.doubt((namespace, &target.name), port, protocol, "set spec.protocol: HTTPS");
+                if let Some(doubt) = doubt {
+                    reading.say(doubt.field(format!("{field}.service.port")));
+                }
             }
             endpoints
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use config::{Code, Diagnostic, Severity};
+use config::{Code, Diagnostic, Protocol, Severity};
 use k8s_openapi::api::core::v1::Service;
 
 use crate::codes;
@@ -164,6 +164,19 @@ impl<'a> Services<'a> {
     pub fn endpoints(&self, namespace: &str, name: &str, port: ResolvedPort<'_>, draining: Draining) -> Vec<Endpoint> {
         let policy = Policy { prefer: port.prefer, draining };
         endpoints::choose(self.slices.candidates(namespace, name, port.wanted), policy)
+    }
+
+    /// What to say when the port asks for something else than `protocol`; [`crate::app_protocol::AppProtocol::doubt`] says what `mend` is. The
+    /// caller adds the field.
+    pub fn doubt(
+        &self,
+        (namespace, name): (&str, &str),
+        port: ResolvedPort<'_>,
+        protocol: &Protocol,
+        mend: &str,
+    ) -> Option<Diagnostic> {
+        let asked = self.slices.app_protocols(namespace, name, port.wanted);
+        asked.into_iter().find_map(|asked| asked.doubt(protocol, mend))
     }
 
     /// What to say when there is no endpoint; the caller adds the field. A note, since in a cluster they come and go.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use config::{Address, Diagnostic, Pod, Severity};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
+use crate::app_protocol::AppProtocol;
 use crate::by_name::{ByName, Name};
 use crate::document::{Located, Objects};
 use crate::endpoints::{Candidate, Condition};
@@ -58,6 +59,7 @@ struct Slice {
 struct Port {
     name: String,
     number: Option<u16>,
+    app_protocol: Option<AppProtocol>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,12 @@ impl Slices {
         slices.flat_map(|slice| slice.ports.iter().flatten()).map(|port| port.name.as_str()).collect()
     }
 
+    /// What the slices of a Service say of how one of its ports wants to be spoken to.
+    pub fn app_protocols(&self, namespace: &str, service: &str, port: WantedPort<'_>) -> BTreeSet<AppProtocol> {
+        let slices = self.by_service.find(namespace, service).into_iter().flat_map(BTreeMap::values);
+        slices.flat_map(|slice| slice.ports(port)).filter_map(|port| port.app_protocol).collect()
+    }
+
     /// What all slices of a Service state for one of its ports.
     pub fn candidates(&self, namespace: &str, service: &str, port: WantedPort<'_>) -> Vec<Candidate> {
         let slices = self.by_service.find(namespace, service).into_iter().flat_map(BTreeMap::values);
@@ -179,40 +187,32 @@ impl Slice {
         }
         let listed = slice.ports.as_deref().unwrap_or_default();
         let mut ports = Vec::new();
-        for (index, port) in listed.iter().enumerate() {
+        for port in listed {
             if port.protocol.as_deref().unwrap_or("TCP") != "TCP" {
                 continue;
             }
-            if let Some(unspoken @ ("https" | "kubernetes.io/wss" | "kubernetes.io/h2c" | "grpc")) =
-                port.app_protocol.as_deref()
-            {
-                report.say(
-                    located,
-                    Diagnostic::new(
-                        codes::APP_PROTOCOL,
-                        Severity::Warning,
-                        format!("appProtocol {unspoken} is not spoken by this release; its servers get HTTP/1.1"),
-                    )
-                    .field(format!("ports[{index}].appProtocol")),
-                );
-            }
             let number = port.port.and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0);
-            ports.push(Port { name: port.name.clone().unwrap_or_default(), number });
+            let app_protocol = port.app_protocol.as_deref().and_then(AppProtocol::from_api);
+            ports.push(Port { name: port.name.clone().unwrap_or_default(), number, app_protocol });
         }
         Some(Self { ports: (!listed.is_empty()).then_some(ports), hosts })
+    }
+
+    /// The listed ports that are meant.
+    fn ports(&self, wanted: WantedPort<'_>) -> impl Iterator<Item = &Port> {
+        self.ports.iter().flatten().filter(move |port| match wanted {
+            WantedPort::Declared(name) => port.name == name,
+            WantedPort::Undeclared(number) => port.number == Some(number),
+        })
     }
 
     /// The numbers under which this slice serves a port: by name, never computed from `targetPort`. A pod without the
     /// container port that a `targetPort` names is in a slice that does not list the port, or lists none; it serves nothing.
     fn numbers(&self, wanted: WantedPort<'_>) -> Vec<u16> {
-        let listed = || self.ports.iter().flatten();
         let mut numbers: Vec<u16> = match (wanted, &self.ports) {
-            (WantedPort::Declared(name), _) => {
-                listed().filter(|port| port.name == name).filter_map(|port| port.number).collect()
-            }
             (WantedPort::Undeclared(number), None) => vec![number],
-            (WantedPort::Undeclared(number), Some(_)) => {
-                listed().filter_map(|port| port.number).filter(|listed| *listed == number).collect()
+            (WantedPort::Declared(_) | WantedPort::Undeclared(_), _) => {
+                self.ports(wanted).filter_map(|port| port.number).collect()
             }
         };
         numbers.dedup();

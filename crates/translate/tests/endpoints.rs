@@ -195,12 +195,36 @@ fn rule_7_a_slice_without_the_port_serves_nothing_however_it_was_asked_for() {
 }
 
 #[test]
-fn rule_7_an_app_protocol_that_is_not_spoken_is_said() {
-    let spoken = slice("ws", "endpoints: [{addresses: [10.0.0.1]}]")
-        .replace("port: 8080", "port: 8080, appProtocol: kubernetes.io/ws");
-    let unspoken = slice("h2c", "endpoints: []").replace("port: 8080", "port: 8080, appProtocol: kubernetes.io/h2c");
-    let translation = files(&with(GROUP, &[spoken, unspoken]));
-    assert_eq!(said(&translation), ["FB4009 warning EndpointSlice default/h2c ports[0].appProtocol"]);
+fn rule_7_an_app_protocol_is_judged_where_the_port_is_used() {
+    let whole = slice("a", "endpoints: [{addresses: [10.0.0.1]}]");
+    let https = GROUP.replace("spec: {", "spec: {protocol: HTTPS, ");
+    let ingress =
+        "kind: Ingress\nmetadata: {name: web}\nspec: {defaultBackend: {service: {name: app, port: {name: http}}}}";
+    let in_group = ["FB4009 warning UpstreamGroup default/g spec.servers[0].service.port"].as_slice();
+    let in_ingress = ["FB4009 warning Ingress default/web spec.defaultBackend.service.name"].as_slice();
+    for (app_protocol, user, expected) in [
+        ("kubernetes.io/ws", GROUP, [].as_slice()),
+        ("http", GROUP, &[]),
+        ("https", GROUP, in_group),
+        ("https", ingress, in_ingress),
+        ("https", &https, &[]),
+        ("kubernetes.io/wss", GROUP, in_group),
+        ("kubernetes.io/wss", &https, &[]),
+        ("kubernetes.io/h2c", GROUP, in_group),
+        ("grpc", ingress, in_ingress),
+        ("grpc", &https, in_group),
+    ] {
+        let slice = whole.replace("port: 8080", &format!("port: 8080, appProtocol: {app_protocol}"));
+        let other = whole
+            .replace("name: a,", "name: b,")
+            .replace("http", "admin")
+            .replace("port: 8080", "port: 1, appProtocol: grpc");
+        let translation = files(&with(user, &[slice, other]));
+        assert_eq!(said(&translation), expected, "{app_protocol} {user}");
+        if app_protocol == "https" && user == GROUP {
+            assert_eq!(translation.diagnostics[0].hint.as_deref(), Some("set spec.protocol: HTTPS"));
+        }
+    }
 }
 
 #[test]

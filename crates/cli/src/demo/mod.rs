@@ -4,6 +4,7 @@
 mod picture;
 mod screen;
 mod script;
+mod tally;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -24,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backends::Backend;
 use crate::logging;
 use crate::options::{ResolverArgs, duration};
+use crate::stdout;
 use crate::watch::{self, Files};
 use picture::Picture;
 use screen::Screen;
 use script::{Script, Step};
-use traffic::Tally;
+use tally::Tally;
+use traffic::Reply;
 
 /// How often a request is sent.
 const PACE: Duration = Duration::from_millis(200);
@@ -107,7 +110,14 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
     let outcome = perform(&mut stage, &mut screen, &proxy, &mut files, address, args.for_time).await;
     proxy.drain(CancellationToken::new()).await;
     screen.close();
-    outcome?.verdict(args.for_time.is_some())
+    let tally = outcome?;
+    if args.for_time.is_none() {
+        stdout::print(&tally.sum())?;
+        return Ok(());
+    }
+    let verdict = tally.verdict();
+    stdout::print(&verdict.told)?;
+    if verdict.wrong.is_empty() { Ok(()) } else { bail!("not as it should be: {}", verdict.wrong.join("; ")) }
 }
 
 /// The loop of the demo: a request, a step of the script, a picture.
@@ -129,12 +139,12 @@ async fn perform(
         tokio::select! {
             _ = pace.tick() => {}
             Some(load) = files.changed() => {
-                tally.edited();
                 if load.is_refused() {
                     screen.say(started.elapsed(), "your edit has problems (`forebay check` names them); the last good one keeps serving");
                 } else {
                     stage.extend(&load.config)?;
                     proxy.apply(&load.config, "the edited file")?;
+                    tally.edited();
                     screen.say(started.elapsed(), "your edit is in force, without a reload and without a lost connection");
                 }
                 continue;
@@ -147,13 +157,18 @@ async fn perform(
         }
         while let Some(step) = script.due(at) {
             stage.perform(&step)?;
-            tally.reached(&step);
+            tally.reached(&step, at, &last);
             screen.say(at, &step.to_string());
         }
-        tally.count(traffic::request(address).await);
-        let picture = Picture::take(proxy, &stage.group);
-        for event in picture.events_since(&last) {
-            tally.saw(&event);
+        let reply = tokio::select! {
+            reply = traffic::request(address) => reply.ok(),
+            _ = &mut interrupt => return Ok(tally),
+        };
+        let server = reply.as_ref().and_then(Reply::server);
+        let picture = Picture::take(proxy, &stage.group).answered_by(server, &last);
+        let events = picture.events_since(&last);
+        tally.request(at, server, &picture, &events);
+        for event in &events {
             screen.say(at, &event.to_string());
         }
         screen.show(at, &picture, &tally);
@@ -199,8 +214,8 @@ impl Stage {
     fn perform(&mut self, step: &Step) -> anyhow::Result<()> {
         for backend in self.backends.values_mut() {
             match step {
-                Step::Fail(names) if names.contains(&backend.name) => backend.fail(),
-                Step::Healthy | Step::Fail(_) => {}
+                Step::FirstFails(names) | Step::RestFail(names) if names.contains(&backend.name) => backend.fail(),
+                Step::Healthy | Step::FirstFails(_) | Step::RestFail(_) => {}
                 Step::Recover => backend.recover().context("a backend cannot listen again")?,
             }
         }

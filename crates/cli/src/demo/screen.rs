@@ -9,7 +9,7 @@ use std::time::Duration;
 use balance::Tier;
 
 use super::picture::{Picture, Row, State};
-use super::traffic::Tally;
+use super::tally::Tally;
 use crate::stdout::{self, Reader};
 
 /// Events kept in sight.
@@ -110,8 +110,7 @@ impl Screen {
                 word(row)
             );
         }
-        let answered: u64 = tally.served.values().sum();
-        let _ = writeln!(text, "\n  {answered} requests answered, {} lost\n", tally.lost);
+        let _ = writeln!(text, "\n  {}", tally.sum());
         for event in &self.events {
             let _ = writeln!(text, "  {event}");
         }
@@ -124,5 +123,45 @@ fn word(row: &Row) -> String {
         State::Up => "up".to_owned(),
         State::Ejected(secs) => format!("out, {secs} s left"),
         State::Out => "out".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn row(name: &str, tier: Tier, picks: u64, state: State) -> Row {
+        let (address, weight, failures, ejections, fails) = ("127.0.0.1:9001".to_owned(), 2, 3, 1, 1);
+        Row { name: name.into(), address, tier, weight, picks, failures, ejections, fails, state }
+    }
+
+    #[test]
+    fn a_frame_shows_servers_sums_and_the_last_events() {
+        let head = "head\n".to_owned();
+        let mut screen = Screen { live: true, head, events: VecDeque::new(), last_line: None, reader: Reader::Listens };
+        for number in 1..=MEMORY + 1 {
+            screen.say(Duration::from_millis(3040), &format!("event {number}"));
+        }
+        let one = row("one", Tier::Primary, 10, State::Ejected(4));
+        let picture = Picture { rows: vec![one, row("spare", Tier::Backup, 5, State::Up)], serving: None };
+        let mut tally = Tally::default();
+        tally.request(Duration::ZERO, Some("one"), &picture, &[]);
+        tally.request(Duration::ZERO, None, &picture, &[]);
+        let frame = screen.frame(&picture, &tally);
+        let columns = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = frame.lines().map(columns).filter(|line| !line.is_empty()).collect();
+        let bars = ["█".repeat(BAR), "█".repeat(BAR / 2)];
+        let expected = [
+            "head".to_owned(),
+            "server address tier weight picks fails ejected state".to_owned(),
+            format!("one 127.0.0.1:9001 primary 2 10 3 1 out, 4 s left {}", bars[0]),
+            format!("spare 127.0.0.1:9001 backup 2 5 3 1 up {}", bars[1]),
+            "1 requests answered, 1 lost".to_owned(),
+            "3.0s event 2".to_owned(),
+        ];
+        assert_eq!(lines[..expected.len()], expected);
+        assert_eq!((lines.len(), lines.last().map(String::as_str)), (5 + MEMORY, Some("3.0s event 9")));
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 pub enum Step {
     /// Everybody is up.
     Healthy,
-    /// These backends stop listening.
-    Fail(Vec<Arc<str>>),
+    /// The first primary's backend stops listening.
+    FirstFails(Vec<Arc<str>>),
+    /// Those of all other primaries do, too.
+    RestFail(Vec<Arc<str>>),
     /// Every backend listens again.
     Recover,
 }
@@ -53,8 +55,8 @@ impl Script {
             None => (Vec::new(), Vec::new()),
         };
         self.pending.push_back((start, Step::Healthy));
-        self.pending.push_back((start + FIRST_FAILS, Step::Fail(first)));
-        self.pending.push_back((start + ALL_FAIL, Step::Fail(rest)));
+        self.pending.push_back((start + FIRST_FAILS, Step::FirstFails(first)));
+        self.pending.push_back((start + ALL_FAIL, Step::RestFail(rest)));
         self.pending.push_back((start + ALL_RECOVER, Step::Recover));
         self.round += ROUND;
     }
@@ -64,7 +66,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Healthy => f.write_str("every backend is up"),
-            Self::Fail(names) => write!(f, "the backend of {} stops listening", names.join(" and ")),
+            Self::FirstFails(names) | Self::RestFail(names) => {
+                write!(f, "the backend of {} stops listening", names.join(" and "))
+            }
             Self::Recover => f.write_str("every backend listens again; each is probed once its failTimeout is over"),
         }
     }
@@ -85,11 +89,11 @@ mod tests {
         }
         let expected = [
             (0, Step::Healthy),
-            (3, Step::Fail(vec!["one".into()])),
-            (6, Step::Fail(vec!["two".into()])),
+            (3, Step::FirstFails(vec!["one".into()])),
+            (6, Step::RestFail(vec!["two".into()])),
             (9, Step::Recover),
             (16, Step::Healthy),
-            (19, Step::Fail(vec!["one".into()])),
+            (19, Step::FirstFails(vec!["one".into()])),
         ];
         assert_eq!(steps, expected);
     }

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use balance::{BoundPlan, Inputs, Request};
-use config::{Group, Method, Sticky, Template};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
+use balance::Now;
+use balance::learn::Sessions;
+use config::{Group, Method, Sticky};
+use http::{HeaderName, HeaderValue, Uri, header};
+use proxy::Evaluated;
 use proxy::clock::Moment;
-use proxy::record::{Downstream, Http1, Record, RequestId, Scheme, Transport};
-use proxy::variables::{self, View};
+use proxy::record::{Downstream, Http1, Record, RequestId, Transport};
+use proxy::spec::learn_table;
 
 use super::{ExplainArgs, ExplainError};
 
@@ -23,13 +24,13 @@ pub struct Clients {
     addresses: Vec<IpAddr>,
     uris: Vec<String>,
     method: http::Method,
-    host: Arc<str>,
+    host: String,
     headers: Vec<(HeaderName, String)>,
     cookies: Vec<(String, String)>,
     /// The sticky cookie of each client, as its browser holds it.
     jars: HashMap<IpAddr, String>,
-    /// The servers of the sessions that `sticky learn` would know.
-    learnt: HashMap<Vec<u8>, String>,
+    /// The table of `sticky learn`.
+    sessions: Sessions,
 }
 
 /// One request on its way.
@@ -39,17 +40,13 @@ pub struct Visit {
     pub client: IpAddr,
     /// What it asks for.
     pub uri: String,
-    /// The evaluated hash key, when the method has one.
-    pub hash_key: Option<String>,
-    /// The server id its session asks for.
-    pub sid: Option<String>,
-    /// The session that a learnt server would be remembered by.
-    session: Option<Vec<u8>>,
+    /// What it brings to the balancer.
+    pub inputs: Evaluated,
 }
 
 impl Clients {
     /// From the command line.
-    pub fn new(args: &ExplainArgs) -> Result<Self, ExplainError> {
+    pub fn new(args: &ExplainArgs, group: &Group) -> Result<Self, ExplainError> {
         let header = |text: &String| {
             let (name, value) = text.split_once(':').ok_or(())?;
             let name: HeaderName = name.trim().parse().map_err(|_| ())?;
@@ -66,63 +63,47 @@ impl Clients {
                 return Err(ExplainError::Uri(uri.clone()));
             }
         }
+        if HeaderValue::from_str(&args.host).is_err() {
+            return Err(ExplainError::Host(args.host.clone()));
+        }
+        let (capacity, timeout) = learn_table(group).unwrap_or_default();
         Ok(Self {
             addresses: args.client.clone(),
             uris: args.uri.clone(),
             method: args.method.clone(),
-            host: args.host.to_ascii_lowercase().into(),
+            host: args.host.clone(),
             headers: headers.collect::<Result<_, _>>()?,
             cookies: args.cookie.iter().map(cookie).collect::<Result<_, _>>()?,
             jars: HashMap::new(),
-            learnt: HashMap::new(),
+            sessions: Sessions::new(capacity, timeout),
         })
     }
 
     /// Whether the method is one that is not sent twice (`proxy_next_upstream non_idempotent`).
     pub fn is_non_idempotent(&self) -> bool {
-        matches!(self.method.as_str(), "POST" | "LOCK" | "PATCH")
+        proxy::is_non_idempotent(&self.method)
     }
 
     /// The request number `n`, from 1, arriving at `millis`.
-    pub fn visit(&self, n: u32, millis: u64, group: &Group) -> Visit {
+    pub fn visit(&mut self, n: u32, millis: u64, group: &Group) -> Visit {
         let turn = n as usize - 1;
         let client = self.addresses[turn % self.addresses.len()];
         let uri = number(&self.uris[turn % self.uris.len()], n);
         let record = self.record(n, millis, client, &uri, group);
-        let view = View { record: &record, upstream_headers: None, sent_headers: None };
-        let hash_key = match &group.method {
-            Method::Hash { key, .. } => Some(String::from_utf8_lossy(&render(key, &view)).into_owned()),
-            Method::RoundRobin
-            | Method::LeastConn
-            | Method::IpHash
-            | Method::Random
-            | Method::RandomTwo
-            | Method::LeastTime { .. } => None,
-        };
-        let (sid, session) = match &group.sticky {
-            None => (None, None),
-            Some(Sticky::Cookie(cookie)) => {
-                (variables::cookie(&record.headers, &cookie.name).map(ToOwned::to_owned), None)
-            }
-            Some(Sticky::Route(route)) => (first(&route.keys, &view).and_then(|key| String::from_utf8(key).ok()), None),
-            Some(Sticky::Learn(learn)) => {
-                let session = first(&learn.lookup, &view);
-                (session.as_ref().and_then(|session| self.learnt.get(session).cloned()), session)
-            }
-        };
-        Visit { client, uri, hash_key, sid, session }
+        let inputs = Evaluated::of(&record, group, |named| self.sessions.lookup(named, Now::from_millis(millis)));
+        Visit { client, uri, inputs }
     }
 
-    /// Tells the client which server answered, as a response would.
-    pub fn answered(&mut self, visit: &Visit, sid: &str, group: &Group) {
+    /// Tells the client which server answered, as a response would, at `millis`.
+    pub fn answered(&mut self, visit: &Visit, sid: &str, millis: u64, group: &Group) {
         match &group.sticky {
             Some(Sticky::Cookie(_)) => {
                 self.jars.insert(visit.client, sid.to_owned());
             }
             // The server is taken to create the session that the client named.
             Some(Sticky::Learn(_)) => {
-                if let Some(session) = &visit.session {
-                    self.learnt.insert(session.clone(), sid.to_owned());
+                if let Some(session) = &visit.inputs.session {
+                    self.sessions.insert(session, &sid.into(), Now::from_millis(millis));
                 }
             }
             Some(Sticky::Route(_)) | None => {}
@@ -130,10 +111,10 @@ impl Clients {
     }
 
     fn record(&self, n: u32, millis: u64, client: IpAddr, uri: &str, group: &Group) -> Record {
-        let mut headers = HeaderMap::new();
+        let (mut parts, ()) = http::Request::new(()).into_parts();
         let mut add = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
-                headers.append(name, value);
+                parts.headers.append(name, value);
             }
         };
         add(header::HOST, &self.host);
@@ -146,64 +127,31 @@ impl Clients {
         if let (Some(Sticky::Cookie(cookie)), Some(sid)) = (&group.sticky, self.jars.get(&client)) {
             add(header::COOKIE, &format!("{}={sid}", cookie.name));
         }
-        let started = Moment::from(millis * 1000);
-        Record {
-            downstream: Arc::new(Downstream {
-                serial: n.into(),
-                peer: SocketAddr::new(client, 0),
-                local: NOBODY,
-                requests: AtomicU64::new(1),
-                http1: Http1::default(),
-                transport: Transport::Plain,
-            }),
-            serial: 1,
-            started,
-            unread: false,
-            method: self.method.clone(),
-            uri: uri.parse().unwrap_or_default(),
-            version: Version::HTTP_11,
-            headers,
-            host: self.host.split(':').next().unwrap_or_default().into(),
-            client,
-            client_port: 0,
-            trusted: false,
-            scheme: Scheme::Http,
-            request_id: RequestId::Random(n.into()),
-            server_name: None,
-            group: None,
-            attempts: std::iter::empty().collect(),
-            request_body_bytes: 0,
-            upstream_headers: None,
-            sent_headers: None,
-            status: 0,
-            body_bytes_sent: 0,
-            header_bytes_sent: 0,
-            complete: false,
-            finished: started,
-        }
+        parts.method = self.method.clone();
+        parts.uri = uri.parse().unwrap_or_default();
+        let downstream = Downstream {
+            serial: n.into(),
+            peer: SocketAddr::new(client, 0),
+            local: NOBODY,
+            requests: AtomicU64::new(0),
+            http1: Http1::default(),
+            transport: Transport::Plain,
+        };
+        let begun = Record::begin(parts, downstream.into(), Moment::from(millis * 1000), &[]);
+        // A run is the same each time.
+        Record { request_id: RequestId::Random(n.into()), ..begun }
     }
 }
 
 impl Visit {
-    /// The balancer's state for it.
-    pub fn request(&self, plan: &BoundPlan) -> Request {
-        let hash_key = self.hash_key.as_deref().unwrap_or_default().as_bytes();
-        Request::new(plan, &Inputs { hash_key, client: Some(self.client), sid: self.sid.as_deref() })
+    /// The value of the group's hash key, if the method has one.
+    pub fn hash_key(&self, group: &Group) -> Option<String> {
+        let is_keyed = matches!(group.method, Method::Hash { .. });
+        is_keyed.then(|| String::from_utf8_lossy(&self.inputs.hash_key).into_owned())
     }
 }
 
 /// The text with the number of the request in place of `{i}`.
 fn number(text: &str, n: u32) -> String {
     text.replace("{i}", &n.to_string())
-}
-
-fn render(template: &Template, view: &View<'_>) -> Vec<u8> {
-    let mut value = Vec::new();
-    variables::render(template, view, &mut value);
-    value
-}
-
-/// The first value that is not empty.
-fn first(templates: &[Template], view: &View<'_>) -> Option<Vec<u8>> {
-    templates.iter().map(|template| render(template, view)).find(|value| !value.is_empty())
 }

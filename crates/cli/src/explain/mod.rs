@@ -1,7 +1,8 @@
 //! `forebay explain`: the real balancer on a virtual clock. Who gets which request and why, with failures from a script.
 //!
-//! Nothing here decides anything: servers are picked by `balance`, keys are evaluated by the data plane's own variables and
-//! retries judged by the group's own policy. What is added is a clock that only moves when told, and words.
+//! Nothing here decides anything: requests are read and keys evaluated by the data plane's own code, servers picked and sessions
+//! remembered by `balance`, retries judged by the group's own policy. What is added is a clock that only moves when told,
+//! and words.
 
 mod client;
 mod script;
@@ -10,17 +11,17 @@ mod table;
 mod trace;
 mod why;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use config::{Config, Diagnostic, Group, GroupId, Severity, parse_duration};
 
-use crate::options::{ClusterArgs, ZoneArgs};
-use crate::{groups, watch};
+use crate::options::{IngressClassArgs, Output, ZoneArgs};
+use crate::{groups, stdout, watch};
 use script::{FailRule, PaceRule, Script};
 
 /// Show who would get which request and why, on a virtual clock
@@ -36,7 +37,7 @@ pub struct ExplainArgs {
     config: Vec<PathBuf>,
 
     #[command(flatten)]
-    cluster: ClusterArgs,
+    ingress_class: IngressClassArgs,
 
     #[command(flatten)]
     zone: ZoneArgs,
@@ -87,14 +88,8 @@ pub struct ExplainArgs {
     seed: u64,
 
     /// How it is shown
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// A command line that names what does not exist, or a group that cannot be run.
@@ -106,6 +101,8 @@ enum ExplainError {
     NoServer { name: String, has: String },
     #[error("\"{0}\" is not a header; write NAME: VALUE")]
     Header(String),
+    #[error("\"{0}\" is not a host")]
+    Host(String),
     #[error("\"{0}\" is not a cookie; write NAME=VALUE")]
     Cookie(String),
     #[error("\"{0}\" is not a path with a query; write /path?query")]
@@ -114,7 +111,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &args.cluster.to_options());
+    let load = watch::load(&args.config, &args.ingress_class.for_files());
     // A note on a server without addresses explains the picture; others are for `check`.
     let is_told = |said: &&Diagnostic| said.severity > Severity::Note || said.code == translate::codes::NO_ADDRESSES;
     for diagnostic in load.diagnostics.iter().filter(is_told) {
@@ -135,32 +132,29 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
             return if matches!(error, ExplainError::Plan(_)) { ExitCode::FAILURE } else { ExitCode::from(2) };
         }
     };
-    let mut out = std::io::stdout().lock();
-    let written = match args.output {
-        Output::Table => {
-            let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            out.write_all(
-                table::render(&trace, if colour { table::Ink::Coloured } else { table::Ink::Plain }).as_bytes(),
-            )
-        }
-        Output::Json => serde_json::to_writer_pretty(&mut out, &trace)
-            .map_err(std::io::Error::from)
-            .and_then(|()| out.write_all(b"\n")),
+    let text = match args.output {
+        Output::Text => table::render(&trace, ink()),
+        // Names, numbers and texts have no fallible serializer.
+        Output::Json => serde_json::to_string_pretty(&trace).unwrap_or_default() + "\n",
     };
-    match written {
-        // A reader such as `head` has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+    match stdout::print(&text) {
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("forebay explain: {error}");
+            eprintln!("forebay explain: cannot write: {error}");
             ExitCode::FAILURE
         }
-        Ok(()) => ExitCode::SUCCESS,
     }
+}
+
+/// Colours are for a terminal whose user did not forbid them (<https://no-color.org>).
+fn ink() -> table::Ink {
+    let may = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if may && std::io::stdout().is_terminal() { table::Ink::Coloured } else { table::Ink::Plain }
 }
 
 fn explain(args: &ExplainArgs, group: &Arc<Group>) -> Result<trace::Trace, ExplainError> {
     let script = Script::new(group, &args.fail, &args.duration)?;
-    let clients = client::Clients::new(args)?;
+    let clients = client::Clients::new(args, group)?;
     Ok(simulation::run(&args.group, group, script, clients, args)?)
 }
 

@@ -13,7 +13,7 @@ use super::ExplainArgs;
 use super::client::{Clients, Visit};
 use super::script::{Response, Script};
 use super::trace::{self, Attempt, ORIGIN_SECS, Share, Trace, Weights};
-use super::why::{passed_over, why};
+use super::why::{Pick, passed_over};
 
 /// As [`ORIGIN_SECS`], milliseconds.
 const ORIGIN: u64 = ORIGIN_SECS * 1000;
@@ -105,11 +105,11 @@ impl Simulation<'_> {
             at: millis,
             client: visit.client,
             uri: visit.uri.clone(),
-            key: visit.hash_key.clone(),
+            key: visit.hash_key(self.group),
             attempts: Vec::new(),
             status: 0,
         });
-        let request = visit.request(&self.plan);
+        let request = visit.inputs.request(&self.plan);
         let tries = Tries::new(&self.plan, &self.policy, at(millis));
         self.visits.push(Some(Running { visit, request, tries, current: None }));
         self.pick(n, millis);
@@ -141,7 +141,8 @@ impl Simulation<'_> {
             out_until: None,
             recovered: false,
         };
-        let why = why(&self.plan, &before, &obstacles, picked.as_ref().ok(), &running.visit);
+        let pick = Pick { plan: &self.plan, before: &before, obstacles: &obstacles, peer: picked.as_ref().ok() };
+        let why = pick.why(&running.visit, &running.request);
         let entry = &mut self.trace.requests[index];
         entry.attempts.push(Attempt { why, ..attempt });
         let Ok(peer) = picked else {
@@ -211,7 +212,8 @@ impl Simulation<'_> {
         if let Some(status) = status {
             if matches!(said, trace::Outcome::Answered(_)) {
                 self.trace.shares[peer.position].answers += 1;
-                self.clients.answered(&running.visit, self.plan.sid(peer.position), self.group);
+                let sid = self.plan.sid(peer.position);
+                self.clients.answered(&running.visit, sid, ORIGIN + millis, self.group);
             }
             self.close(n, said, status);
         } else {

@@ -1,7 +1,7 @@
 //! The words for a pick: why this server, and why not the others. They are read from the balancer's state before the pick and
 //! decide nothing.
 
-use balance::{BoundPlan, Obstacle, Peer, PeerView};
+use balance::{BoundPlan, Obstacle, Peer, PeerView, Request};
 
 use super::client::Visit;
 use super::trace::{ORIGIN_SECS, PassedOver};
@@ -29,45 +29,64 @@ fn reason(obstacle: Obstacle, view: &PeerView) -> String {
     }
 }
 
-/// Why the balancer chose as it did, in a few words.
-pub fn why(
-    plan: &BoundPlan,
-    before: &[PeerView],
-    obstacles: &[Option<Obstacle>],
-    picked: Option<&Peer>,
-    visit: &Visit,
-) -> String {
-    let Some(peer) = picked else {
-        return if plan.is_empty() { "the group has no servers".to_owned() } else { "no live upstreams".to_owned() };
-    };
-    if plan.is_single() {
-        return "the only server, which is never out".to_owned();
-    }
-    if peer.pinned {
-        return "the session names it".to_owned();
-    }
-    let winner = &before[peer.position];
-    let rivals: Vec<_> = (before.iter().zip(obstacles))
-        .filter(|(view, obstacle)| obstacle.is_none() && view.tier == winner.tier)
-        .map(|(view, _)| view)
-        .collect();
-    let why = match plan.method() {
-        _ if rivals.len() == 1 => "nobody else is eligible".to_owned(),
-        balance::Method::RoundRobin => highest_weight(winner, &rivals),
-        balance::Method::LeastConn => fewest_active(winner, &rivals),
-        balance::Method::IpHash => format!("hash of {}", visit.client),
-        balance::Method::Hash | balance::Method::ConsistentHash => match visit.hash_key.as_deref() {
-            None | Some("") => format!("empty key, {}", highest_weight(winner, &rivals)),
-            Some(key) => format!("hash of {key}"),
-        },
-        balance::Method::Random => "drawn".to_owned(),
-        balance::Method::RandomTwo => "two drawn, the less busy one".to_owned(),
-        balance::Method::LeastTime { .. } => "least average time per weight".to_owned(),
-    };
-    match winner.tier {
-        balance::Tier::Primary => why,
-        balance::Tier::Backup if rivals.len() == 1 => "no primary is eligible".to_owned(),
-        balance::Tier::Backup => format!("no primary is eligible; {why}"),
+/// A pick, and the state it was made from.
+pub struct Pick<'a> {
+    pub plan: &'a BoundPlan,
+    pub before: &'a [PeerView],
+    pub obstacles: &'a [Option<Obstacle>],
+    /// Whom it fell on.
+    pub peer: Option<&'a Peer>,
+}
+
+impl Pick<'_> {
+    /// Why the balancer chose as it did, in a few words; `request` is its state for `visit` after the pick.
+    pub fn why(&self, visit: &Visit, request: &Request) -> String {
+        let Self { plan, before, obstacles, peer } = *self;
+        let Some(peer) = peer else {
+            return if plan.is_empty() {
+                "the group has no servers".to_owned()
+            } else {
+                "no live upstreams".to_owned()
+            };
+        };
+        if plan.is_single() {
+            return "the only server, which is never out".to_owned();
+        }
+        if peer.pinned {
+            return "the session names it".to_owned();
+        }
+        let winner = &before[peer.position];
+        let rivals: Vec<_> = (before.iter().zip(obstacles))
+            .filter(|(view, obstacle)| obstacle.is_none() && view.tier == winner.tier)
+            .map(|(view, _)| view)
+            .collect();
+        let why = match plan.method() {
+            _ if rivals.len() == 1 => "nobody else is eligible".to_owned(),
+            balance::Method::RoundRobin => highest_weight(winner, &rivals),
+            balance::Method::LeastConn => fewest_active(winner, &rivals),
+            balance::Method::IpHash
+            | balance::Method::Hash
+            | balance::Method::ConsistentHash
+            | balance::Method::Random
+            | balance::Method::RandomTwo
+                if request.gave_up() =>
+            {
+                format!("too many misses, {}", highest_weight(winner, &rivals))
+            }
+            balance::Method::IpHash => format!("hash of {}", visit.client),
+            balance::Method::Hash | balance::Method::ConsistentHash => match &*visit.inputs.hash_key {
+                [] => format!("empty key, {}", highest_weight(winner, &rivals)),
+                key => format!("hash of {}", String::from_utf8_lossy(key)),
+            },
+            balance::Method::Random => "drawn".to_owned(),
+            balance::Method::RandomTwo => "two drawn, the less busy one".to_owned(),
+            balance::Method::LeastTime { .. } => "least average time per weight".to_owned(),
+        };
+        match winner.tier {
+            balance::Tier::Primary => why,
+            balance::Tier::Backup if rivals.len() == 1 => "no primary is eligible".to_owned(),
+            balance::Tier::Backup => format!("no primary is eligible; {why}"),
+        }
     }
 }
 

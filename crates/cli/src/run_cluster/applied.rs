@@ -8,11 +8,11 @@ use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
 use proxy::source::check;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::error;
 use translate::{codes, not_in_force};
 
 use super::in_force::{Holdings, InForce, published};
-use crate::{groups, problems};
+use crate::{groups, milestones, problems};
 
 /// What was put in force so far.
 pub struct Applied {
@@ -60,9 +60,8 @@ impl Applied {
         let unbound = groups::unbound(self.proxy.listeners(), &config);
         if self.in_force.borrow().is_none() {
             problems::log(&unbound);
-            let (revision, groups, hosts) = (snapshot.revision, config.groups.len(), config.routes.hosts.len());
-            info!("configuration {revision} in force: {groups} group(s), {hosts} host(s); from the cluster");
-            info!("ready");
+            milestones::in_force(snapshot.revision, &config, Some("the cluster"));
+            milestones::ready();
         }
         let refused = holdings.rejected.iter().map(|(key, refused)| not_in_force(key, &refused.problem));
         self.status.applied(refused.chain(unbound).collect(), now());

@@ -1,7 +1,11 @@
 //! Every example does what its README says, on running backends.
 
+#[path = "../../examples/backends.rs"]
+#[expect(dead_code, reason = "of a program of its own")]
+mod backends;
 mod papers;
 mod running;
+mod walk;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -110,7 +110,8 @@ pub async fn lay_out(name: &str) -> (TempDir, Vec<Upstream>) {
     (config, servers)
 }
 
-fn documents(name: &str) -> Vec<PathBuf> {
+/// Its documents, without what is said of them.
+pub fn documents(name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(name)).expect("an example is a directory");
     let paths = entries.map(|entry| entry.expect("an entry can be read").path());
     let mut paths: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|ext| ext == "yaml")).collect();
@@ -119,7 +120,7 @@ fn documents(name: &str) -> Vec<PathBuf> {
 }
 
 /// The lines `- name: N` with the `address: A` below each.
-fn addresses(text: &str) -> Vec<(String, String)> {
+pub fn addresses(text: &str) -> Vec<(String, String)> {
     let mut name = "";
     let mut found = Vec::new();
     for line in text.lines().map(str::trim) {

@@ -108,6 +108,7 @@ const SAID: &[(Code, Severity, Option<EventReason>)] = &[
     (codes::BACKEND, Severity::Error, Some(EventReason::Invalid)),
     (codes::PATH_REGEX, Severity::Warning, Some(EventReason::Misconfigured)),
     (codes::TLS_ADDRESS, Severity::Warning, Some(EventReason::Misconfigured)),
+    (codes::APP_PROTOCOL, Severity::Warning, Some(EventReason::Misconfigured)),
     (codes::FOREIGN_ANNOTATIONS, Severity::Note, None),
     (codes::NO_ENDPOINTS, Severity::Note, None),
 ];
@@ -117,7 +118,6 @@ const SAID_OF_SLICES: &[(Code, Severity, Option<EventReason>)] = &[
     (codes::SLICE_IGNORED, Severity::Warning, Some(EventReason::EndpointsIgnored)),
     (codes::SLICE_IGNORED, Severity::Note, None),
     (codes::ENDPOINT_IGNORED, Severity::Warning, Some(EventReason::EndpointsIgnored)),
-    (codes::APP_PROTOCOL, Severity::Warning, Some(EventReason::Misconfigured)),
 ];
 
 fn with(r#type: ConditionType, (status, reason): Said) -> UpstreamGroupStatus {
@@ -201,13 +201,13 @@ fn every_problem_of_slices_is_the_event_of_their_service_it_should_be() {
 fn what_is_wrong_with_many_slices_is_said_once() {
     let said = |slices: &[usize]| {
         let said = slices.iter().map(|n| {
-            let said = Diagnostic::new(codes::APP_PROTOCOL, Severity::Warning, "grpc is not spoken");
-            said.field(format!("ports[{n}].appProtocol"))
+            let said = Diagnostic::new(codes::ENDPOINT_IGNORED, Severity::Warning, "the endpoint has no address");
+            said.field(format!("endpoints[{n}].addresses[0]"))
         });
         against_service(said.collect())
     };
     let one = said(&[0]);
-    assert_eq!(one[0].note, "EndpointSlices: grpc is not spoken [FB4009]");
+    assert_eq!(one[0].note, "EndpointSlices: the endpoint has no address [FB4006]");
     assert_eq!((one.len(), said(&[3, 4, 5, 6, 7, 8, 9])), (1, one));
 }
 

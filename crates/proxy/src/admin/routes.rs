@@ -9,7 +9,7 @@ use crate::variables::rfc3339_utc;
 
 /// The routes of one host.
 #[derive(Debug, Serialize)]
-pub(super) struct Host<'a> {
+pub(super) struct VirtualHost<'a> {
     /// `*` for any.
     host: String,
     /// What a TLS listener presents for it; `null` if it refuses the host, or nobody listens for TLS.
@@ -48,7 +48,7 @@ enum Leads<'a> {
 }
 
 /// Every host, in the order of the patterns' text.
-pub(super) fn hosts(snapshot: &Snapshot) -> Vec<Host<'_>> {
+pub(super) fn hosts(snapshot: &Snapshot) -> Vec<VirtualHost<'_>> {
     let presented = snapshot.certificates.presented();
     let hosts = snapshot.routes.hosts().iter();
     let mut hosts: Vec<_> = hosts.map(|routes| host(routes, presented(&routes.host))).collect();
@@ -57,12 +57,12 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<Host<'_>> {
 }
 
 /// A host that is presented this certificate, which expires so many seconds after the epoch.
-fn host<'a>(routes: &'a HostRoutes, presented: Option<(&'a CertificateId, i64)>) -> Host<'a> {
+fn host<'a>(routes: &'a HostRoutes, presented: Option<(&'a CertificateId, i64)>) -> VirtualHost<'a> {
     let certificate = |(id, expiry): (&'a CertificateId, i64)| {
         let micros = u64::try_from(expiry).unwrap_or(0).saturating_mul(1_000_000);
         Certificate { namespace: id.namespace(), name: id.name(), expires: rfc3339_utc(Moment::from(micros)) }
     };
-    Host {
+    VirtualHost {
         host: routes.host.to_string(),
         certificate: presented.map(certificate),
         routes: routes.paths.iter().map(route).collect(),

@@ -85,7 +85,7 @@ pub(crate) fn our_own(headers: &mut HeaderMap, content_type: &'static str) {
 }
 
 /// POST, LOCK and PATCH: nginx's non-idempotent methods (`ngx_http_upstream_next`).
-pub(crate) fn is_non_idempotent(method: &Method) -> bool {
+pub fn is_non_idempotent(method: &Method) -> bool {
     *method == Method::POST || *method == Method::PATCH || method.as_str() == "LOCK"
 }
 

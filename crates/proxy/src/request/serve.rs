@@ -2,19 +2,18 @@
 //! group are found, and the rest is the attempt loop's.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use config::{GroupId, Target};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::alarm::Alarm;
 use crate::error_log;
-use crate::record::{Downstream, Record, Scheme, Transport};
+use crate::record::{Downstream, Record, Transport};
 use crate::request::body::{ResponseBody, Source};
 use crate::request::exchange::Exchange;
-use crate::request::{attempt, client, headers, http2, respond};
+use crate::request::{attempt, headers, http2, respond};
 use crate::snapshot::{GroupView, Snapshot};
 use crate::variables;
 use crate::worker::Worker;
@@ -103,40 +102,8 @@ fn refuse(exchange: Box<Exchange>, incoming: Incoming, status: StatusCode) -> Re
 
 /// What is known of a request that begins.
 pub(crate) fn record(worker: &Worker, downstream: Arc<Downstream>, parts: request::Parts) -> Record {
-    let started = worker.shared.clock.now();
-    let scheme = match downstream.transport {
-        Transport::Plain | Transport::PlainToTls => Scheme::Http,
-        Transport::Tls(_) => Scheme::Https,
-    };
-    let client = client::identify(&parts.headers, downstream.peer, scheme, &worker.shared.options.trusted_proxies);
-    let serial = downstream.requests.fetch_add(1, Ordering::Relaxed) + 1;
-    Record {
-        serial,
-        started,
-        unread: false,
-        host: host(&parts.uri, &parts.headers),
-        client: client.address,
-        client_port: client.port,
-        trusted: client.trusted,
-        scheme: client.scheme,
-        request_id: headers::request_id(&parts.headers, client.trusted),
-        server_name: None,
-        group: None,
-        attempts: smallvec::SmallVec::new(),
-        request_body_bytes: 0,
-        upstream_headers: None,
-        sent_headers: None,
-        status: 0,
-        body_bytes_sent: 0,
-        header_bytes_sent: 0,
-        complete: false,
-        finished: started,
-        downstream,
-        method: parts.method,
-        uri: parts.uri,
-        version: parts.version,
-        headers: parts.headers,
-    }
+    let (now, trusted) = (worker.shared.clock.now(), &worker.shared.options.trusted_proxies);
+    Record::begin(parts, downstream, now, trusted)
 }
 
 /// What is wrong with a request by itself, as a status (nginx `ngx_http_process_request_header`).
@@ -183,18 +150,6 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(|byte| byte.is_ascii_alphanumeric() || is_mark(*byte))
 }
 
-/// `$host`: of the target, else of the Host header without port, lower case.
-fn host(uri: &Uri, headers: &HeaderMap) -> Arc<str> {
-    let given = uri.authority().map(http::uri::Authority::as_str);
-    let given = given.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
-    let end = match given.bytes().rposition(|byte| byte == b']') {
-        Some(bracket) => bracket + 1,
-        None => given.bytes().position(|byte| byte == b':').unwrap_or(given.len()),
-    };
-    let name = given[..end].trim_end_matches('.');
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
-}
-
 /// The group of a request: the listener's own, or by route. A target that is no path has none.
 fn find_group(
     record: &mut Record,
@@ -220,21 +175,4 @@ fn find_group(
         error_log::no_backend(record, "the group is not configured");
         StatusCode::SERVICE_UNAVAILABLE
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_has_no_port_and_no_capitals() {
-        let of = |uri: &'static str, header: &'static str| {
-            let headers = HeaderMap::from_iter([(header::HOST, http::HeaderValue::from_static(header))]);
-            host(&Uri::from_static(uri), &headers)
-        };
-        assert_eq!(&*of("/", "Shop.Example:8080"), "shop.example");
-        assert_eq!(&*of("/", "[::1]:80"), "[::1]");
-        assert_eq!(&*of("/", "shop.example."), "shop.example");
-        assert_eq!(&*of("http://target.example:1/x", "other"), "target.example");
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// The name of this machine in lower case, as nginx has it; empty when the system does not tell.
-pub(super) fn hostname() -> &'static str {
+pub fn hostname() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/kernel/hostname")

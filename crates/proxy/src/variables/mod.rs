@@ -23,6 +23,7 @@ mod uri;
 
 pub(crate) use lookup::push_header;
 pub use lookup::{argument, cookie, cookie_value};
+pub use machine::hostname;
 use number::push_seconds;
 pub(crate) use number::{push_hex, push_number};
 pub(crate) use shape::{Needs, Shape, Text, shape};
@@ -96,7 +97,7 @@ pub(crate) fn append(variable: &Variable, view: &View<'_>, out: &mut Vec<u8>) ->
         Variable::Args | Variable::QueryString => return push_some(out, query(record)),
         Variable::IsArgs => push(out, if query(record).is_some() { "?" } else { "" }),
         Variable::Host => push(out, &record.host),
-        Variable::Hostname => push(out, machine::hostname()),
+        Variable::Hostname => push(out, hostname()),
         Variable::RequestMethod => push(out, record.method.as_str()),
         Variable::Request => push_request_line(record, out),
         Variable::Scheme => push(out, scheme(record)),
