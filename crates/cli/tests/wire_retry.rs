@@ -167,10 +167,14 @@ async fn a_client_that_does_not_send_is_no_news_of_a_server() {
     rig.upstreams[0].set(Mode::Refuse).await;
     assert_eq!(rig.get("/").await.text(), "b");
     rig.upstreams[0].set(Mode::Ok).await;
-    while rig.upstreams[0].record().connections == 0 {
-        let response = rig.send("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 8\r\n\r\nhalf").await;
-        assert_eq!(response.status, 408);
-    }
+    patiently("the probe", async {
+        while rig.upstreams[0].record().connections == 0 {
+            let response =
+                rig.send("PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+            assert_eq!(response.status, 408);
+        }
+    })
+    .await;
     let group = rig.forebay.admin_get("/api/v1/groups/default/app").await.json();
     assert_eq!((&group["servers"][0]["fails"], &group["servers"][0]["active"]), (&json!(1), &json!(0)), "{group}");
 }
