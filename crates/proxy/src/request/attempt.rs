@@ -1,7 +1,8 @@
 //! The attempt loop: a request's way to a response. Read this first.
 //!
-//! A body that is kept whole anyway is read; then select → send (an idle connection or dial) → response header → verdict → relay, or release and select again. The snapshot
-//! was pinned by the caller. Balancing decisions are `balance`'s; this file reports facts to it and does what it says.
+//! A body that is kept whole anyway is read; then select → send (an idle connection or dial) → response header → verdict →
+//! relay, or release and select again. The group's view was pinned by the caller. Balancing decisions are `balance`'s; this file
+//! reports facts to it and does what it says.
 
 use std::future::poll_fn;
 use std::sync::Arc;

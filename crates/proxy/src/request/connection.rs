@@ -1,5 +1,5 @@
 //! A client connection from accept to close: TLS if the listener asks for it, then HTTP/1 or HTTP/2 as hyper speaks them. Both
-//! bring their requests to the one [`handle`]; here is only what ends a connection.
+//! bring their requests to the one [`accept`]; here is only what ends a connection.
 //!
 //! A plain connection is a task of its own type, so that what TLS and HTTP/2 hold costs it nothing.
 

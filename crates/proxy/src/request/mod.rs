@@ -1,8 +1,9 @@
-//! A request's way, in the order in which it goes: a [`connection`] brings it, [`serve`] finds the client ([`begin`], [`client`]) and the group;
-//! [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`]; [`send`] is
-//! one attempt, its request written by [`upstream_head`], [`failure`] why it brought nothing; [`relay`] passes the response on,
-//! or a [`tunnel`] joins the connections; [`exchange`] accounts and logs it once, however it ended, even when its header was
-//! never whole ([`unread`]): of HTTP/1 once the client has the answer ([`http1`]). [`headers`] and [`body`] are what passes through.
+//! A request's way, in the order in which it goes: a [`connection`] brings it, [`serve`] finds the client ([`begin`], [`client`])
+//! and the group; [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`];
+//! [`send`] is one attempt, its request written by [`upstream_head`], [`failure`] why it brought nothing; [`relay`] passes the
+//! response on, or a [`tunnel`] joins the connections; [`exchange`] accounts and logs it once, however it ended, even when its
+//! header was never whole ([`unread`]): of HTTP/1 once the client has the answer ([`http1`]). [`headers`] and [`body`] are what
+//! passes through.
 
 mod attempt;
 mod begin;
