@@ -87,6 +87,25 @@ async fn a_drain_ends_when_the_environment_says() {
     forebay.logged("1 request(s) are cut").await;
 }
 
+#[tokio::test]
+async fn there_is_a_worker_for_each_cpu_that_may_be_used() {
+    let documents = Documents::new();
+    let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
+    assert_eq!(forebay.threads("worker-"), std::thread::available_parallelism().unwrap().get());
+
+    // What a thread may use, its children may.
+    let allowed = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let allowed = allowed.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let first = allowed.split(['-', ',']).next().unwrap();
+    let this = fs::read_link("/proc/thread-self").unwrap();
+    let this = this.file_name().unwrap();
+    assert!(Command::new("taskset").args(["-p", "-c", first]).arg(this).status().unwrap().success());
+    let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
+    assert_eq!(forebay.threads("worker-"), 1);
+    let asked = Forebay::run(FOREBAY, documents.path()).listen().args(["--workers", "3"]).start().await;
+    assert_eq!(asked.threads("worker-"), 3);
+}
+
 #[test]
 fn the_level_of_the_error_log() {
     for (level, is_said) in [("error", true), ("crit", false)] {

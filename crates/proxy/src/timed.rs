@@ -85,3 +85,67 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Duration, Instant, sleep};
+
+    use super::*;
+    use crate::alarm::Alarm;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    const LESS: Duration = Duration::from_secs(4);
+    /// Bytes that nobody has taken yet.
+    const ROOM: usize = 16;
+
+    fn timed<S>(stream: S) -> Timed<S> {
+        Timed::new(stream, Some(Timeout::new(Alarm::default(), LIMIT)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_for_the_whole_time_is_given_up() {
+        let (ours, _theirs) = duplex(ROOM);
+        let begin = Instant::now();
+        let error = timed(ours).write_all(&[0; ROOM + 1]).await.unwrap_err();
+        assert_eq!((error.kind(), begin.elapsed()), (io::ErrorKind::TimedOut, LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_little_in_time_is_waited_for() {
+        let (ours, mut theirs) = duplex(ROOM);
+        let begin = Instant::now();
+        let taken = async {
+            for _ in 0..4 {
+                sleep(LESS).await;
+                let mut bytes = [0; ROOM];
+                theirs.read_exact(&mut bytes).await.unwrap();
+            }
+            theirs
+        };
+        let mut ours = timed(ours);
+        let (written, _theirs) = tokio::join!(ours.write_all(&[0; 5 * ROOM]), taken);
+        written.unwrap();
+        assert_eq!(begin.elapsed(), 4 * LESS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tls_above_it_is_not_waited_for_longer_than_its_socket() {
+        // A flush of TLS stays pending while the peer takes a record bit by bit, and every bit is progress.
+        let (ours, mut theirs) = duplex(ROOM);
+        let mut whole = tokio::io::BufWriter::with_capacity(8 * ROOM, timed(ours));
+        whole.write_all(&[0; 8 * ROOM - 1]).await.unwrap();
+        let begin = Instant::now();
+        let taken = async {
+            for _ in 0..3 {
+                sleep(LESS).await;
+                let mut bytes = [0; ROOM];
+                theirs.read_exact(&mut bytes).await.unwrap();
+            }
+            theirs
+        };
+        let (flushed, _theirs) = tokio::join!(whole.flush(), taken);
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begin.elapsed(), 3 * LESS + LIMIT, "from the last bit that was taken");
+    }
+}

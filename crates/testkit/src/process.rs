@@ -168,6 +168,17 @@ impl Forebay {
         kib << 10
     }
 
+    /// How many of its threads have a name that begins so.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`.
+    pub fn threads(&self, name: &str) -> usize {
+        let pid = self.child.id().expect("the process runs");
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("/proc");
+        let names = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.filter(|comm| comm.starts_with(name)).count()
+    }
+
     fn addresses(&self, marker: &str) -> Vec<SocketAddr> {
         let log = self.log.borrow();
         let after = |line: &String| line.split_once(marker).map(|(_, rest)| rest.to_owned());
