@@ -119,6 +119,25 @@ async fn an_old_client_may_keep_its_connection() {
 }
 
 #[tokio::test]
+async fn an_old_client_is_told_when_its_connection_ends() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).args(["--client-keepalive-requests", "2"]).start().await;
+    let ask = |fields: &str| format!("GET / HTTP/1.0\r\n{fields}\r\n");
+    let kept = ask("Connection: keep-alive\r\n");
+    for requests in
+        [vec![ask("")], vec![kept.clone(), kept.clone()], vec![ask("Connection: keep-alive\r\nHost: a\r\nHost: b\r\n")]]
+    {
+        let mut client = rig.client().await;
+        let mut said = Vec::new();
+        for request in &requests {
+            client.send(request).await;
+            said = client.response().await.head.headers.all("connection").iter().map(ToString::to_string).collect();
+        }
+        assert_eq!(said, ["close"], "{requests:?}");
+        assert_eq!(client.end().await, End::Closed);
+    }
+}
+
+#[tokio::test]
 async fn an_old_client_never_sees_chunks() {
     let rig = rig().await;
     rig.upstreams[0].set(Mode::Chunked).await;
@@ -126,6 +145,7 @@ async fn an_old_client_never_sees_chunks() {
     client.send("GET /bytes/1000 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
     let response = client.response().await;
     assert_eq!((response.framing, response.body.len()), (Framing::Close, 1000));
+    assert_eq!(response.header("connection"), Some("close"), "its end is that of the connection");
     assert_eq!(response.header("transfer-encoding"), None);
 }
 
@@ -335,6 +355,47 @@ async fn large_bodies_pass_both_ways() {
     assert!(rig.upstreams[0].request(1).await.body.content == body, "the body changed on its way");
     client.send("GET /bytes/20000000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
     assert_eq!(client.response().await.body.len(), 20_000_000);
+}
+
+/// The client is further behind than what the system holds for it.
+#[tokio::test]
+async fn a_slow_reader_gets_all_that_came_before_a_response_broke_off() {
+    const BYTES: usize = 16 << 20;
+    let rig = rig().await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 * BYTES);
+    let part = [head.as_bytes(), &vec![b'x'; BYTES]].concat();
+    rig.upstreams[0].set(Mode::raw(part, After::Close)).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut client = Client::over(socket.connect(rig.forebay.http(0)).await.unwrap());
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let response = client.response().await;
+    assert_eq!((response.body.len(), response.complete), (BYTES, false));
+}
+
+#[tokio::test]
+async fn what_follows_a_response_that_broke_off_is_no_request() {
+    let rig = rig().await;
+    rig.upstreams[0].set(Mode::ShortBody).await;
+    let mut client = rig.client().await;
+    client.send("GET /1 HTTP/1.1\r\nHost: t\r\n\r\nGET /2 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    assert!(!client.response().await.complete);
+    rig.upstreams[0].set(Mode::Ok).await;
+    assert_eq!(rig.get("/3").await.status, 200);
+    let log = rig.access_log(2).await;
+    assert_eq!([&log[0].request_uri, &log[1].request_uri], ["/1", "/3"]);
+}
+
+/// Closing would reset the connection, and throw the last answer away.
+#[tokio::test]
+async fn the_last_answer_reaches_who_asks_far_ahead() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).args(["--client-keepalive-requests", "1"]).start().await;
+    let mut client = rig.client().await;
+    let request = "GET /bytes/300000 HTTP/1.1\r\nHost: t\r\n\r\n";
+    client.send(request.repeat(4000)).await;
+    let response = client.response().await;
+    assert_eq!((response.status, response.body.len(), response.complete), (200, 300_000, true));
+    assert_eq!(client.end().await, End::Closed);
 }
 
 const LARGE: usize = 96 << 20;

@@ -9,6 +9,7 @@ use testkit::{
     Mode,
     http2::{Http2, answer},
     patiently, tls,
+    upstream::After,
 };
 use tls_rig::TlsRig;
 
@@ -66,6 +67,19 @@ async fn bodies_and_trailers_go_both_ways() {
     let answer = client.get("https://shop.example/").await;
     assert_eq!(answer.status, 200);
     assert!(answer.trailers.is_some_and(|trailers| !trailers.is_empty()), "the server's trailer");
+}
+
+#[tokio::test]
+async fn trailers_of_a_hop_end_with_it() {
+    let rig = TlsRig::start(&[]).await;
+    let trailers = "Connection: close\r\nKeep-Alive: timeout=5\r\nUpgrade: x\r\nX-Accel-Redirect: /secret\r\nX-Sum: 7";
+    let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n\r\n");
+    rig.upstream.set(Mode::raw(answer, After::Keep)).await;
+    let mut client = connect(&rig).await;
+    let answer = client.get("https://shop.example/").await;
+    assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
+    let trailers = answer.trailers.expect("a trailer");
+    assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
 }
 
 #[tokio::test]

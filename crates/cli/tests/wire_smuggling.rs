@@ -64,6 +64,15 @@ async fn differing_lengths_are_refused() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_said_twice_is_sent_once() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    let request = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(rig.send(request).await.status, 200);
+    let seen = rig.upstreams[0].request(1).await;
+    assert_eq!((seen.head.headers.all("content-length"), seen.body.content.as_slice()), (vec!["5"], &b"hello"[..]));
+}
+
+#[tokio::test]
 async fn lengths_that_are_no_numbers_are_refused() {
     for length in ["+5", "-1", "0x5", "5 5", "five", "", "99999999999999999999"] {
         refused(&format!("POST /cl HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\nhello")).await;

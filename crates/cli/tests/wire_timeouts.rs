@@ -165,13 +165,15 @@ async fn a_stopped_server_does_not_stop_the_others() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_frees_its_server() {
-    let rig = builder().args(["--client-send-timeout", "100ms"]).lines([json!({"maxConns": 1})]).start().await;
+    let args = ["--client-send-timeout", "100ms", "--error-log-level", "info"];
+    let rig = builder().args(args).lines([json!({"maxConns": 1})]).start().await;
     let mut client = rig.client().await;
     client.send("GET /bytes/50000000 HTTP/1.1\r\nHost: t\r\n\r\n").await;
     rig.upstreams[0].wait_for("the request to be given up", |record| record.open == 0 && record.connections == 1).await;
     assert_eq!(rig.get("/").await.status, 200);
     let log = rig.access_log(2).await;
     assert_eq!((log[0].status.as_str(), log[1].status.as_str()), ("200", "200"));
+    rig.forebay.logged("client timed out (110: Connection timed out) while reading upstream").await;
 }
 
 /// What was read of the server is more: the client was waited for with some of it in hand.

@@ -87,6 +87,17 @@ async fn a_tunnel_that_nobody_asked_for_is_not_opened() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_not_whole_opens_no_tunnel() {
+    let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).start().await;
+    rig.upstreams[0].set(Mode::HastyUpgrade).await;
+    let mut client = rig.client().await;
+    let head = UPGRADE.trim_end();
+    client.send(format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")).await;
+    assert_eq!(client.response().await.status, 502);
+    rig.upstreams[0].wait_for("the server's side to be closed", |record| record.open == 0).await;
+}
+
+#[tokio::test]
 async fn a_tunnel_is_a_request_in_progress() {
     let rig = Rig::of(env!("CARGO_BIN_EXE_forebay")).lines([json!({"maxConns": 1})]).start().await;
     let client = tunnel(&rig).await;

@@ -4,13 +4,14 @@
 //! the runtime's wheel and taking it out again costs more than all other timekeeping, so a task has one entry, an [`Alarm`]:
 //! it moves when a deadline is earlier than it, and when it rings while somebody still waits for a later one.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::rt;
 use parking_lot::Mutex;
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 /// The one entry of a task. Clones are the same alarm; all who wait for it must be polled by that one task.
@@ -60,7 +61,8 @@ impl State {
                 return Poll::Pending;
             }
             self.waker = Some(cx.waker().clone());
-            ready!(sleep.as_mut().poll(cx));
+            // In a task that has used up its turn it would be pending without having been entered.
+            ready!(pin!(coop::unconstrained(sleep.as_mut())).poll(cx));
             if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
@@ -143,6 +145,25 @@ mod tests {
         }
         let begin = Instant::now();
         poll_fn(|cx| timeout.poll(cx)).await;
+        assert_eq!(begin.elapsed(), SOON);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_done_much_is_woken_too() {
+        let begin = Instant::now();
+        let mut timeout = Timeout::new(Alarm::default(), SOON);
+        let mut has_done_much = false;
+        poll_fn(|cx| {
+            // Once: whoever finds its turn over is woken at once, so that time would never pass.
+            while !has_done_much {
+                match coop::poll_proceed(cx) {
+                    Poll::Ready(step) => step.made_progress(),
+                    Poll::Pending => has_done_much = true,
+                }
+            }
+            timeout.poll(cx)
+        })
+        .await;
         assert_eq!(begin.elapsed(), SOON);
     }
 

@@ -90,6 +90,12 @@ pub fn client_left(record: &Record, action: Action) {
     info!(target: TARGET, connection, "{text} while {action}{context}");
 }
 
+/// Reports that the client took nothing of its answer for `send_timeout`.
+pub fn client_timed_out(record: &Record, action: Action) {
+    let (connection, context) = (record.downstream.serial, Context::with_upstream(record));
+    info!(target: TARGET, connection, "client timed out (110: Connection timed out) while {action}{context}");
+}
+
 /// Reports that the drain ended before the request did. How many there were is a line of its own, at `warn`.
 pub fn cut(record: &Record, action: Action) {
     let (connection, context) = (record.downstream.serial, Context::with_upstream(record));

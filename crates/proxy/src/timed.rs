@@ -27,8 +27,8 @@ impl<S> Timed<S> {
     }
 
     /// From now on they may be pending for this; whoever writes waits by its alarm.
-    pub(crate) fn set_timeout(&mut self, timeout: Timeout) {
-        self.timeout = Some(timeout);
+    pub(crate) fn set_timeout(&mut self, timeout: Option<Timeout>) {
+        self.timeout = timeout;
     }
 
     /// The socket itself.

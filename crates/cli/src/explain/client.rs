@@ -10,7 +10,7 @@ use config::{Group, Method, Sticky};
 use http::{HeaderName, HeaderValue, Uri, header};
 use proxy::Evaluated;
 use proxy::clock::Moment;
-use proxy::record::{Downstream, Http1, Record, RequestId, Transport};
+use proxy::record::{Downstream, Record, RequestId, Transport};
 use proxy::spec::learn_table;
 
 use super::{ExplainArgs, ExplainError};
@@ -134,7 +134,6 @@ impl Clients {
             peer: SocketAddr::new(client, 0),
             local: NOBODY,
             requests: AtomicU64::new(0),
-            http1: Http1::default(),
             transport: Transport::Plain,
         };
         let begun = Record::begin(parts, downstream.into(), Moment::from(millis * 1000), &[]);

@@ -11,7 +11,6 @@ use http::{HeaderMap, Method, Uri, Version};
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-pub use crate::request::http1::Http1;
 use crate::snapshot::{GroupView, ServerView};
 use crate::stats;
 use crate::tls::Session;
@@ -31,8 +30,6 @@ pub struct Downstream {
     pub local: SocketAddr,
     /// Requests so far (`$connection_requests`).
     pub requests: AtomicU64,
-    /// How those of HTTP/1 stand.
-    pub http1: Http1,
     /// What carries them.
     pub transport: Transport,
 }
@@ -198,6 +195,42 @@ impl Record {
     pub fn begin_attempt(&mut self, attempt: Attempt) {
         stats::attempt_begins(self, &attempt);
         self.attempts.push(attempt);
+    }
+
+    /// The last attempt has a connection after `time`, an idle one if `reused`.
+    pub fn connected(&mut self, reused: bool, time: Duration) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            (attempt.reused, attempt.connect) = (reused, Some(time));
+        }
+    }
+
+    /// So many bytes were sent and received for the last attempt.
+    pub fn moved(&mut self, (sent, received): (u64, u64)) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            (attempt.bytes_sent, attempt.bytes_received) = (sent, received);
+        }
+    }
+
+    /// The header of the last attempt's response was complete at `at`.
+    pub fn header_arrived(&mut self, status: u16, at: Moment) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            (attempt.status, attempt.header) = (Some(status), Some(at.since(attempt.started)));
+        }
+    }
+
+    /// The last attempt failed, which stands for this status.
+    pub fn stands_for(&mut self, status: u16) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.status = Some(status);
+        }
+    }
+
+    /// Bytes of the last attempt's response body go to the client.
+    pub fn relayed(&mut self, bytes: u64) {
+        self.body_bytes_sent += bytes;
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.response_length += bytes;
+        }
     }
 
     /// Ends the last attempt at `at`, and counts it. `disabled`: the failure reached `max_fails`, the server is out for

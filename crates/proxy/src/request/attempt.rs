@@ -11,7 +11,6 @@ use balance::retry::{Facts, HeaderVerdict, Tries, Verdict};
 use balance::{NoLivePeers, Outcome};
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::clock::Moment;
 use crate::error_log::{self, Action};
 use crate::record::{Attempt, AttemptEnd, FailureReason};
 use crate::request::body::{ClientFault, ResponseBody};
@@ -62,7 +61,7 @@ pub(crate) async fn proxy(
         match answer {
             Answer::Header(response, connection) => {
                 let status = response.status().as_u16();
-                header_arrived(&mut exchange, status, now);
+                exchange.record.header_arrived(status, now);
                 let facts = facts(&exchange, true, connection.is_reused());
                 match tries.after_header(&group.policy, status, facts, now.now()) {
                     HeaderVerdict::Relay => {
@@ -85,7 +84,7 @@ pub(crate) async fn proxy(
             Answer::Failed(failure) => {
                 let disabled = lease.finish(failure.outcome, now).disabled;
                 exchange.record.end_attempt(failure.end(), disabled, now);
-                set_status(&mut exchange, failure.status());
+                exchange.record.stands_for(failure.status());
                 failure.report(&exchange.record, disabled);
                 if failure.is_internal() {
                     return our_answer(exchange, &group, failure.status());
@@ -120,7 +119,7 @@ fn no_live_peers(mut exchange: Box<Exchange>, group: &GroupView) -> Response<Res
     error_log::no_live_upstreams(&exchange.record);
     // A group without any server is "not there yet", not "all failed" (ledger: `empty-group-503`).
     let status = if group.servers.is_empty() { 503 } else { 502 };
-    set_status(&mut exchange, status);
+    exchange.record.stands_for(status);
     our_answer(exchange, group, status)
 }
 
@@ -129,19 +128,6 @@ fn our_answer(exchange: Box<Exchange>, group: &GroupView, status: u16) -> Respon
     let mut fields = HeaderMap::new();
     stick(&exchange, group, &mut fields);
     respond::with_headers(exchange, StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), fields)
-}
-
-fn header_arrived(exchange: &mut Exchange, status: u16, now: Moment) {
-    if let Some(attempt) = exchange.record.attempts.last_mut() {
-        attempt.header = Some(now.since(attempt.started));
-        attempt.status = Some(status);
-    }
-}
-
-fn set_status(exchange: &mut Exchange, status: u16) {
-    if let Some(attempt) = exchange.record.attempts.last_mut() {
-        attempt.status = Some(status);
-    }
 }
 
 fn facts(exchange: &Exchange, begun: bool, reused: bool) -> Facts {

@@ -22,11 +22,12 @@ use tokio::net::TcpStream;
 use crate::alarm::{Alarm, Timeout};
 use crate::error_log;
 use crate::options::Listener;
-use crate::record::{Downstream, Http1, Transport};
+use crate::record::{Downstream, Transport};
 use crate::request::client_io::ClientIo;
 use crate::request::serve::{accept, answer};
 use crate::request::streams::{self, Streams};
 use crate::request::unread;
+use crate::request::wire::Wire;
 use crate::stats::{Counted, Handshake};
 use crate::timed::Timed;
 use crate::tls::{self, Opened, Refusal};
@@ -39,8 +40,10 @@ const FIRST_REQUEST: Duration = Duration::from_millis(250);
 const STREAM_WINDOW: u32 = 64 << 10;
 /// RFC 9113 section 6.9.1.
 const MAX_WINDOW: u32 = (1 << 31) - 1;
-/// What a stream may hold of a response that its client does not take.
+/// What a stream may hold of a response that its client does not take, before it is given one piece more.
 const SEND_BUFFER: usize = 64 << 10;
+/// What is written for a client that asks for nothing and is sent nothing: of its PING and SETTINGS frames.
+const ACKNOWLEDGEMENTS: u64 = 64;
 /// hyper's own bound on header lines. Room for a bound that it is told is made entry by entry for each request, a thousand
 /// instructions; room for its own costs none.
 const HYPERS_HEADERS: usize = 100;
@@ -114,14 +117,7 @@ fn accepted(worker: &Worker, stream: &TcpStream, peer: SocketAddr, listener: &Li
     // Only a listener on all addresses does not know which of them this is.
     let local = if listener.address.ip().is_unspecified() { stream.local_addr().ok()? } else { listener.address };
     let serial = worker.shared.stats.connections_accepted.next();
-    Some(Downstream {
-        serial,
-        peer,
-        local,
-        requests: AtomicU64::new(0),
-        http1: Http1::default(),
-        transport: Transport::Plain,
-    })
+    Some(Downstream { serial, peer, local, requests: AtomicU64::new(0), transport: Transport::Plain })
 }
 
 /// The client takes what is written within nginx's `send_timeout`, by the alarm of its connection's task.
@@ -147,10 +143,11 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
+    let wire = Arc::new(Wire::default());
     // What the connection goes on as when it leaves HTTP.
     let tunnel = Mutex::new(None);
     let service = service_fn(|request| {
-        let accepted = accept(worker, &downstream, listener.group.as_ref(), alarm.clone(), request);
+        let accepted = accept(worker, &downstream, Some(&wire), listener.group.as_ref(), alarm.clone(), request);
         let tunnel = &tunnel;
         async move {
             let mut response = answer(accepted).await;
@@ -160,7 +157,7 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let io = ClientIo::new(io, downstream.clone(), alarm.clone());
+    let io = ClientIo::new(io, wire.clone(), downstream.transport.says_goodbye(), alarm.clone());
     let mut connection = {
         let mut builder = http1::Builder::new();
         builder.timer(alarm.clone()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
@@ -170,7 +167,7 @@ where
         builder.serve_connection(TokioIo::new(io), service)
     };
     // hyper ends it itself: when it is idle for too long, and after a response that says `Connection: close`.
-    let wish = |_: &mut Context<'_>| if downstream.http1.has_begun() { Wish::Hear } else { Wish::Go };
+    let wish = |_: &mut Context<'_>| if wire.has_begun() { Wish::Hear } else { Wish::Go };
     let result = drive(Pin::new(&mut connection), worker, &downstream, &alarm, wish).await;
     let leaves_http = tunnel.lock().take();
     match (result, leaves_http) {
@@ -182,11 +179,10 @@ where
         // Once a request had an `Upgrade` header, hyper is through when nothing is left to be said, with what is not sent yet
         // and the goodbye left to us; asked again, it sends and says them. Where they are said this does nothing.
         (Ok(()), None) => drop((&mut connection).await),
-        // A request in progress shares the facts of its connection, as its stream and this function do, and has a line of its
-        // own.
-        (Err(error), None) if Arc::strong_count(&downstream) == 2 => {
+        // A request in progress has a line of its own.
+        (Err(error), None) if wire.is_idle() => {
             let rest = connection.into_parts().read_buf;
-            unread::log(&error, &rest, worker, downstream.clone(), alarm.clone());
+            unread::log(&error, &rest, worker, downstream, alarm);
         }
         (Err(_), _) => {}
     }
@@ -197,11 +193,12 @@ where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &worker.shared.options.limits;
-    let io = ClientIo::new(io, downstream.clone(), alarm.clone());
+    let wire = Arc::new(Wire::default());
+    let io = ClientIo::new(io, wire.clone(), downstream.transport.says_goodbye(), alarm.clone());
     let streams = Streams::new(worker.clone(), limits.send_timeout);
     // Each stream is a task, and an alarm belongs to one.
     let service = service_fn(|request| {
-        let accepted = accept(worker, &downstream, listener.group.as_ref(), Alarm::default(), request);
+        let accepted = accept(worker, &downstream, None, listener.group.as_ref(), Alarm::default(), request);
         streams::ours(async { Ok::<_, Infallible>(answer(accepted).await) })
     });
     let connection_window = STREAM_WINDOW.saturating_mul(limits.concurrent_streams).clamp(STREAM_WINDOW, MAX_WINDOW);
@@ -216,15 +213,19 @@ where
         .serve_connection(TokioIo::new(io), service);
     let connection = pin!(connection);
     let mut idle = Timeout::new(alarm.clone(), limits.header_timeout);
-    let mut last_asked = 0;
+    let (mut last_asked, mut last_written) = (0, 0);
+    let mut was_busy = false;
     let mut is_leaving = false;
     let wish = |cx: &mut Context<'_>| {
-        let asked = downstream.requests.load(Ordering::Relaxed);
-        let is_busy = streams.are_open() || asked != last_asked;
-        last_asked = asked;
-        if is_busy {
+        let (asked, written) = (downstream.requests.load(Ordering::Relaxed), wire.written());
+        // The end of a response may be on its way for long after its stream was given it.
+        let is_busy = streams.are_open() || asked != last_asked || written - last_written > ACKNOWLEDGEMENTS;
+        (last_asked, last_written) = (asked, written);
+        // It is idle from the end of what kept it busy.
+        if is_busy || was_busy {
             idle.restart();
         }
+        was_busy = is_busy;
         if idle.poll(cx).is_ready() {
             // It was told, and has not left.
             if is_leaving {

@@ -2,7 +2,7 @@
 //!
 //! An [`Exchange`] is accounted and logged when it is dropped, whatever ended it: the last byte of a response, a client that
 //! left, a worker that stops. Nothing else logs a request, so none is logged twice or not at all. An answer of HTTP/1 ends when
-//! the system has taken its last byte ([`Http1`]), as in nginx; one of HTTP/2 when the connection has, which holds back little.
+//! the system has taken its last byte ([`Wire`]), as in nginx; one of HTTP/2 when its stream was given that.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use balance::{Outcome, Times};
 use bytes::Bytes;
-use http::Version;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::alarm::{Alarm, Timeout};
 use crate::clock::Moment;
-use crate::error_log;
-use crate::record::{AttemptEnd, FailureReason, Http1, Record};
+use crate::error_log::{self, Action};
+use crate::record::{AttemptEnd, FailureReason, Record};
 use crate::request::body::{BrokenOff, Source, discard};
 use crate::request::failure::judge;
 use crate::request::lease::Lease;
 use crate::request::session::Session;
+use crate::request::wire::Wire;
 use crate::snapshot::GroupView;
 use crate::stats;
 use crate::upstream::{Connection, Fault, UpstreamIo};
@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) worker: Arc<Worker>,
     /// Of the task that serves the client's connection.
     alarm: Alarm,
+    /// The connection that it has to itself; `None` in HTTP/2.
+    wire: Option<Arc<Wire>>,
     /// The client's body, if it sends one.
     pub(crate) body: Option<Box<Source>>,
     /// When the last byte of a server's response came, if the client did not let it wait; any other request is over when this
@@ -55,12 +57,12 @@ pub(crate) struct Relaying {
 
 impl Exchange {
     /// Begins a request whose header was read.
-    pub(crate) fn begin(record: Record, worker: Arc<Worker>, alarm: Alarm) -> Box<Self> {
+    pub(super) fn begin(record: Record, worker: Arc<Worker>, alarm: Alarm, wire: Option<Arc<Wire>>) -> Box<Self> {
         worker.shared.stats.requests_active.inc();
-        if record.version != Version::HTTP_2 {
-            record.downstream.http1.begins();
+        if let Some(wire) = &wire {
+            wire.begins();
         }
-        Box::new(Self { record, worker, alarm, body: None, completed: None })
+        Box::new(Self { record, worker, alarm, wire, body: None, completed: None })
     }
 
     /// A limit on a wait within the task that serves the client's connection.
@@ -74,15 +76,15 @@ impl Exchange {
     }
 
     /// Whether the client is waited for, so that nothing further should be made for it.
-    fn is_held_up(&self) -> bool {
-        self.record.version != Version::HTTP_2 && self.record.downstream.http1.is_held_up()
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.is_held_up())
     }
 
     /// Its answer was handed over to its end: it is over once the client's side has taken that.
     pub(crate) fn answered(mut self: Box<Self>) {
         let unread = self.end_body();
-        if self.record.version != Version::HTTP_2 {
-            Http1::keep(self);
+        if let Some(wire) = self.wire.clone() {
+            wire.keep(self);
         } else if let Some(body) = unread {
             self.discard(body.into_incoming());
         }
@@ -117,8 +119,8 @@ impl Exchange {
         let body = self.body.take()?;
         self.record.request_body_bytes = body.received();
         let unread = (!body.is_received()).then_some(body);
-        if self.record.version != Version::HTTP_2 {
-            self.record.downstream.http1.set_owes_body(unread.is_some());
+        if let Some(wire) = &self.wire {
+            wire.set_owes_body(unread.is_some());
         }
         unread
     }
@@ -129,9 +131,11 @@ impl Exchange {
     }
 
     /// Says why it ends before its response is complete.
-    fn report_end(&self, action: error_log::Action) {
+    fn report_end(&self, action: Action) {
         if self.is_cut() {
             error_log::cut(&self.record, action);
+        } else if self.wire.as_ref().is_some_and(|wire| wire.has_timed_out()) {
+            error_log::client_timed_out(&self.record, action);
         } else {
             error_log::client_left(&self.record, action);
         }
@@ -142,11 +146,10 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.record.finished = self.completed.unwrap_or_else(|| self.now());
         drop(self.end_body());
-        if self.record.version != Version::HTTP_2 {
-            let http1 = &self.record.downstream.http1;
-            http1.ends();
+        if let Some(wire) = &self.wire {
+            wire.ends();
             if !self.record.complete {
-                let taken = http1.written().saturating_sub(self.record.header_bytes_sent);
+                let taken = wire.written().saturating_sub(self.record.header_bytes_sent);
                 self.record.body_bytes_sent = self.record.body_bytes_sent.min(taken);
             }
         }
@@ -154,10 +157,12 @@ impl Drop for Exchange {
             // The client left before any response: nginx's own code for it (NGX_HTTP_CLIENT_CLOSED_REQUEST). Who was cut did not
             // leave: it is what the client would have been told, had there been time.
             self.record.status = if self.is_cut() { 503 } else { 499 };
-            if self.record.attempts.last().is_some_and(|attempt| attempt.end == AttemptEnd::Running) {
+            let last = self.record.attempts.last();
+            let is_connected = last.is_some_and(|attempt| attempt.connect.is_some());
+            if last.is_some_and(|attempt| attempt.end == AttemptEnd::Running) {
                 self.record.end_attempt(AttemptEnd::Abandoned, false, self.record.finished);
             }
-            self.report_end(error_log::Action::ReadingHeader);
+            self.report_end(if is_connected { Action::ReadingHeader } else { Action::Connecting });
         }
         self.worker.shared.stats.requests_active.dec();
         stats::request_ends(&self.record, &self.worker.shared.stats);
@@ -176,10 +181,10 @@ impl Relaying {
         Self { exchange: Some(exchange), group, lease: Some(lease), connection: Some(connection), session }
     }
 
-    /// The next part of the response's body.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    /// The next part of the response's body, of at most so many bytes.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match (&mut self.exchange, &mut self.connection) {
-            (Some(exchange), Some(connection)) => connection.poll_body(cx, exchange.body.as_deref_mut()),
+            (Some(exchange), Some(connection)) => connection.poll_body(cx, exchange.body.as_deref_mut(), most),
             (None, _) | (_, None) => Poll::Ready(None),
         }
     }
@@ -214,10 +219,7 @@ impl Relaying {
     /// Counts bytes of body on their way to the client.
     pub(crate) fn relayed(&mut self, bytes: u64) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.record.body_bytes_sent += bytes;
-            if let Some(attempt) = exchange.record.attempts.last_mut() {
-                attempt.response_length += bytes;
-            }
+            exchange.record.relayed(bytes);
         }
     }
 
@@ -238,29 +240,30 @@ impl Relaying {
         exchange
     }
 
-    /// The response broke off: nginx does not blame the server for what happens after the header.
-    pub(crate) fn break_off(mut self, error: &BrokenOff) {
-        if let Some(mut exchange) = self.exchange.take() {
-            let now = exchange.now();
-            self.end_attempt(&mut exchange, AttemptEnd::CutOff, now);
-            let (reason, text) = match error {
-                BrokenOff::TimedOut => (FailureReason::ReadTimeout, None),
-                BrokenOff::Upstream(fault) => judge(fault),
-            };
-            let cause: &dyn Display = match (&text, error) {
-                (Some(text), _) => text,
-                (None, BrokenOff::Upstream(fault)) => fault,
-                (None, BrokenOff::TimedOut) => error,
-            };
-            error_log::attempt_failed(&exchange.record, reason, error_log::Action::ReadingUpstream, cause);
-        }
+    /// The response broke off: nginx does not blame the server for what happens after the header. What is left is the client's
+    /// part of it.
+    pub(crate) fn break_off(mut self, error: &BrokenOff) -> Option<Box<Exchange>> {
+        let mut exchange = self.exchange.take()?;
+        let now = exchange.now();
+        self.end_attempt(&mut exchange, AttemptEnd::CutOff, now);
+        let (reason, text) = match error {
+            BrokenOff::TimedOut => (FailureReason::ReadTimeout, None),
+            BrokenOff::Upstream(fault) => judge(fault),
+        };
+        let cause: &dyn Display = match (&text, error) {
+            (Some(text), _) => text,
+            (None, BrokenOff::Upstream(fault)) => fault,
+            (None, BrokenOff::TimedOut) => error,
+        };
+        error_log::attempt_failed(&exchange.record, reason, Action::ReadingUpstream, cause);
+        Some(exchange)
     }
 
     /// Once its header was relayed an attempt is nginx's state 0, whatever became of its body: the session stays with the server
     /// and both times count (`ngx_http_upstream_finalize_request`).
     fn end_attempt(&mut self, exchange: &mut Exchange, end: AttemptEnd, now: Moment) {
-        if let (Some(attempt), Some(connection)) = (exchange.record.attempts.last_mut(), &self.connection) {
-            (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
+        if let Some(connection) = &self.connection {
+            exchange.record.moved(connection.request_bytes());
         }
         exchange.record.end_attempt(end, false, now);
         let Some(attempt) = exchange.record.attempts.last() else { return };
@@ -279,7 +282,7 @@ impl Drop for Relaying {
         if let Some(mut exchange) = self.exchange.take() {
             let now = exchange.now();
             self.end_attempt(&mut exchange, AttemptEnd::Abandoned, now);
-            exchange.report_end(error_log::Action::ReadingUpstream);
+            exchange.report_end(Action::ReadingUpstream);
         }
     }
 }

@@ -72,10 +72,23 @@ pub(crate) fn for_client(headers: &mut HeaderMap) {
         let hop = HopFields::of(headers);
         headers.keys().filter(|name| !passes_down(name) || hop.contains(name)).cloned().collect()
     };
-    for name in consumed {
+    remove(headers, consumed);
+    headers.insert(header::SERVER, SERVER_NAME);
+}
+
+/// The trailers sent to the client, made from the server's in place. What would end the connection or another hop's has no place
+/// there (RFC 9110 section 6.5.1), and HTTP/2 would break off for it (RFC 9113 section 8.2.2).
+pub(crate) fn trailers_for_client(trailers: &mut HeaderMap) {
+    let passes =
+        |name: &HeaderName| passes_down(name) && !["upgrade", "proxy-connection", "te"].contains(&name.as_str());
+    let consumed: SmallVec<[HeaderName; 4]> = trailers.keys().filter(|name| !passes(name)).cloned().collect();
+    remove(trailers, consumed);
+}
+
+fn remove(headers: &mut HeaderMap, names: impl IntoIterator<Item = HeaderName>) {
+    for name in names {
         headers.remove(name);
     }
-    headers.insert(header::SERVER, SERVER_NAME);
 }
 
 /// The header of a response of our own.
@@ -105,12 +118,24 @@ pub(crate) fn set_sticky_cookie(headers: &mut HeaderMap, cookie: &StickyCookie, 
     }
 }
 
-/// Marks the response as the last of its connection when the client has had its share (nginx `keepalive_requests`); in HTTP/2
-/// the connection says so itself.
-pub(crate) fn close_when_worn_out(record: &Record, limit: u64, headers: &mut HeaderMap) {
-    if limit > 0 && record.version != Version::HTTP_2 && record.downstream.requests.load(Ordering::Relaxed) >= limit {
+/// Says what becomes of the connection behind a response, in its header and to hyper: behind one of the version that this
+/// returns. `limit` is of requests on a connection (nginx `keepalive_requests`), `is_last` says that this is to be the last anyhow,
+/// `has_end` that its body ends by itself for a client without chunks. In HTTP/2 the connection says it.
+pub(crate) fn persist(record: &Record, limit: u64, is_last: bool, has_end: bool, headers: &mut HeaderMap) -> Version {
+    let is_old = record.version == Version::HTTP_10;
+    let is_last = is_last
+        || (limit > 0 && record.downstream.requests.load(Ordering::Relaxed) >= limit)
+        || (is_old && !(has_end && asks_to_persist(&record.headers)));
+    if is_last && record.version != Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    // Of HTTP/1.1 hyper would say `keep-alive` to whoever has asked for it.
+    if is_last && is_old { Version::HTTP_10 } else { Version::HTTP_11 }
+}
+
+/// Whether a client of HTTP/1.0 wants to go on (RFC 9112 section 9.3).
+fn asks_to_persist(headers: &HeaderMap) -> bool {
+    elements(headers, &header::CONNECTION).any(|option| option.eq_ignore_ascii_case(b"keep-alive"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! and the group; [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`];
 //! [`send`] is one attempt, its request written by [`upstream_head`], [`failure`] why it brought nothing; [`relay`] passes the
 //! response on, or a [`tunnel`] joins the connections; [`exchange`] accounts and logs it once, however it ended, even when its
-//! header was never whole ([`unread`]): of HTTP/1 once the client has the answer ([`http1`]). [`headers`] and [`body`] are what
+//! header was never whole ([`unread`]): of HTTP/1 once the client has the answer ([`wire`]). [`headers`] and [`body`] are what
 //! passes through.
 
 mod attempt;
@@ -15,7 +15,6 @@ mod cookie;
 mod exchange;
 mod failure;
 mod headers;
-pub(crate) mod http1;
 mod http2;
 mod inputs;
 mod lease;
@@ -28,6 +27,7 @@ mod streams;
 mod tunnel;
 mod unread;
 mod upstream_head;
+mod wire;
 
 pub(crate) use connection::{plain, secure};
 pub use headers::is_non_idempotent;

@@ -26,7 +26,6 @@ pub(crate) fn relay(
     upgrade: bool,
 ) -> Response<ResponseBody> {
     let status = response.status();
-    let shared = exchange.worker.shared.clone();
     if let Some(after) = exchange.record.attempts.last().and_then(|attempt| attempt.header) {
         lease.header_arrived(after);
     }
@@ -34,32 +33,35 @@ pub(crate) fn relay(
     if Session::begins_with_header(&group) {
         session.tie(&group, lease.position(), exchange.now());
     }
-    if shared.access_log.wants_upstream_headers() {
+    if exchange.worker.shared.access_log.wants_upstream_headers() {
         exchange.record.upstream_headers = Some(response.headers().clone());
     }
     let is_tunnel = upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
     let (mut parts, ()) = response.into_parts();
-    parts.version = Version::HTTP_11;
     headers::for_client(&mut parts.headers);
     stick(&exchange, &group, &mut parts.headers);
     if is_tunnel {
+        parts.version = Version::HTTP_11;
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
-        headers::close_when_worn_out(&exchange.record, shared.options.limits.keepalive_requests, &mut parts.headers);
+        let limit = exchange.worker.shared.options.limits.keepalive_requests;
+        let has_end = connection.size_hint().exact().is_some();
+        parts.version = headers::persist(&exchange.record, limit, false, has_end, &mut parts.headers);
     }
     exchange.record.status = status.as_u16();
     exchange.record.header_bytes_sent = headers::wire_size(&parts.headers);
-    if shared.access_log.wants_sent_headers() {
+    if exchange.worker.shared.access_log.wants_sent_headers() {
         exchange.record.sent_headers = Some(parts.headers.clone());
     }
 
     let timeouts = group.config.timeouts;
     let read_timeout = exchange.timeout(timeouts.read.as_duration());
+    let version = exchange.record.version;
     let relaying = Relaying::new(exchange, group, lease, connection, session);
     let body = if is_tunnel {
         ResponseBody::Tunnel(Some(Tunnel::new(relaying, timeouts.tunnel.as_duration())))
     } else {
-        Relay::body(relaying, read_timeout)
+        Relay::body(relaying, version, read_timeout)
     };
     Response::from_parts(parts, body)
 }

@@ -1,7 +1,7 @@
 //! Responses of our own: the only place where a status becomes a page.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use crate::record::{Record, Transport};
@@ -23,14 +23,8 @@ pub(crate) fn with_headers(
     headers::our_own(&mut fields, "text/html");
     let text = text(&exchange.record, status);
     fields.insert(http::header::CONTENT_LENGTH, text.len().into());
-    if closes(status) && exchange.record.version != Version::HTTP_2 {
-        fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-    }
-    headers::close_when_worn_out(
-        &exchange.record,
-        exchange.worker.shared.options.limits.keepalive_requests,
-        &mut fields,
-    );
+    let limit = exchange.worker.shared.options.limits.keepalive_requests;
+    let version = headers::persist(&exchange.record, limit, closes(status), true, &mut fields);
     exchange.record.status = status.as_u16();
     exchange.record.header_bytes_sent = headers::wire_size(&fields);
     exchange.record.complete = true;
@@ -40,6 +34,7 @@ pub(crate) fn with_headers(
     let page = (exchange.record.method != Method::HEAD).then(|| Bytes::from(text));
     let mut response = Response::new(ResponseBody::own(page, exchange));
     *response.status_mut() = status;
+    *response.version_mut() = version;
     *response.headers_mut() = fields;
     // The status line says what the page says.
     if let Ok(reason) = ReasonPhrase::try_from(reason(status).as_bytes()) {

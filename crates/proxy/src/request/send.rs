@@ -49,21 +49,19 @@ pub(crate) async fn send(
         begin(exchange, group, &mut connection, upgrade);
         let reused = connection.is_reused();
         let connect = if reused { Duration::ZERO } else { exchange.now().since(now) };
-        if let Some(attempt) = exchange.record.attempts.last_mut() {
-            attempt.reused = reused;
-            attempt.connect = Some(connect);
-        }
+        exchange.record.connected(reused, connect);
 
         let result = await_header(exchange, group, &mut connection).await;
-        if let Some(attempt) = exchange.record.attempts.last_mut() {
-            (attempt.bytes_sent, attempt.bytes_received) = connection.request_bytes();
-        }
         if let Err(NoHeader::Fault(Fault::Client(fault))) = result {
             return Answer::ClientFault(fault);
         }
         let failure = match result {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
                 Failure::unusable("101 to a request that asked for no upgrade", reused)
+            }
+            // RFC 9110 section 7.8: what is left of the request would be nobody's.
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !connection.is_sent() => {
+                Failure::unusable("101 to a request that is not complete", reused)
             }
             Ok(response) => return Answer::Header(response, connection),
             Err(NoHeader::TimedOut) => Failure::timed_out(reused),
@@ -128,13 +126,18 @@ async fn await_header(
     connection: &mut Connection,
 ) -> Result<Response<()>, NoHeader> {
     let mut limit = exchange.timeout(group.config.timeouts.read.as_duration());
-    poll_fn(|cx| match connection.poll_head(cx, exchange.body.as_deref_mut()) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(NoHeader::Fault)),
-        Poll::Pending if connection.is_sent() => {
-            ready!(limit.poll(cx));
-            Poll::Ready(Err(NoHeader::TimedOut))
+    poll_fn(|cx| {
+        let header = connection.poll_head(cx, exchange.body.as_deref_mut());
+        // Whoever gives up meanwhile has moved them too.
+        exchange.record.moved(connection.request_bytes());
+        match header {
+            Poll::Ready(result) => Poll::Ready(result.map_err(NoHeader::Fault)),
+            Poll::Pending if connection.is_sent() => {
+                ready!(limit.poll(cx));
+                Poll::Ready(Err(NoHeader::TimedOut))
+            }
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Pending => Poll::Pending,
     })
     .await
 }

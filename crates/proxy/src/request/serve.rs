@@ -13,6 +13,7 @@ use crate::error_log;
 use crate::record::{Downstream, Record, Transport};
 use crate::request::body::{ResponseBody, Source};
 use crate::request::exchange::Exchange;
+use crate::request::wire::Wire;
 use crate::request::{attempt, headers, http2, respond};
 use crate::snapshot::{GroupView, Snapshot};
 use crate::variables;
@@ -40,10 +41,11 @@ pub(super) async fn answer(request: Result<Accepted, Refused>) -> Response<Respo
     }
 }
 
-/// One request, as far as it goes before a server is asked.
+/// One request, as far as it goes before a server is asked; `wire` is that of a connection which it has to itself.
 pub(super) fn accept(
     worker: &Arc<Worker>,
     downstream: &Arc<Downstream>,
+    wire: Option<&Arc<Wire>>,
     group: Option<&GroupId>,
     alarm: Alarm,
     request: Request<Incoming>,
@@ -52,12 +54,13 @@ pub(super) fn accept(
     let (mut parts, incoming) = request.into_parts();
     let max_headers = worker.shared.options.limits.headers;
     let folded = if parts.version == Version::HTTP_2 { http2::as_http1(&mut parts, max_headers) } else { Ok(()) };
-    if parts.version != Version::HTTP_2 {
-        downstream.http1.set_owes_body(!incoming.is_end_stream());
+    if let Some(wire) = wire {
+        wire.set_owes_body(!incoming.is_end_stream());
     }
     let fault = folded.err().or_else(|| fault(&parts, &downstream.transport));
     let fault = fault.or_else(|| if incoming.is_end_stream() { None } else { coding_fault(&parts.headers) });
-    let mut exchange = Exchange::begin(record(worker, downstream.clone(), parts), worker.clone(), alarm);
+    let record = record(worker, downstream.clone(), parts);
+    let mut exchange = Exchange::begin(record, worker.clone(), alarm, wire.cloned());
     if let Some(status) = fault {
         worker.shared.stats.bad_requests.inc();
         return Err(refuse(exchange, incoming, status));

@@ -37,7 +37,7 @@ pub(crate) fn log(error: &hyper::Error, rest: &[u8], worker: &Arc<Worker>, downs
     };
     let parts = Request::new(()).into_parts().0;
     let record = Record { unread: true, status: status.as_u16(), complete, ..record(worker, downstream, parts) };
-    drop(Exchange::begin(record, worker.clone(), alarm));
+    drop(Exchange::begin(record, worker.clone(), alarm, None));
 }
 
 fn answer(error: &hyper::Error, rest: &[u8], header_bytes: usize) -> Option<Answer> {
@@ -54,7 +54,8 @@ fn answer(error: &hyper::Error, rest: &[u8], header_bytes: usize) -> Option<Answ
     if error.is_parse() {
         return Some(Answer::Sent(StatusCode::BAD_REQUEST));
     }
-    if rest.is_empty() {
+    // What comes behind a response that broke off is never looked at.
+    if rest.is_empty() || error.is_user() || error.is_shutdown() {
         return None;
     }
     Some(Answer::Silence(if error.is_timeout() { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_REQUEST }))

@@ -12,7 +12,8 @@ pub fn attempt_begins(record: &Record, attempt: &Attempt) {
     let Some(group) = &record.group else { return };
     let stats = &group.cell.stats;
     if attempt.end == AttemptEnd::NoLivePeers {
-        stats.no_live.inc();
+        // Nothing follows.
+        return stats.no_live.inc();
     }
     if let Some(last) = record.attempts.last()
         && let Some(condition) = last.end.condition()
@@ -142,6 +143,14 @@ mod tests {
         assert_eq!(group(&record).no_live.value(), 1);
         let servers = &record.group.as_ref().unwrap().servers;
         assert!(servers.iter().all(|server| server.stats.requests.iter().all(|count| count.value() == 0)));
+    }
+
+    #[test]
+    fn a_failure_that_nobody_is_left_for_is_not_retried() {
+        let (mut record, ended) = after(AttemptEnd::Failed(FailureReason::Connect));
+        record.begin_attempt(Attempt::no_live_peers(ended));
+        assert_eq!(group(&record).no_live.value(), 1);
+        assert_eq!((group(&record).retries[Condition::Error.index()].value(), server(&record, 0).retried.value()), (0, 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 
 use crate::apply;
 use crate::clock::Moment;
-use crate::record::{Attempt, Downstream, Http1, Record, RequestId, Scheme, Transport};
+use crate::record::{Attempt, Downstream, Record, RequestId, Scheme, Transport};
 use crate::snapshot::{GroupView, ServerView};
 use crate::spec::group_spec;
 
@@ -50,7 +50,6 @@ pub(crate) fn record() -> Record {
             peer: "10.0.0.1:50000".parse().unwrap(),
             local: "10.0.0.2:8080".parse().unwrap(),
             requests: AtomicU64::new(3),
-            http1: Http1::default(),
             transport: Transport::Plain,
         }),
         serial: 3,

@@ -131,15 +131,17 @@ impl Connection {
         let _ = self.outgoing.poll(cx, &mut self.io, body);
     }
 
-    /// The next part of the response's body; `None` at its end. What is left of the request is sent meanwhile.
+    /// The next part of the response's body, of at most `most` bytes; `None` at its end. What is left of the request is sent
+    /// meanwhile.
     pub(crate) fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
         body: Option<&mut Source>,
+        most: usize,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         self.poll_request(cx, body);
         loop {
-            if let Some(frame) = self.incoming.body().transpose() {
+            if let Some(frame) = self.incoming.body(most).transpose() {
                 return Poll::Ready(Some(frame));
             }
             if self.incoming.is_complete() {
@@ -171,6 +173,7 @@ impl Connection {
     /// Gives back what only a request in progress needs.
     pub(super) fn rest(&mut self) {
         self.incoming.rest();
+        self.io.rest();
     }
 
     /// Whether an idle connection is of no use any more: closed, broken, or the server said something that was not asked for.

@@ -36,11 +36,19 @@ impl UpstreamIo {
     /// Counts from zero, for another request, whose task waits by `send_timeout`.
     pub(super) fn begin(&mut self, send_timeout: Timeout) {
         (self.sent, self.received) = (0, 0);
-        let socket = match &mut self.stream {
+        self.socket().set_timeout(Some(send_timeout));
+    }
+
+    /// Waits for nothing any more, and so knows nothing of the task that had it.
+    pub(super) fn rest(&mut self) {
+        self.socket().set_timeout(None);
+    }
+
+    fn socket(&mut self) -> &mut Socket {
+        match &mut self.stream {
             Either::Left(socket) => socket,
             Either::Right(tls) => tls.get_mut().0,
-        };
-        socket.set_timeout(send_timeout);
+        }
     }
 
     /// Bytes sent and received since then.
@@ -59,6 +67,7 @@ impl UpstreamIo {
 impl Drop for UpstreamIo {
     /// TLS says that it ends, if the socket takes it, and waits for no answer (nginx `ngx_ssl_shutdown`).
     fn drop(&mut self) {
+        self.rest();
         if let Either::Right(tls) = &mut self.stream {
             let _ = Pin::new(tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }

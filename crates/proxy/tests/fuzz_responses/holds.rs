@@ -93,7 +93,7 @@ fn ours(pieces: &[&[u8]], to_head: bool) -> Option<Seen> {
     };
     let mut seen = Seen::of(&response);
     seen.complete = loop {
-        match incoming.body() {
+        match incoming.body(usize::MAX) {
             Ok(Some(frame)) => seen.add(frame),
             Ok(None) if incoming.is_complete() => break true,
             Ok(None) if fill(&mut incoming) => {}

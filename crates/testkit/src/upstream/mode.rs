@@ -63,6 +63,8 @@ pub enum Mode {
     UntilClose,
     /// 101 and then every byte back, until the client closes.
     Upgrade,
+    /// The same as soon as the head was read: what is left of the request is sent back.
+    HastyUpgrade,
     /// These bytes, whatever was asked.
     Raw(Arc<[u8]>, After),
 }

@@ -55,9 +55,13 @@ pub(super) fn reply(name: &str, mode: &Mode, request: &Received) -> (Vec<u8>, Af
         Mode::Close => (Vec::new(), After::Close),
         Mode::Reset => (Vec::new(), After::Reset),
         // Decided before an answer is asked for.
-        Mode::Hang | Mode::StopReading | Mode::Refuse | Mode::CloseOnAccept | Mode::Upgrade | Mode::SlowBody { .. } => {
-            (Vec::new(), After::Close)
-        }
+        Mode::Hang
+        | Mode::StopReading
+        | Mode::Refuse
+        | Mode::CloseOnAccept
+        | Mode::Upgrade
+        | Mode::HastyUpgrade
+        | Mode::SlowBody { .. } => (Vec::new(), After::Close),
     }
 }
 

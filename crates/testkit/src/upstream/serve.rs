@@ -92,7 +92,8 @@ impl Connection {
         for nth in 1.. {
             let Some(head) = self.next_head().await? else { break };
             let mode = self.mode();
-            let body = if mode == Mode::StopReading { Body::default() } else { self.body(&head).await? };
+            let takes_body = !matches!(mode, Mode::StopReading | Mode::HastyUpgrade);
+            let body = if takes_body { self.body(&head).await? } else { Body::default() };
             let request = Arc::new(Received { connection: self.number, nth, head, body });
             self.shared.record.send_modify(|record| record.requests.push(request.clone()));
             match self.answer(&mode, &request).await? {
@@ -133,7 +134,7 @@ impl Connection {
     async fn answer(&mut self, mode: &Mode, request: &Received) -> io::Result<After> {
         match mode {
             Mode::Hang | Mode::StopReading => return self.hang(*mode == Mode::StopReading).await,
-            Mode::Upgrade => return self.upgrade(request).await,
+            Mode::Upgrade | Mode::HastyUpgrade => return self.upgrade(request).await,
             Mode::SlowBody { head, bytes, pause } => {
                 self.wire.write(head.as_bytes()).await?;
                 self.drip(&vec![b'x'; *bytes], *pause).await?;

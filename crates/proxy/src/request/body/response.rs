@@ -1,13 +1,16 @@
 //! The body sent to the client: our own short page, or the server's, observed so that the attempt ends with its last byte.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::alarm::Timeout;
 use crate::request::exchange::{Exchange, Relaying};
+use crate::request::headers;
 use crate::request::streams;
 use crate::request::tunnel::Tunnel;
 use crate::upstream::Fault;
@@ -32,13 +35,22 @@ pub(crate) struct Own {
 
 /// A server's body on its way to the client.
 pub(crate) struct Relay {
-    /// Gone once the response is complete or broke off.
-    relaying: Option<Relaying>,
-    /// Why it broke off, when hyper has not been told yet.
-    broken: Option<BrokenOff>,
+    state: State,
     /// nginx `proxy_read_timeout`: between two reads of the body.
     read_timeout: Timeout,
+    /// Bytes that are handed over at a time.
+    most: usize,
 }
+
+enum State {
+    Streaming(Relaying),
+    /// It broke off, which hyper is not told before the client has what came until then: it drops what it has not written.
+    Broken(Box<Exchange>, BrokenOff),
+    Done,
+}
+
+/// Bytes that HTTP/2 is given at a time: a stream whose client takes nothing holds two of them beside its buffer.
+const HTTP2_PIECE: usize = 16 << 10;
 
 /// Why a response broke off: the client's connection is closed, as its framing cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -53,41 +65,46 @@ pub(crate) enum BrokenOff {
 
 impl Relay {
     /// The body of a response whose header is passed on; the attempt ends here and now if there is none.
-    pub(crate) fn body(mut relaying: Relaying, read_timeout: Timeout) -> ResponseBody {
+    pub(crate) fn body(mut relaying: Relaying, version: Version, read_timeout: Timeout) -> ResponseBody {
         if relaying.is_complete() {
             let exchange = relaying.complete();
             return ResponseBody::own(None, exchange);
         }
-        ResponseBody::Relay(Box::new(Self { relaying: Some(relaying), broken: None, read_timeout }))
+        let most = if version == Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
+        ResponseBody::Relay(Box::new(Self { state: State::Streaming(relaying), read_timeout, most }))
     }
 
     fn complete(&mut self) {
-        if let Some(mut relaying) = self.relaying.take() {
+        if let State::Streaming(mut relaying) = mem::replace(&mut self.state, State::Done) {
             relaying.complete().answered();
         }
     }
 
-    /// hyper drops what it has not written yet when a body fails: it is given the time to write what came before.
     fn break_off(&mut self, cx: &Context<'_>, error: BrokenOff) {
-        if let Some(relaying) = self.relaying.take() {
-            relaying.break_off(&error);
+        if let State::Streaming(relaying) = mem::replace(&mut self.state, State::Done)
+            && let Some(exchange) = relaying.break_off(&error)
+        {
+            self.state = State::Broken(exchange, error);
         }
-        self.broken = Some(error);
+        // What came before is written first.
         cx.waker().wake_by_ref();
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        let Some(relaying) = &mut self.relaying else { return Poll::Ready(self.broken.take().map(Err)) };
+        let State::Streaming(relaying) = &mut self.state else { return self.poll_end() };
         // hyper would keep several hundred KiB of it.
         if relaying.is_held_up() {
             relaying.poll_request(cx);
             return Poll::Pending;
         }
-        match relaying.poll(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+        match relaying.poll(cx, self.most) {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.read_timeout.restart();
                 if let Some(chunk) = frame.data_ref() {
                     relaying.relayed(chunk.len() as u64);
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::trailers_for_client(trailers);
                 }
                 if relaying.is_complete() {
                     self.complete();
@@ -107,6 +124,24 @@ impl Relay {
                 self.break_off(cx, BrokenOff::TimedOut);
                 Poll::Pending
             }
+        }
+    }
+
+    fn poll_end(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match mem::replace(&mut self.state, State::Done) {
+            State::Broken(exchange, error) if exchange.is_held_up() => {
+                self.state = State::Broken(exchange, error);
+                Poll::Pending
+            }
+            State::Broken(_, error) => Poll::Ready(Some(Err(error))),
+            State::Streaming(_) | State::Done => Poll::Ready(None),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            State::Streaming(relaying) => relaying.size_hint(),
+            State::Broken(..) | State::Done => SizeHint::with_exact(0),
         }
     }
 }
@@ -162,7 +197,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(own) => own.page.is_none(),
-            Self::Relay(relay) => relay.relaying.is_none() && relay.broken.is_none(),
+            Self::Relay(relay) => matches!(relay.state, State::Done),
             Self::Tunnel(_) => true,
         }
     }
@@ -170,7 +205,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(own) => SizeHint::with_exact(own.page.as_ref().map_or(0, |page| page.len() as u64)),
-            Self::Relay(relay) => relay.relaying.as_ref().map_or(SizeHint::with_exact(0), Relaying::size_hint),
+            Self::Relay(relay) => relay.size_hint(),
             Self::Tunnel(_) => SizeHint::with_exact(0),
         }
     }

@@ -26,8 +26,8 @@ pub(super) enum Chunked {
 }
 
 impl Chunked {
-    /// The next frame in `buffer`; `None` if it holds none, or there are no more.
-    pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Fault> {
+    /// The next frame in `buffer`, of at most `most` bytes of data; `None` if it holds none, or there are no more.
+    pub(super) fn next(&mut self, buffer: &mut BytesMut, most: usize) -> Result<Option<Frame<Bytes>>, Fault> {
         loop {
             match *self {
                 Self::Size => match size(buffer)? {
@@ -37,7 +37,8 @@ impl Chunked {
                 },
                 Self::Data(_) if buffer.is_empty() => return Ok(None),
                 Self::Data(bytes) => {
-                    let length = usize::try_from(bytes).map_or(buffer.len(), |bytes| bytes.min(buffer.len()));
+                    let ready = buffer.len().min(most);
+                    let length = usize::try_from(bytes).map_or(ready, |bytes| bytes.min(ready));
                     let left = bytes - length as u64;
                     *self = if left > 0 { Self::Data(left) } else { Self::DataEnd };
                     return Ok(Some(Frame::data(buffer.split_to(length).freeze())));

@@ -95,20 +95,22 @@ impl Incoming {
         }
     }
 
-    /// The next part of the body that was read; `None` if more must be read, or it [is complete](Self::is_complete).
-    pub fn body(&mut self) -> Result<Option<Frame<Bytes>>, Fault> {
+    /// The next part of the body that was read, of at most `most` bytes; `None` if more must be read, or it
+    /// [is complete](Self::is_complete).
+    pub fn body(&mut self, most: usize) -> Result<Option<Frame<Bytes>>, Fault> {
+        let ready = self.buffer.len().min(most);
         let length = match &mut self.body {
             Body::Length(left) => {
-                let length = usize::try_from(*left).map_or(self.buffer.len(), |left| left.min(self.buffer.len()));
+                let length = usize::try_from(*left).map_or(ready, |left| left.min(ready));
                 *left -= length as u64;
                 length
             }
             Body::Chunked(chunked) => {
-                let frame = chunked.next(&mut self.buffer)?;
+                let frame = chunked.next(&mut self.buffer, most)?;
                 chunked.ends(&mut self.buffer);
                 return Ok(frame);
             }
-            Body::Close => self.buffer.len(),
+            Body::Close => ready,
         };
         Ok((length > 0).then(|| Frame::data(self.buffer.split_to(length).freeze())))
     }

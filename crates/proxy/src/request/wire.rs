@@ -1,8 +1,8 @@
-//! What the requests of an HTTP/1 connection and its stream below hyper tell each other.
+//! What the requests of a client's connection and its stream below hyper tell each other.
 //!
 //! hyper takes a response from us sooner than the client takes it from hyper, and has no word for either: that it holds
 //! something back, that the client has it all, that a further request has begun. Below hyper all of that is seen. The requests
-//! of HTTP/2, whose streams share one connection, have no part in it.
+//! of HTTP/2, whose streams share one connection, have no part in it; of theirs it is only known how much was written.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use crate::request::exchange::Exchange;
 
 /// Of one connection. It is shared by what one task does, so no order of memory matters.
 #[derive(Debug, Default)]
-pub struct Http1 {
+pub(super) struct Wire {
     /// Requests that are not over; more than one only of a client that asks ahead.
     open: AtomicU64,
     /// Whether the last request has a body that was not read to its end.
@@ -25,7 +25,9 @@ pub struct Http1 {
     has_begun: AtomicBool,
     /// Whether the client has not yet taken all that was written.
     is_held_up: AtomicBool,
-    /// Bytes written since the header of the last request came.
+    /// Whether the client took nothing for `send_timeout`.
+    has_timed_out: AtomicBool,
+    /// Bytes written, of HTTP/1 since the header of the last request came.
     written: AtomicU64,
     unsent: Mutex<Unsent>,
 }
@@ -37,7 +39,7 @@ enum Unsent {
     Gone,
 }
 
-impl Http1 {
+impl Wire {
     /// A request begins whose header was read.
     pub(super) fn begins(&self) {
         self.open.store(self.open.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -48,6 +50,11 @@ impl Http1 {
     /// It is over.
     pub(super) fn ends(&self) {
         self.open.store(self.open.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Whether no request is in progress.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.load(Ordering::Relaxed) == 0
     }
 
     /// Whether a body follows it that was not read to its end.
@@ -71,15 +78,19 @@ impl Http1 {
         self.is_held_up.load(Ordering::Relaxed)
     }
 
+    /// Whether the connection broke because the client took nothing for too long.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.has_timed_out.load(Ordering::Relaxed)
+    }
+
     /// Bytes of its answer that the client's side has taken, more or less: those of an earlier one may be among them.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
     /// Keeps a request whose answer hyper is given to its end, until the client's side has taken that.
-    pub(super) fn keep(exchange: Box<Exchange>) {
-        let downstream = exchange.record.downstream.clone();
-        match &mut *downstream.http1.unsent.lock() {
+    pub(super) fn keep(&self, exchange: Box<Exchange>) {
+        match &mut *self.unsent.lock() {
             Unsent::Wait(waiting) => return waiting.push(exchange),
             Unsent::Gone => {}
         }
@@ -88,7 +99,7 @@ impl Http1 {
 
     /// The stream brought bytes.
     pub(super) fn received(&self) {
-        if self.open.load(Ordering::Relaxed) == 0 {
+        if self.is_idle() {
             self.has_begun.store(true, Ordering::Relaxed);
         }
     }
@@ -101,7 +112,7 @@ impl Http1 {
                 self.written.store(written + *bytes as u64, Ordering::Relaxed);
             }
             Poll::Pending => self.is_held_up.store(true, Ordering::Relaxed),
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(error)) => self.broke(error),
         }
     }
 
@@ -110,7 +121,13 @@ impl Http1 {
         match result {
             Poll::Ready(Ok(())) => self.sent(),
             Poll::Pending => self.is_held_up.store(true, Ordering::Relaxed),
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(error)) => self.broke(error),
+        }
+    }
+
+    fn broke(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            self.has_timed_out.store(true, Ordering::Relaxed);
         }
     }
 
@@ -119,7 +136,7 @@ impl Http1 {
         if is_late {
             self.is_held_up.store(false, Ordering::Relaxed);
         }
-        if self.open.load(Ordering::Relaxed) == 0 {
+        if self.is_idle() {
             return;
         }
         let sent = match &mut *self.unsent.lock() {
@@ -162,34 +179,34 @@ mod tests {
 
     #[test]
     fn what_comes_while_no_request_is_open_begins_one() {
-        let http1 = Http1::default();
-        http1.received();
-        assert!(http1.has_begun());
-        http1.begins();
-        http1.received();
-        assert!(!http1.has_begun(), "a body");
-        http1.begins();
-        http1.ends();
-        http1.received();
-        assert!(!http1.has_begun(), "the first is open still");
-        http1.ends();
-        http1.received();
-        assert!(http1.has_begun());
+        let wire = Wire::default();
+        wire.received();
+        assert!(wire.has_begun());
+        wire.begins();
+        wire.received();
+        assert!(!wire.has_begun(), "a body");
+        wire.begins();
+        wire.ends();
+        wire.received();
+        assert!(!wire.has_begun(), "the first is open still");
+        wire.ends();
+        wire.received();
+        assert!(wire.has_begun());
     }
 
     #[test]
     fn a_client_is_waited_for_until_it_has_taken_all() {
-        let http1 = Http1::default();
-        http1.begins();
-        http1.wrote(&Poll::Ready(Ok(7)));
-        assert!(!http1.is_held_up());
-        http1.wrote(&Poll::Pending);
-        http1.wrote(&Poll::Ready(Ok(3)));
-        assert!(http1.is_held_up(), "some of it is left");
-        http1.flushed(&Poll::Pending);
-        assert!(http1.is_held_up(), "TLS holds it");
-        http1.flushed(&Poll::Ready(Ok(())));
-        assert!(!http1.is_held_up());
-        assert_eq!(http1.written(), 10);
+        let wire = Wire::default();
+        wire.begins();
+        wire.wrote(&Poll::Ready(Ok(7)));
+        assert!(!wire.is_held_up());
+        wire.wrote(&Poll::Pending);
+        wire.wrote(&Poll::Ready(Ok(3)));
+        assert!(wire.is_held_up(), "some of it is left");
+        wire.flushed(&Poll::Pending);
+        assert!(wire.is_held_up(), "TLS holds it");
+        wire.flushed(&Poll::Ready(Ok(())));
+        assert!(!wire.is_held_up());
+        assert_eq!(wire.written(), 10);
     }
 }
