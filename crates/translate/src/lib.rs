@@ -102,7 +102,10 @@ pub enum Classless {
     Serve,
 }
 
-/// Whether objects may name loopback, link-local and unspecified addresses and unix sockets as servers.
+/// What is said of an address with [`Address::is_local`].
+const LOCAL: &str = "this host itself, its link or a metadata service";
+
+/// Whether objects may name as servers what answers each host by itself ([`Address::is_local`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LocalAddresses {
     /// Files may: their author can reach those addresses anyway.
