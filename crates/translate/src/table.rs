@@ -11,7 +11,7 @@ use config::{HostPattern, HostRoutes, PathMatch, PathRoute, Routes, Target};
 #[derive(Debug, Default)]
 pub struct Table {
     hosts: BTreeMap<HostPattern, Host>,
-    /// What answers requests that match no rule at all.
+    /// What answers requests that match no rule of anybody: not even one for any host.
     fallback: Option<Claim>,
 }
 
@@ -35,7 +35,7 @@ pub struct Taken {
 }
 
 impl Table {
-    /// Makes a host known, so that its unmatched paths are answered as this host's.
+    /// Makes a host known, even if nothing is claimed of it.
     pub fn host(&mut self, host: &HostPattern) {
         self.hosts.entry(host.clone()).or_default();
     }
@@ -68,18 +68,18 @@ impl Table {
     }
 
     /// The finished routes. What matches no rule goes to the fallback, whether or not its host is known (Ingress v1
-    /// `defaultBackend`).
+    /// `defaultBackend`). That is the default of any host alone: a request comes there when no rule of a nearer host took it, and
+    /// as the default of those hosts it would keep from wildcards and rules for any host, which may be another's, what they match.
     pub fn finish(mut self) -> Routes {
-        if self.fallback.is_some() {
-            self.host(&HostPattern::Any);
+        if let Some(fallback) = self.fallback {
+            self.hosts.entry(HostPattern::Any).or_default().default.get_or_insert(fallback);
         }
-        let fallback = self.fallback;
         let hosts = self.hosts.into_iter().map(|(host, Host { paths, default })| HostRoutes {
             host,
             paths: (paths.into_iter())
                 .map(|(path, Claim { target, origin })| PathRoute { path, target, origin })
                 .collect(),
-            default: default.or_else(|| fallback.clone()).map(|claim| claim.target),
+            default: default.map(|claim| claim.target),
         });
         Routes { hosts: hosts.map(Arc::new).collect() }
     }

@@ -86,10 +86,7 @@ fn a_default_backend_without_rules_takes_everything_unmatched() {
             &format!("{{rules: [{{host: a.example, http: {{paths: [{{path: /x, pathType: Exact, {RESOURCE}}}]}}}}]}}"),
         ),
     ]);
-    assert_eq!(
-        routes(&translation.config),
-        ["a.example =/x -> default/group", "a.example default -> default/app:80", "* default -> default/app:80"]
-    );
+    assert_eq!(routes(&translation.config), ["a.example =/x -> default/group", "* default -> default/app:80"]);
 }
 
 #[test]
@@ -114,8 +111,31 @@ fn a_default_backend_beside_rules_belongs_to_its_hosts_and_then_to_everybody() {
             "a.example default -> default/group",
             "b.example =/x -> default/app:80",
             "b.example default -> default/app:80",
-            "c.example default -> default/group",
             "* default -> default/group"
+        ]
+    );
+}
+
+/// As the default of `a.example` it would take from the wildcard and from the rule without a host what those match.
+#[test]
+fn a_default_backend_without_rules_takes_no_request_that_another_ingress_has_a_rule_for() {
+    let one = |name: &str, host: &str, path: &str| {
+        let rule = format!("{host}http: {{paths: [{{path: {path}, pathType: Prefix, {RESOURCE}}}]}}");
+        ingress(name, "", &format!("{{rules: [{{{rule}}}]}}"))
+    };
+    let ingresses = [
+        one("a", "host: a.example, ", "/x"),
+        one("b", "", "/y"),
+        one("w", "host: '*.example', ", "/z"),
+        ingress("c", "", "{defaultBackend: {service: {name: app, port: {number: 80}}}}"),
+    ];
+    assert_eq!(
+        routes(&of(&ingresses).config),
+        [
+            "a.example /x -> default/group",
+            "*.example /z -> default/group",
+            "* /y -> default/group",
+            "* default -> default/app:80"
         ]
     );
 }
