@@ -121,33 +121,37 @@ fn named(ingress: &Ingress) -> Vec<ResourceKey> {
 /// Lets every Ingress claim its places, the oldest first.
 fn fill(claims: Vec<(Arc<Located<Ingress>>, Claims)>, report: &mut Report) -> Routes {
     let mut table = Table::default();
-    // An Ingress without rules is there to catch what is left; it precedes the defaults of those that also have rules.
-    let (catch_all, with_rules): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.rules.is_empty());
-    for (ingress, Claims { rules, default, tls: _ }) in catch_all.into_iter().chain(with_rules) {
+    let mut conflict = |ingress: &Located<Ingress>, field: &str, place: &str, taken: Taken| {
+        let message = format!("{place} is already routed by {}; this one is not used", taken.by);
+        report.say(ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
+    };
+    let mut defaults = Vec::new();
+    for (ingress, Claims { rules, default, tls: _ }) in claims {
         let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
-        let mut conflict = |field: &str, place: &str, taken: Taken| {
-            let message = format!("{place} is already routed by {}; this one is not used", taken.by);
-            report.say(&ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
-        };
-        let is_catch_all = rules.is_empty();
+        let has_rules = !rules.is_empty();
         for Rule { host, paths } in rules {
             table.host(&host);
             for Path { field, matches, target } in paths {
                 let place = format!("{host} {}", describe(&matches));
-                table.path(&host, matches, target, &origin).unwrap_or_else(|taken| conflict(&field, &place, taken));
+                let claimed = table.path(&host, matches, target, &origin);
+                claimed.unwrap_or_else(|taken| conflict(&ingress, &field, &place, taken));
             }
             if let Some(default) = &default {
+                let claimed = table.host_default(&host, default, &origin);
                 let place = format!("the default of {host}");
-                table
-                    .host_default(&host, default, &origin)
-                    .unwrap_or_else(|taken| conflict("spec.defaultBackend", &place, taken));
+                claimed.unwrap_or_else(|taken| conflict(&ingress, "spec.defaultBackend", &place, taken));
             }
         }
-        if let Some(default) = &default
-            && let Err(taken) = table.fallback(default, &origin)
-            && is_catch_all
+        defaults.extend(default.map(|default| (has_rules, ingress, origin, default)));
+    }
+    // What is left is that of any host alone: as the default of every host it would keep from wildcards, and from rules for any
+    // host, what these match. An Ingress without rules is there for it, and precedes those that have rules besides.
+    defaults.sort_by_key(|(has_rules, ..)| *has_rules);
+    for (has_rules, ingress, origin, default) in defaults {
+        if let Err(taken) = table.host_default(&HostPattern::Any, &default, &origin)
+            && !has_rules
         {
-            conflict("spec.defaultBackend", "every unmatched request", taken);
+            conflict(&ingress, "spec.defaultBackend", "every unmatched request", taken);
         }
     }
     table.finish()

@@ -11,8 +11,6 @@ use config::{HostPattern, HostRoutes, PathMatch, PathRoute, Routes, Target};
 #[derive(Debug, Default)]
 pub struct Table {
     hosts: BTreeMap<HostPattern, Host>,
-    /// What answers requests that match no rule of anybody: not even one for any host.
-    fallback: Option<Claim>,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +19,7 @@ struct Host {
     default: Option<Claim>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Claim {
     target: Target,
     origin: Arc<str>,
@@ -57,23 +55,20 @@ impl Table {
         }
     }
 
-    /// Claims the unmatched paths of a host.
+    /// Claims the unmatched paths of a host. Those of [`HostPattern::Any`] are all requests that match no rule of anybody.
     pub fn host_default(&mut self, host: &HostPattern, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-        claim(&mut self.hosts.entry(host.clone()).or_default().default, target, origin)
-    }
-
-    /// Claims the requests that match no rule of anybody.
-    pub fn fallback(&mut self, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-        claim(&mut self.fallback, target, origin)
-    }
-
-    /// The finished routes. What matches no rule goes to the fallback, whether or not its host is known (Ingress v1
-    /// `defaultBackend`). That is the default of any host alone: a request comes there when no rule of a nearer host took it, and
-    /// as the default of those hosts it would keep from wildcards and rules for any host, which may be another's, what they match.
-    pub fn finish(mut self) -> Routes {
-        if let Some(fallback) = self.fallback {
-            self.hosts.entry(HostPattern::Any).or_default().default.get_or_insert(fallback);
+        match &mut self.hosts.entry(host.clone()).or_default().default {
+            Some(held) if held.origin != *origin => Err(Taken { by: held.origin.clone() }),
+            Some(_) => Ok(()),
+            free @ None => {
+                *free = Some(Claim { target: target.clone(), origin: origin.clone() });
+                Ok(())
+            }
         }
+    }
+
+    /// The finished routes.
+    pub fn finish(self) -> Routes {
         let hosts = self.hosts.into_iter().map(|(host, Host { paths, default })| HostRoutes {
             host,
             paths: (paths.into_iter())
@@ -82,16 +77,5 @@ impl Table {
             default: default.map(|claim| claim.target),
         });
         Routes { hosts: hosts.map(Arc::new).collect() }
-    }
-}
-
-fn claim(place: &mut Option<Claim>, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-    match place {
-        Some(held) if held.origin != *origin => Err(Taken { by: held.origin.clone() }),
-        Some(_) => Ok(()),
-        None => {
-            *place = Some(Claim { target: target.clone(), origin: origin.clone() });
-            Ok(())
-        }
     }
 }

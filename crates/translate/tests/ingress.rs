@@ -140,6 +140,19 @@ fn a_default_backend_without_rules_takes_no_request_that_another_ingress_has_a_r
     );
 }
 
+#[test]
+fn the_default_of_an_ingress_for_any_host_comes_before_one_that_has_no_rules() {
+    let own = format!(
+        "{{defaultBackend: {}, rules: [{{http: {{paths: [{{path: /x, pathType: Exact, {SERVICE}}}]}}}}]}}",
+        RESOURCE.trim_start_matches("backend: ")
+    );
+    let rest = "{defaultBackend: {service: {name: app, port: {number: 80}}}}";
+    let translation = of(&[ingress("a-rest", "", rest), ingress("own", "", &own), ingress("rest", "", rest)]);
+    assert_eq!(routes(&translation.config), ["* =/x -> default/app:80", "* default -> default/group"]);
+    let shadowed = |name: &str| format!("FB5010 warning Ingress default/{name} spec.defaultBackend");
+    assert_eq!(said(&translation), [shadowed("a-rest"), shadowed("rest")]);
+}
+
 fn simple(name: &str, meta: &str, class: &str) -> String {
     ingress(
         name,
