@@ -177,12 +177,11 @@ impl<'a> Backends<'a> {
         target
     }
 
-    /// The group of an object of the same namespace whose name differs by one or two letters.
+    /// The group of an object of the same namespace that was likely meant.
     fn nearest(&self, id: &GroupId) -> Option<&str> {
         let first = GroupId::new(id.namespace(), "");
         let neighbours = self.groups.range(first..).map(|(other, _)| other);
         let neighbours = neighbours.take_while(|other| other.namespace() == id.namespace());
-        let distances = neighbours.map(|other| (config::edit_distance(id.name(), other.name()), other.name()));
-        distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
+        config::nearest(id.name(), neighbours.map(GroupId::name))
     }
 }

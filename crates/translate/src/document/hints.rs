@@ -1,7 +1,7 @@
 //! How to mend it: what the API server does not say.
 
 use api::{CookieLifetime, Duration, Seconds, Size};
-use config::edit_distance;
+use config::nearest;
 use serde_json::Value as Json;
 
 use super::schema::{Schema, Shape};
@@ -57,16 +57,4 @@ pub(super) fn pattern(schema: &Schema) -> Option<String> {
         _ => return None,
     };
     Some(meaning.into())
-}
-
-/// The candidate that differs in case only or by a slip or two.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words are no slips, and comparing them is dear.
-    if word.len() > 64 {
-        return None;
-    }
-    let lower = word.to_ascii_lowercase();
-    let distance = |candidate: &str| edit_distance(&lower, &candidate.to_ascii_lowercase());
-    let (distance, near) = candidates.map(|candidate| (distance(candidate), candidate)).min()?;
-    (distance <= 2 && distance < word.chars().count().max(2)).then_some(near)
 }

@@ -124,6 +124,14 @@ impl Objects {
 
 impl<T: Kind> Store<T> {
     /// Files an object by its metadata; returns the one it replaces.
+    /// What was likely meant by a name that is not there, if it was read from a file. Objects of a cluster come and go, and who
+    /// names what is missing is not read again for each.
+    pub fn nearest(&self, namespace: &str, name: &str) -> Option<String> {
+        let written = self.namespace(namespace).filter(|(_, object)| object.source.is_some());
+        let names: Vec<_> = written.map(|((_, name), _)| name).collect();
+        config::nearest(name, names.iter().map(|name| &**name)).map(str::to_owned)
+    }
+
     pub fn put(&mut self, object: impl Into<Located<T>>) -> Option<Arc<Located<T>>> {
         let object = Arc::new(object.into());
         let meta = object.metadata();
