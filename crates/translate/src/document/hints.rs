@@ -7,6 +7,10 @@ use serde_json::Value as Json;
 use super::schema::{Schema, Shape};
 use super::tree::{Node, Value};
 
+/// Of an unknown field in an object that an API server wrote.
+pub(super) const NEWER: &str =
+    "it is ignored: an API server that wrote it is newer than this release; if a hand did, correct it";
+
 /// The nearest field there is, or all of them if they are few.
 pub(super) fn unknown_field<'a>(key: &str, fields: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     nearest(key, fields.clone()).map(|near| format!("did you mean \"{near}\"?")).or_else(|| {
