@@ -93,6 +93,8 @@ pub fn routes(
             // Nothing new is wrong with what was found good.
             last.and_then(|last| Some((last, read(last, &mut Report::default())?)))
         };
+        // Also if there is no other version and this one is refused: data planes may have its routes from an earlier controller.
+        backends.keep();
         if let Some((version, mut claim)) = in_force {
             let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();
             certificates.claim(version, std::mem::take(&mut claim.tls), &hosts, report);
@@ -169,6 +171,7 @@ fn read(
     backends: &mut Backends<'_>,
     certificates: &mut Certificates<'_>,
 ) -> Option<Claims> {
+    backends.start_over();
     let spec = reading.located.spec.as_ref();
     let empty = IngressSpec::default();
     let spec = spec.unwrap_or(&empty);
