@@ -243,12 +243,13 @@ fn path_match(reading: &mut Reading<'_, Ingress>, field: &str, path: &HTTPIngres
     let wrong = if text.starts_with('/') {
         let never = ["//", "/./", "/../", "%2f", "%2F"].into_iter().find(|part| text.contains(part));
         let end = ["/..", "/."].into_iter().find(|end| text.ends_with(end));
-        never.or(end).filter(|_| !is_specific).map(|part| format!("a path with \"{part}\" matches no request"))
+        let part = never.or(end).filter(|_| !is_specific);
+        part.map(|part| (format!("a path with \"{part}\" matches no request"), "write it as $uri has it, such as /a/b"))
     } else {
-        Some(format!("the path \"{text}\" does not begin with a slash"))
+        Some((format!("the path \"{text}\" does not begin with a slash"), "write an absolute path such as /api"))
     };
-    if let Some(message) = wrong {
-        reading.error(codes::PATH, format!("{field}.path"), message, "write an absolute path such as /api");
+    if let Some((message, hint)) = wrong {
+        reading.error(codes::PATH, format!("{field}.path"), message, hint);
         return None;
     }
     if is_specific && text.contains(['(', ')', '[', ']', '*', '|', '$', '^', '\\', '+', '?']) {

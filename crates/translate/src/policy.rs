@@ -1,7 +1,7 @@
 //! Everything an `UpstreamGroup` says besides its servers: method, retries, times, sticky sessions, headers.
 //!
-//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables. Every conversion that could fail is nevertheless checked, because an object
-//! may come from a cluster whose CRD is older or newer.
+//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables. Every
+//! conversion that could fail is nevertheless checked, because an object may come from a cluster whose CRD is older or newer.
 
 use std::fmt;
 

@@ -329,6 +329,8 @@ fn an_ingress_with_an_error_is_refused_whole() {
             "FB5009 error Ingress default/empty spec"
         ]
     );
+    let hint = |nth: usize| translation.diagnostics[nth].hint.as_deref().unwrap();
+    assert_eq!((hint(1), hint(2)), ("write an absolute path such as /api", "write it as $uri has it, such as /a/b"));
 }
 
 #[test]
