@@ -1,16 +1,15 @@
 //! Groups that a command line names: those that a configuration lacks, and which were likely meant.
 
-use config::{Code, Config, Diagnostic, GroupId, Severity, edit_distance};
+use config::{Code, Config, Diagnostic, GroupId, Severity};
 use proxy::{Listener, Protocol};
 
 /// A listener's group that the configuration lacks.
 pub const LISTENER_GROUP: Code = "FB4011";
 
-/// The group whose name differs least, by three letters at most.
-pub fn nearest<'c>(config: &'c Config, wanted: &GroupId) -> Option<&'c GroupId> {
-    let wanted = wanted.to_string();
-    let distances = config.groups.keys().map(|id| (edit_distance(&wanted, &id.to_string()), id));
-    distances.min().filter(|(distance, _)| *distance <= 3).map(|(_, id)| id)
+/// The group that was likely meant.
+pub fn nearest(config: &Config, wanted: &GroupId) -> Option<String> {
+    let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();
+    config::nearest(&wanted.to_string(), names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// A warning for every listener that is bound to a group which `config` lacks.

@@ -2,20 +2,11 @@
 //! texts are carried, not parsed: whoever makes one from a Secret has checked that they belong together.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::HostPattern;
-use crate::text::as_text;
-
-/// `NAMESPACE/NAME` of the Secret a certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CertificateId {
-    namespace: Arc<str>,
-    name: Arc<str>,
-}
 
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,28 +27,6 @@ pub struct Certificate {
 #[serde(transparent)]
 pub struct PrivateKey(Arc<str>);
 
-/// The text is not `NAMESPACE/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" does not name a certificate; write NAMESPACE/NAME of its Secret, for example default/shop-tls")]
-pub struct CertificateIdError(String);
-
-impl CertificateId {
-    /// The certificate of the Secret `namespace/name`.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-
-    /// The Secret's namespace.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    /// The Secret's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
 impl PrivateKey {
     /// Takes the PEM text.
     pub fn new(pem: &str) -> Self {
@@ -75,27 +44,6 @@ impl fmt::Debug for PrivateKey {
         f.write_str("PrivateKey(..)")
     }
 }
-
-impl fmt::Display for CertificateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl FromStr for CertificateId {
-    type Err = CertificateIdError;
-
-    fn from_str(text: &str) -> Result<Self, CertificateIdError> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self::new(namespace, name))
-            }
-            _ => Err(CertificateIdError(text.to_owned())),
-        }
-    }
-}
-
-as_text!(CertificateId);
 
 #[cfg(test)]
 mod tests {

@@ -149,8 +149,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The number of insertions, deletions and substitutions between two short names (Levenshtein), for "did you mean".
-pub fn edit_distance(a: &str, b: &str) -> usize {
+/// The number of insertions, deletions and substitutions between two short names (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {
@@ -165,9 +165,43 @@ pub fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// What was likely meant by `word`: the candidate that differs from it in case only or by a letter or two, the nearest and then
+/// the first by name. Where no letter would be left of the word, it was none of them; and of more than 64 bytes it is no slip, and
+/// comparing is dear.
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if word.len() > 64 {
+        return None;
+    }
+    let lower = word.to_ascii_lowercase();
+    let distance = |candidate: &str| edit_distance(&lower, &candidate.to_ascii_lowercase());
+    let (distance, near) = candidates.into_iter().map(|candidate| (distance(candidate), candidate)).min()?;
+    (distance <= 2 && distance < word.chars().count()).then_some(near)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_near_was_likely_meant() {
+        let long = "a".repeat(65);
+        let cases: &[(&str, &[&str], Option<&str>)] = &[
+            ("wieght", &["height", "weight"], Some("weight")),
+            ("Prefix", &["prefix"], Some("prefix")),
+            ("aap", &["bap", "app"], Some("app")),
+            ("A", &["a"], Some("a")),
+            ("a", &["b"], None),
+            ("db", &["fe"], None),
+            ("db", &["dbs"], Some("dbs")),
+            ("weight", &["wait"], None),
+            ("app", &[], None),
+            (&long[..64], &[&long], Some(&long)),
+            (&long, &[&long[..64]], None),
+        ];
+        for (word, candidates, near) in cases {
+            assert_eq!(nearest(word, candidates.iter().copied()), *near, "{word}");
+        }
+    }
 
     #[test]
     fn distances() {

@@ -8,6 +8,7 @@ mod address;
 mod brief;
 mod certificate;
 mod diagnostic;
+pub mod dns;
 mod duration;
 mod group;
 mod id;
@@ -25,14 +26,14 @@ mod zone;
 
 pub use address::{Address, AddressError};
 pub use balance::{Availability, MOST_RING_WEIGHT, Tier};
-pub use certificate::{Certificate, CertificateId, CertificateIdError, PrivateKey};
-pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
+pub use certificate::{Certificate, PrivateKey};
+pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, nearest};
 pub use duration::{DurationError, Millis, parse_duration};
 pub use group::{
     Condition, Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server,
     SetHeader, Timeouts,
 };
-pub use id::GroupId;
+pub use id::{CertificateId, GroupId, IdError};
 pub use resource::{Resource, ResourceError, ResourceKey, ResourceKeyError};
 pub use revision::{Revision, RevisionError};
 pub use route::{HostPattern, HostPatternError, HostRoutes, PathMatch, PathRoute, Routes, Target};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::GroupId;
 use crate::text::as_text;
+use crate::{GroupId, dns};
 
 /// Every route of a data plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ impl FromStr for HostPattern {
             Some(suffix) => (suffix, true),
             None => (text, false),
         };
-        if !is_dns_name(name) {
+        if !dns::is_name(name) {
             return Err(HostPatternError(text.to_owned()));
         }
         Ok(if wildcard { Self::Wildcard(name.into()) } else { Self::Exact(name.into()) })
@@ -105,18 +105,6 @@ impl FromStr for HostPattern {
 }
 
 as_text!(HostPattern);
-
-/// RFC 1123 subdomain, as the Kubernetes API requires of Ingress hosts.
-fn is_dns_name(name: &str) -> bool {
-    name.len() <= 253
-        && name.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        })
-}
 
 #[cfg(test)]
 mod tests {
@@ -127,9 +115,8 @@ mod tests {
         for text in ["shop.example", "*.shop.example", "*"] {
             assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), text);
         }
-        for text in
-            ["Shop.example", "*.*.example", "a..b", "-a", "shop.example:80", "*", "a/b"].iter().filter(|t| **t != "*")
-        {
+        assert_eq!("".parse(), Ok(HostPattern::Any));
+        for text in ["Shop.example", "*.*.example", "*.", "a..b", "-a", "shop.example:80", "a/b"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
     }

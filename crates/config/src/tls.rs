@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CertificateId;
+use crate::{CertificateId, dns};
 
 /// nginx's `proxy_ssl_*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,17 +55,9 @@ impl FromStr for ServerName {
     type Err = ServerNameError;
 
     fn from_str(text: &str) -> Result<Self, ServerNameError> {
-        let is_inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.as_bytes().iter().all(is_inner)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
         // A top-level domain is not numeric (RFC 3696 section 2): what looks like an address is one or nothing.
         let is_numeric = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-        let is_dns =
-            text.len() <= 253 && text.split('.').all(is_label) && !text.rsplit('.').next().is_some_and(is_numeric);
+        let is_dns = dns::is_name(text) && !text.rsplit('.').next().is_some_and(is_numeric);
         if is_dns || text.parse::<IpAddr>().is_ok() {
             Ok(Self(text.into()))
         } else {

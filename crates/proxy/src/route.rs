@@ -1,8 +1,8 @@
 //! Host and path to a target: an Ingress's rules compiled for lookup.
 //!
 //! Precedence is the Ingress v1 API's: an exact host before a wildcard before any host; within a host an Exact path before the
-//! longest Prefix; then the host's default. A host that matches but has no path for the request falls to the next pattern only
-//! when it has no default: the rules of one host never leak paths to another.
+//! longest Prefix; then the host's default. Where a host has neither a path for the request nor a default, the next pattern is
+//! asked: its rules are for this host as well, and the default of any host is for what nobody's rules match.
 //!
 //! Paths are compared in the form of `$uri`, as nginx compares its locations: another spelling of a path is the same path.
 
@@ -203,5 +203,13 @@ mod tests {
         let table = table(&[("h", &["/a"], Some("fallback")), ("*", &["/"], None)]);
         assert_eq!(found(&table, "h", "/b").unwrap(), "fallback");
         assert_eq!(found(&table, "other", "/b").unwrap(), "*/");
+    }
+
+    #[test]
+    fn what_no_rule_of_a_host_takes_goes_to_the_next_pattern() {
+        let table = table(&[("a.h", &["/x"], None), ("*.h", &["/y"], None), ("*", &["/z"], Some("fallback"))]);
+        for (path, target) in [("/x", "a.h/x"), ("/y", "*.h/y"), ("/z", "*/z"), ("/", "fallback")] {
+            assert_eq!(found(&table, "a.h", path).unwrap(), target, "{path}");
+        }
     }
 }

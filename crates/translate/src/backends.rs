@@ -23,6 +23,8 @@ pub struct Backends<'a> {
     services: Services<'a>,
     groups: &'a BTreeMap<GroupId, Verdict>,
     needs: Needs,
+    /// The implicit groups of the version that is read, which may yet be refused.
+    asked: BTreeMap<GroupId, Implicit>,
 }
 
 /// What routes need beside the groups of objects.
@@ -78,10 +80,22 @@ impl Implicit {
 impl<'a> Backends<'a> {
     /// Nothing is needed yet; `groups` are those of objects.
     pub fn new(services: Services<'a>, groups: &'a BTreeMap<GroupId, Verdict>) -> Self {
-        Self { services, groups, needs: Needs::default() }
+        Self { services, groups, needs: Needs::default(), asked: BTreeMap::new() }
     }
 
-    /// What the backends so far need.
+    /// Another version of the Ingress is read: what the one before asked for is not needed.
+    pub fn start_over(&mut self) {
+        self.asked.clear();
+    }
+
+    /// What was read is all there is of the Ingress: its groups are needed. The first reference to a group stays.
+    pub fn keep(&mut self) {
+        for (id, implicit) in std::mem::take(&mut self.asked) {
+            self.needs.implicit.entry(id).or_insert(implicit);
+        }
+    }
+
+    /// What is needed.
     pub fn into_needs(self) -> Needs {
         self.needs
     }
@@ -135,7 +149,7 @@ impl<'a> Backends<'a> {
             }
         };
         let id = GroupId::for_service(namespace, &backend.name, &resolved.number.to_string());
-        self.needs.implicit.entry(id.clone()).or_insert_with(|| Implicit {
+        self.asked.entry(id.clone()).or_insert_with(|| Implicit {
             service: backend.name.as_str().into(),
             port: resolved.number,
             place: reading.place(&format!("{field}.name")),
@@ -177,12 +191,11 @@ impl<'a> Backends<'a> {
         target
     }
 
-    /// The group of an object of the same namespace whose name differs by one or two letters.
+    /// The group of an object of the same namespace that was likely meant.
     fn nearest(&self, id: &GroupId) -> Option<&str> {
         let first = GroupId::new(id.namespace(), "");
         let neighbours = self.groups.range(first..).map(|(other, _)| other);
         let neighbours = neighbours.take_while(|other| other.namespace() == id.namespace());
-        let distances = neighbours.map(|other| (config::edit_distance(id.name(), other.name()), other.name()));
-        distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
+        config::nearest(id.name(), neighbours.map(GroupId::name))
     }
 }

@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use config::HostPattern;
+use config::{CertificateId, Diagnostic, HostPattern, Severity};
 use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::codes;
 
 /// A certificate that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,20 @@ pub enum Validity {
     Early(Timestamp),
     /// It is not valid after this moment.
     Expired(Timestamp),
+}
+
+impl Validity {
+    /// What to say of the certificate in the Secret `id`, of which `what` becomes; the caller adds the field.
+    pub fn doubt(self, id: &CertificateId, what: &str) -> Option<Diagnostic> {
+        let when = match self {
+            Self::Valid => return None,
+            Self::Early(from) => format!("is not valid before {from}"),
+            Self::Expired(until) => format!("expired at {until}"),
+        };
+        let message = format!("the certificate of Secret {id} {when}; {what}");
+        let warning = Diagnostic::new(codes::CERTIFICATE_TIME, Severity::Warning, message);
+        Some(warning.hint("renew the certificate, or set this machine's clock"))
+    }
 }
 
 impl Leaf {

@@ -98,9 +98,12 @@ impl<'a> Classes<'a> {
                 Severity::Warning,
                 codes::CLASS_MISSING,
                 format!("not served: IngressClass {class} does not exist"),
-                format!(
-                    "add an IngressClass {class} with spec.controller {CONTROLLER}, or run with --ingress-class {class}"
-                ),
+                match self.objects.ingress_classes.nearest("", class) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!(
+                        "add an IngressClass {class} with spec.controller {CONTROLLER}, or run with --ingress-class {class}"
+                    ),
+                },
             ),
         };
         let said = Diagnostic::new(code, severity, message).field("spec.ingressClassName");

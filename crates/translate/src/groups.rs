@@ -15,7 +15,7 @@ use crate::policy::{self, count, millis};
 use crate::report::{Reading, Report};
 use crate::server_tls::{self, Found, Sources};
 use crate::services::{PortRef, Services};
-use crate::{LocalAddresses, Options, codes, names};
+use crate::{LOCAL, LocalAddresses, Options, codes, names};
 
 /// What every peer of a line has in common: a peer without an address of its own.
 type Template = Server;
@@ -122,7 +122,7 @@ fn address(
 ) -> Option<Address> {
     let address: Address = reading.value(field.clone(), text.parse())?;
     if !local.permits(&address) {
-        let message = format!("{address} is this host itself or its link, which an object in a cluster may not name");
+        let message = format!("{address} is {LOCAL}, which an object in a cluster may not name");
         reading.error(codes::LOCAL_ADDRESS, field, message, "name an address of the network");
         return None;
     }

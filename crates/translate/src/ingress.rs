@@ -93,6 +93,8 @@ pub fn routes(
             // Nothing new is wrong with what was found good.
             last.and_then(|last| Some((last, read(last, &mut Report::default())?)))
         };
+        // Also if there is no other version and this one is refused: data planes may have its routes from an earlier controller.
+        backends.keep();
         if let Some((version, mut claim)) = in_force {
             let hosts: Vec<_> = claim.rules.iter().map(|rule| &rule.host).collect();
             certificates.claim(version, std::mem::take(&mut claim.tls), &hosts, report);
@@ -121,33 +123,37 @@ fn named(ingress: &Ingress) -> Vec<ResourceKey> {
 /// Lets every Ingress claim its places, the oldest first.
 fn fill(claims: Vec<(Arc<Located<Ingress>>, Claims)>, report: &mut Report) -> Routes {
     let mut table = Table::default();
-    // An Ingress without rules is there to catch what is left; it precedes the defaults of those that also have rules.
-    let (catch_all, with_rules): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, claim)| claim.rules.is_empty());
-    for (ingress, Claims { rules, default, tls: _ }) in catch_all.into_iter().chain(with_rules) {
+    let mut conflict = |ingress: &Located<Ingress>, field: &str, place: &str, taken: Taken| {
+        let message = format!("{place} is already routed by {}; this one is not used", taken.by);
+        report.say(ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
+    };
+    let mut defaults = Vec::new();
+    for (ingress, Claims { rules, default, tls: _ }) in claims {
         let origin: Arc<str> = format!("ingress {}/{}", namespace(&ingress.metadata), name(&ingress.metadata)).into();
-        let mut conflict = |field: &str, place: &str, taken: Taken| {
-            let message = format!("{place} is already routed by {}; this one is not used", taken.by);
-            report.say(&ingress, Diagnostic::new(codes::CONFLICT, Severity::Warning, message).field(field));
-        };
-        let is_catch_all = rules.is_empty();
+        let has_rules = !rules.is_empty();
         for Rule { host, paths } in rules {
             table.host(&host);
             for Path { field, matches, target } in paths {
                 let place = format!("{host} {}", describe(&matches));
-                table.path(&host, matches, target, &origin).unwrap_or_else(|taken| conflict(&field, &place, taken));
+                let claimed = table.path(&host, matches, target, &origin);
+                claimed.unwrap_or_else(|taken| conflict(&ingress, &field, &place, taken));
             }
             if let Some(default) = &default {
+                let claimed = table.host_default(&host, default, &origin);
                 let place = format!("the default of {host}");
-                table
-                    .host_default(&host, default, &origin)
-                    .unwrap_or_else(|taken| conflict("spec.defaultBackend", &place, taken));
+                claimed.unwrap_or_else(|taken| conflict(&ingress, "spec.defaultBackend", &place, taken));
             }
         }
-        if let Some(default) = &default
-            && let Err(taken) = table.fallback(default, &origin)
-            && is_catch_all
+        defaults.extend(default.map(|default| (has_rules, ingress, origin, default)));
+    }
+    // What is left is that of any host alone: as the default of every host it would keep from wildcards, and from rules for any
+    // host, what these match. An Ingress without rules is there for it, and precedes those that have rules besides.
+    defaults.sort_by_key(|(has_rules, ..)| *has_rules);
+    for (has_rules, ingress, origin, default) in defaults {
+        if let Err(taken) = table.host_default(&HostPattern::Any, &default, &origin)
+            && !has_rules
         {
-            conflict("spec.defaultBackend", "every unmatched request", taken);
+            conflict(&ingress, "spec.defaultBackend", "every unmatched request", taken);
         }
     }
     table.finish()
@@ -165,6 +171,7 @@ fn read(
     backends: &mut Backends<'_>,
     certificates: &mut Certificates<'_>,
 ) -> Option<Claims> {
+    backends.start_over();
     let spec = reading.located.spec.as_ref();
     let empty = IngressSpec::default();
     let spec = spec.unwrap_or(&empty);
@@ -236,12 +243,13 @@ fn path_match(reading: &mut Reading<'_, Ingress>, field: &str, path: &HTTPIngres
     let wrong = if text.starts_with('/') {
         let never = ["//", "/./", "/../", "%2f", "%2F"].into_iter().find(|part| text.contains(part));
         let end = ["/..", "/."].into_iter().find(|end| text.ends_with(end));
-        never.or(end).filter(|_| !is_specific).map(|part| format!("a path with \"{part}\" matches no request"))
+        let part = never.or(end).filter(|_| !is_specific);
+        part.map(|part| (format!("a path with \"{part}\" matches no request"), "write it as $uri has it, such as /a/b"))
     } else {
-        Some(format!("the path \"{text}\" does not begin with a slash"))
+        Some((format!("the path \"{text}\" does not begin with a slash"), "write an absolute path such as /api"))
     };
-    if let Some(message) = wrong {
-        reading.error(codes::PATH, format!("{field}.path"), message, "write an absolute path such as /api");
+    if let Some((message, hint)) = wrong {
+        reading.error(codes::PATH, format!("{field}.path"), message, hint);
         return None;
     }
     if is_specific && text.contains(['(', ')', '[', ']', '*', '|', '$', '^', '\\', '+', '?']) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use config::{Certificate, Code};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
@@ -12,8 +12,9 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::certificate::{self, Flaw, Leaf};
 use crate::codes;
-use crate::document::Objects;
+use crate::document::{Objects, Store};
 use crate::kind::Kind;
+use crate::services::MEND;
 
 /// The key of a certificate chain.
 pub const CERTIFICATE: &str = "tls.crt";
@@ -21,6 +22,9 @@ pub const CERTIFICATE: &str = "tls.crt";
 pub const PRIVATE_KEY: &str = "tls.key";
 /// The key of the authorities' certificates.
 pub const AUTHORITIES: &str = "ca.crt";
+
+/// How a Secret with a pair is made.
+pub const MAKE_PAIR: &str = "kubectl create secret tls makes such a Secret from a certificate and its key";
 
 /// Reads them.
 pub struct Keyring<'o> {
@@ -47,7 +51,10 @@ pub struct Authorities {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("does not exist")]
-    Missing,
+    Missing {
+        /// What was likely meant.
+        near: Option<String>,
+    },
     #[error("is refused")]
     Refused,
     #[error("is of type {0}, not kubernetes.io/tls")]
@@ -98,7 +105,7 @@ impl<'o> Keyring<'o> {
     /// The authorities in a `ConfigMap`.
     pub fn authorities_of_config_map(&self, namespace: &str, name: &str) -> Result<Authorities, Unusable> {
         let Some(map) = self.objects.config_maps.find(namespace, name) else {
-            return Err(self.absent(ConfigMap::KIND, namespace, name));
+            return Err(self.absent(&self.objects.config_maps, namespace, name));
         };
         let text = map.data.as_ref().and_then(|data| data.get(AUTHORITIES)).map(String::as_bytes);
         let bytes = text.or_else(|| Some(&*map.binary_data.as_ref()?.get(AUTHORITIES)?.0));
@@ -107,11 +114,15 @@ impl<'o> Keyring<'o> {
 
     fn secret(&self, namespace: &str, name: &str) -> Result<&'o Secret, Unusable> {
         let secret = self.objects.secrets.find(namespace, name);
-        secret.map(|secret| &secret.object).ok_or_else(|| self.absent(Secret::KIND, namespace, name))
+        secret.map(|secret| &secret.object).ok_or_else(|| self.absent(&self.objects.secrets, namespace, name))
     }
 
-    fn absent(&self, kind: &str, namespace: &str, name: &str) -> Unusable {
-        if self.objects.is_refused(kind, namespace, name) { Unusable::Refused } else { Unusable::Missing }
+    fn absent<T: Kind>(&self, store: &Store<T>, namespace: &str, name: &str) -> Unusable {
+        if self.objects.is_refused(T::KIND, namespace, name) {
+            Unusable::Refused
+        } else {
+            Unusable::Missing { near: store.nearest(namespace, name) }
+        }
     }
 }
 
@@ -143,9 +154,23 @@ impl Unusable {
         if self.is_absence() { codes::CONFIG_MAP_MISSING } else { codes::CONFIG_MAP_UNUSABLE }
     }
 
+    /// How to mend it; `make` says how such an object is made.
+    pub fn hint(&self, make: &str) -> String {
+        match self {
+            Self::Missing { near: Some(near) } => format!("did you mean {near}?"),
+            Self::Refused => MEND.to_owned(),
+            Self::Missing { near: None }
+            | Self::Type(_)
+            | Self::Key(_)
+            | Self::NoAuthority
+            | Self::Authority(_)
+            | Self::Flaw(_) => make.to_owned(),
+        }
+    }
+
     fn is_absence(&self) -> bool {
         match self {
-            Self::Missing | Self::Refused => true,
+            Self::Missing { .. } | Self::Refused => true,
             Self::Type(_) | Self::Key(_) | Self::NoAuthority | Self::Authority(_) | Self::Flaw(_) => false,
         }
     }

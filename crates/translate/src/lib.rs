@@ -6,12 +6,11 @@
 //! reads the clock.
 //!
 //! The way through: [`slices`] and [`services`] say which addresses stand behind a Service's port, [`endpoints`] which of
-//! them serve, [`app_protocol`] what they ask to be spoken to with; [`names`] holds what DNS names resolve to; [`groups`] makes groups of `UpstreamGroup`s, with what [`server_tls`]
-//! found in the [`keyring`]; [`classes`] says which
-//! Ingresses are ours, and [`ingress`] makes routes of them through [`backends`], which adds the implicit groups of plain
-//! Services, and [`tls`] the certificates that their hosts are answered with. [`translator`] does all this for objects that
-//! change: [`dependents`] says which groups are read again, [`routing`] holds the routes. What nobody of these reads is what
-//! [`trim`] throws away.
+//! them serve, [`app_protocol`] what they ask to be spoken to with; [`names`] holds what DNS names resolve to. [`groups`] makes
+//! groups of `UpstreamGroup`s, with what [`server_tls`] found in the [`keyring`]. [`classes`] says which Ingresses are ours, and
+//! [`ingress`] makes routes of them through [`backends`], which adds the implicit groups of plain Services, and [`tls`] the
+//! certificates that their hosts are answered with. [`translator`] does all this for objects that change: [`dependents`] says
+//! which groups are read again, [`routing`] holds the routes. What nobody of these reads is what [`trim`] throws away.
 
 mod app_protocol;
 mod backends;
@@ -102,7 +101,10 @@ pub enum Classless {
     Serve,
 }
 
-/// Whether objects may name loopback, link-local and unspecified addresses and unix sockets as servers.
+/// What is said of an address with [`Address::is_local`].
+const LOCAL: &str = "this host itself, its link or a metadata service";
+
+/// Whether objects may name as servers what answers each host by itself ([`Address::is_local`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LocalAddresses {
     /// Files may: their author can reach those addresses anyway.

@@ -9,7 +9,7 @@ use api::UpstreamGroup;
 use config::{Address, Diagnostic, Severity};
 
 use crate::report::Reading;
-use crate::{Options, codes};
+use crate::{LOCAL, Options, codes};
 
 /// The addresses of names. A name that is not here has not been answered yet; one without addresses does not exist, or has no
 /// record of a kind that is asked for.
@@ -101,7 +101,7 @@ pub fn addresses(
     let (used, ignored): (Vec<_>, Vec<_>) = (addresses.iter().map(|ip| SocketAddr::new(*ip, port)))
         .partition(|address| options.local_addresses.permits(&Address::Inet(*address)));
     for address in ignored {
-        let message = format!("{name} resolves to {}, which is this host itself or its link", address.ip());
+        let message = format!("{name} resolves to {}, which is {LOCAL}", address.ip());
         let hint = "an object in a cluster may not name it; the address is left out, the others are used";
         reading.say(Diagnostic::new(codes::ADDRESS_IGNORED, Severity::Warning, message).field(&field).hint(hint));
     }

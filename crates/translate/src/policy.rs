@@ -1,7 +1,7 @@
 //! Everything an `UpstreamGroup` says besides its servers: method, retries, times, sticky sessions, headers.
 //!
-//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables. Every conversion that could fail is nevertheless checked, because an object
-//! may come from a cluster whose CRD is older or newer.
+//! The CRD's schema and rules have judged most of it already. What only this side can judge is judged here: variables. Every
+//! conversion that could fail is nevertheless checked, because an object may come from a cluster whose CRD is older or newer.
 
 use std::fmt;
 
@@ -103,7 +103,9 @@ fn keepalive(reading: &mut Reader<'_>, keepalive: &api::Keepalive) -> Option<Kee
 }
 
 fn next_upstream(reading: &mut Reader<'_>, next: &api::NextUpstream) -> Option<NextUpstream> {
-    let mut conditions: Vec<_> = next.conditions.iter().filter_map(|condition| self::condition(*condition)).collect();
+    // `off` precedes whatever stands beside it (ngx_http_proxy_module.c, ngx_http_proxy_merge_loc_conf).
+    let conditions: Option<Vec<_>> = next.conditions.iter().map(|condition| self::condition(*condition)).collect();
+    let mut conditions = conditions.unwrap_or_default();
     conditions.sort_by_key(|condition| *condition as u8);
     conditions.dedup();
     let tries = count(reading, "spec.nextUpstream.tries", next.tries, 0);
@@ -111,6 +113,7 @@ fn next_upstream(reading: &mut Reader<'_>, next: &api::NextUpstream) -> Option<N
     Some(NextUpstream { conditions, non_idempotent: next.non_idempotent, tries: tries?, timeout: timeout? })
 }
 
+/// `None` is `off`.
 fn condition(condition: api::NextUpstreamCondition) -> Option<config::Condition> {
     use api::NextUpstreamCondition as Api;
     use config::Condition;

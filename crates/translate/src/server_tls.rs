@@ -11,10 +11,9 @@ use api::{CaReference, CaReferenceKind, SecretReference, UpstreamGroup};
 use config::{Certificate, CertificateId, Diagnostic, PrivateKey, Protocol, ServerTls, Severity, Trust};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::certificate::Validity;
 use crate::codes;
 use crate::document::Objects;
-use crate::keyring::{Keyring, Unusable};
+use crate::keyring::{Keyring, MAKE_PAIR, Unusable};
 use crate::kind::namespace;
 use crate::report::Reading;
 
@@ -122,7 +121,7 @@ fn authorities(
                 CaReferenceKind::Secret => unusable.code_of_secret(),
                 CaReferenceKind::ConfigMap => unusable.code_of_config_map(),
             };
-            let hint = format!(
+            let make = format!(
                 "kubectl create {} NAME --from-file=ca.crt makes such an object",
                 match reference.kind {
                     CaReferenceKind::Secret => "secret generic",
@@ -131,7 +130,7 @@ fn authorities(
             );
             let last = sources.last.and_then(|last| last.authorities.as_ref());
             let last = last.filter(|(led, _)| led == reference).map(|(_, pem)| pem.clone());
-            lost(reading, (code, &format!("{field}.name")), &what, &unusable, last.is_some(), &hint);
+            lost(reading, (code, &format!("{field}.name")), &what, &unusable, last.is_some(), &make);
             last?
         }
     };
@@ -150,27 +149,17 @@ fn shown(
     let certificate = match Keyring::new(sources.objects).pair(id.namespace(), id.name()) {
         Ok(pair) => {
             found.until = found.until.into_iter().chain(pair.leaf.changes_after(sources.now)).min();
-            let when = match pair.leaf.validity(sources.now) {
-                Validity::Valid => None,
-                Validity::Early(from) => Some(format!("is not valid before {from}")),
-                Validity::Expired(until) => Some(format!("expired at {until}")),
-            };
-            if let Some(when) = when {
-                let message = format!("the certificate of Secret {id} {when}; it is shown, and servers will refuse it");
-                reading.say(
-                    Diagnostic::new(codes::CERTIFICATE_TIME, Severity::Warning, message)
-                        .field(field)
-                        .hint("renew the certificate, or set this machine's clock"),
-                );
+            let validity = pair.leaf.validity(sources.now);
+            if let Some(doubt) = validity.doubt(&id, "it is shown, and servers will refuse it") {
+                reading.say(doubt.field(field));
             }
             Arc::new(Certificate { chain: pair.chain.into(), key: PrivateKey::new(pair.key), hosts: Vec::new() })
         }
         Err(unusable) => {
             let last = sources.last.and_then(Found::shown);
             let last = last.filter(|(led, _)| *led == id).map(|(_, certificate)| certificate.clone());
-            let hint = "kubectl create secret tls makes such a Secret from a certificate and its key";
             let what = format!("Secret {id}");
-            lost(reading, (unusable.code_of_secret(), field), &what, &unusable, last.is_some(), hint);
+            lost(reading, (unusable.code_of_secret(), field), &what, &unusable, last.is_some(), MAKE_PAIR);
             last?
         }
     };
@@ -185,13 +174,14 @@ fn lost(
     what: &dyn fmt::Display,
     unusable: &Unusable,
     is_known: bool,
-    hint: &str,
+    make: &str,
 ) {
+    let hint = unusable.hint(make);
     if is_known {
         let message = format!("{what} {unusable}; what it held before stays in force");
         reading.say(Diagnostic::new(code, Severity::Warning, message).field(field).hint(hint));
     } else {
-        reading.error(code, field, format!("{what} {unusable}"), hint);
+        reading.error(code, field, format!("{what} {unusable}"), &hint);
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Unresolved {
         namespace: String,
         /// What was looked for.
         name: String,
+        /// What was likely meant.
+        near: Option<String>,
     },
     /// The Service is there, but nothing of it could be read.
     #[error("Service {namespace}/{name} is refused")]
@@ -99,7 +101,8 @@ impl<'a> Services<'a> {
             return Err(if is_refused {
                 Unresolved::Refused { namespace, name }
             } else {
-                Unresolved::Missing { namespace, name }
+                let near = self.objects.services.nearest(&namespace, &name);
+                Unresolved::Missing { namespace, name, near }
             });
         };
         let spec = service.spec.as_ref();
@@ -207,7 +210,8 @@ impl Unresolved {
     /// As a warning; the caller adds the field.
     pub fn diagnostic(&self) -> Diagnostic {
         let (code, hint): (Code, _) = match self {
-            Self::Missing { .. } => (codes::SERVICE_MISSING, "create it, or correct the name".to_owned()),
+            Self::Missing { near: Some(near), .. } => (codes::SERVICE_MISSING, format!("did you mean {near}?")),
+            Self::Missing { near: None, .. } => (codes::SERVICE_MISSING, "create it, or correct the name".to_owned()),
             Self::Refused { .. } => (codes::SERVICE_MISSING, MEND.to_owned()),
             Self::ExternalName { .. } => {
                 (codes::EXTERNAL_NAME, "name its servers in an UpstreamGroup, by address".to_owned())

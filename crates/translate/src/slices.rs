@@ -17,7 +17,7 @@ use crate::document::{Located, Objects};
 use crate::endpoints::{Candidate, Condition};
 use crate::kind::namespace;
 use crate::report::Report;
-use crate::{LocalAddresses, Options, codes};
+use crate::{LOCAL, LocalAddresses, Options, codes};
 
 /// The label that ties a slice to its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -262,7 +262,7 @@ fn usable_ip(endpoint: &Endpoint, is_family: fn(&IpAddr) -> bool, local: LocalAd
         })?;
     // Any port serves: only the host is judged.
     if !local.permits(&Address::Inet(SocketAddr::new(ip, 1))) {
-        return Err(format!("{ip} is loopback or link-local, which an object in a cluster may not name"));
+        return Err(format!("{ip} is {LOCAL}, which an object in a cluster may not name"));
     }
     Ok(ip)
 }

@@ -11,8 +11,6 @@ use config::{HostPattern, HostRoutes, PathMatch, PathRoute, Routes, Target};
 #[derive(Debug, Default)]
 pub struct Table {
     hosts: BTreeMap<HostPattern, Host>,
-    /// What answers requests that match no rule at all.
-    fallback: Option<Claim>,
 }
 
 #[derive(Debug, Default)]
@@ -21,7 +19,7 @@ struct Host {
     default: Option<Claim>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Claim {
     target: Target,
     origin: Arc<str>,
@@ -35,7 +33,7 @@ pub struct Taken {
 }
 
 impl Table {
-    /// Makes a host known, so that its unmatched paths are answered as this host's.
+    /// Makes a host known, even if nothing is claimed of it.
     pub fn host(&mut self, host: &HostPattern) {
         self.hosts.entry(host.clone()).or_default();
     }
@@ -57,41 +55,27 @@ impl Table {
         }
     }
 
-    /// Claims the unmatched paths of a host.
+    /// Claims the unmatched paths of a host. Those of [`HostPattern::Any`] are all requests that match no rule of anybody.
     pub fn host_default(&mut self, host: &HostPattern, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-        claim(&mut self.hosts.entry(host.clone()).or_default().default, target, origin)
-    }
-
-    /// Claims the requests that match no rule of anybody.
-    pub fn fallback(&mut self, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-        claim(&mut self.fallback, target, origin)
-    }
-
-    /// The finished routes. What matches no rule goes to the fallback, whether or not its host is known (Ingress v1
-    /// `defaultBackend`).
-    pub fn finish(mut self) -> Routes {
-        if self.fallback.is_some() {
-            self.host(&HostPattern::Any);
+        match &mut self.hosts.entry(host.clone()).or_default().default {
+            Some(held) if held.origin != *origin => Err(Taken { by: held.origin.clone() }),
+            Some(_) => Ok(()),
+            free @ None => {
+                *free = Some(Claim { target: target.clone(), origin: origin.clone() });
+                Ok(())
+            }
         }
-        let fallback = self.fallback;
+    }
+
+    /// The finished routes.
+    pub fn finish(self) -> Routes {
         let hosts = self.hosts.into_iter().map(|(host, Host { paths, default })| HostRoutes {
             host,
             paths: (paths.into_iter())
                 .map(|(path, Claim { target, origin })| PathRoute { path, target, origin })
                 .collect(),
-            default: default.or_else(|| fallback.clone()).map(|claim| claim.target),
+            default: default.map(|claim| claim.target),
         });
         Routes { hosts: hosts.map(Arc::new).collect() }
-    }
-}
-
-fn claim(place: &mut Option<Claim>, target: &Target, origin: &Arc<str>) -> Result<(), Taken> {
-    match place {
-        Some(held) if held.origin != *origin => Err(Taken { by: held.origin.clone() }),
-        Some(_) => Ok(()),
-        None => {
-            *place = Some(Claim { target: target.clone(), origin: origin.clone() });
-            Ok(())
-        }
     }
 }

@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{Ingress, IngressTLS};
 
 use crate::Options;
-use crate::certificate::{Leaf, Validity};
+use crate::certificate::Leaf;
 use crate::codes;
 use crate::document::{Located, Objects};
-use crate::keyring::{Keyring, Pair, Unusable};
+use crate::keyring::{Keyring, MAKE_PAIR, Pair, Unusable};
 use crate::kind::{name, namespace};
 use crate::report::{Reading, Report};
 
@@ -55,8 +55,6 @@ struct Owner {
     origin: Arc<str>,
 }
 
-const HINT: &str = "kubectl create secret tls makes such a Secret from a certificate and its key";
-
 impl<'o> Certificates<'o> {
     /// None yet.
     pub fn new(objects: &'o Objects, options: &'o Options) -> Self {
@@ -89,7 +87,7 @@ impl<'o> Certificates<'o> {
                 reading.say(
                     Diagnostic::new(unusable.code_of_secret(), Severity::Warning, message)
                         .field(format!("{field}.secretName"))
-                        .hint(HINT),
+                        .hint(unusable.hint(MAKE_PAIR)),
                 );
             }
             if let Some(pair) = pair {
@@ -180,19 +178,8 @@ impl<'o> Certificates<'o> {
 /// What is doubtful about a certificate that is served all the same.
 fn doubts(id: &CertificateId, leaf: &Leaf, now: Timestamp, hosts: &[HostPattern], field: &str) -> Vec<Diagnostic> {
     let mut doubts = Vec::new();
-    let validity = match leaf.validity(now) {
-        Validity::Valid => None,
-        Validity::Early(from) => Some(format!("is not valid before {from}")),
-        Validity::Expired(until) => Some(format!("expired at {until}")),
-    };
-    if let Some(when) = validity {
-        let message = format!("the certificate of Secret {id} {when}; it is served, and clients will refuse it");
-        doubts.push(
-            Diagnostic::new(codes::CERTIFICATE_TIME, Severity::Warning, message)
-                .field(format!("{field}.secretName"))
-                .hint("renew the certificate, or set this machine's clock"),
-        );
-    }
+    let doubt = leaf.validity(now).doubt(id, "it is served, and clients will refuse it");
+    doubts.extend(doubt.map(|doubt| doubt.field(format!("{field}.secretName"))));
     for (n, host) in hosts.iter().enumerate().filter(|(_, host)| !leaf.covers(host)) {
         let names = if leaf.names().is_empty() { "no DNS name".to_owned() } else { leaf.names().join(", ") };
         let message = format!("the certificate of Secret {id} is not for {host}; it is for {names}");

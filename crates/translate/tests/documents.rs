@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use config::Severity;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use translate::document::{Documents, Located, SourceFile, read};
+use translate::{Options, translate_documents};
 
 /// The files whose names begin with `prefix`, in the order of their names.
 fn files(prefix: &str) -> Vec<SourceFile> {
@@ -83,6 +85,78 @@ spec:
     assert_eq!(place("spec.servers[0].weight"), (6, 5, "  - name: a".into()));
     assert_eq!(place("spec.servers"), (5, 3, "  servers:".into()));
     assert_eq!(place("metadata.namespace"), (3, 1, "metadata: {name: app}".into()));
+}
+
+/// An API server stores no field that it does not know. What a hand writes is a slip, and an `UpstreamGroup` for this release to do.
+#[test]
+fn an_unknown_field_is_an_error_unless_an_api_server_wrote_it() {
+    let severities = |text: &str| -> Vec<_> {
+        let documents = read(&[SourceFile { name: "app.yaml".into(), text: text.into() }]);
+        documents.diagnostics.iter().map(|said| (said.code, said.severity)).collect()
+    };
+    let slice =
+        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: app}, addressType: IPv4, port: 80}";
+    let group = "{apiVersion: forebay.dev/v1alpha1, kind: UpstreamGroup, metadata: {name: app}, \
+                 spec: {server: 1, servers: [{name: a, address: 10.0.0.1:80}]}}";
+    let stored = |text: &str| text.replace("{name: app}", "{name: app, uid: 5a9c8f0a-0000-4000-8000-000000000000}");
+    assert_eq!(severities(slice), [("FB2001", Severity::Error)]);
+    assert_eq!(severities(&stored(slice)), [("FB2001", Severity::Note)]);
+    assert_eq!(severities(group), [("FB2001", Severity::Error)]);
+    assert_eq!(severities(&stored(group)), [("FB2001", Severity::Error)]);
+}
+
+#[test]
+fn of_what_is_missing_the_nearest_was_likely_meant() {
+    let text = "
+apiVersion: forebay.dev/v1alpha1
+kind: UpstreamGroup
+metadata: {name: app}
+spec:
+  servers: [{name: a, service: {name: ap, port: 80}}, {name: b, service: {name: elsewhere, port: 80}}]
+  protocol: HTTPS
+  tls: {caCertificateRef: {kind: ConfigMap, name: root}, clientCertificateRef: {name: pear}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: served}
+spec:
+  ingressClassName: forebay
+  tls: [{hosts: [a.example], secretName: pairs}]
+  rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: unserved}
+spec: {ingressClassName: forbay, defaultBackend: {service: {name: web, port: {number: 80}}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: forebay}, spec: {controller: forebay.dev/ingress-controller}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: app}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: elsewhere, namespace: other}, spec: {ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: pair}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: roots}}
+";
+    let documents = read(&[SourceFile { name: "app.yaml".into(), text: text.into() }]);
+    assert!(documents.diagnostics.is_empty(), "{}", summary(&documents));
+    let options = Options::for_files(Timestamp::UNIX_EPOCH);
+    let said = translate_documents(&documents, &options).diagnostics;
+    let hints: Vec<_> = said.iter().map(|said| (said.code, said.hint.as_deref().unwrap())).collect();
+    let create = "create it, or correct the name";
+    assert_eq!(
+        hints,
+        [
+            ("FB4001", create),
+            ("FB4007", "did you mean pair?"),
+            ("FB5001", "did you mean forebay?"),
+            ("FB4001", "did you mean app?"),
+            ("FB4001", create),
+            ("FB4016", "did you mean roots?"),
+            ("FB4007", "did you mean pair?"),
+        ]
+    );
 }
 
 #[test]

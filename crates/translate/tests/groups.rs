@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{NOW, addresses, errors, files, group, objects, said};
-use config::{Method, Millis, Sticky, Tier};
+use config::{Condition, Method, Millis, Sticky, Tier};
 use translate::{Options, Translation, translate};
 
 fn spec(rest: &str) -> String {
@@ -52,6 +52,18 @@ fn methods_and_sessions() {
     let learn = spec("  sticky: {learn: {create: ['$upstream_cookie_sid'], lookup: ['$cookie_sid']}}");
     let sticky = group(&files(&learn).config, "default/g").sticky.clone();
     assert!(matches!(sticky, Some(Sticky::Learn(learn)) if learn.timeout == Millis(600_000)));
+}
+
+#[test]
+fn off_precedes_the_conditions_beside_it() {
+    let conditions = |text: &str| {
+        let text = format!("  nextUpstream: {{conditions: [{text}]}}");
+        group(&files(&spec(&text)).config, "default/g").next_upstream.conditions.clone()
+    };
+    assert_eq!(conditions("Timeout, Error"), [Condition::Error, Condition::Timeout]);
+    assert_eq!(conditions("'Off'"), []);
+    assert_eq!(conditions("'Off', Error"), []);
+    assert_eq!(conditions("Error, 'Off'"), []);
 }
 
 #[test]

@@ -294,6 +294,29 @@ fn a_refused_ingress_keeps_its_last_good_routes() {
 }
 
 #[test]
+fn a_refused_ingress_needs_the_services_of_the_version_in_force() {
+    let documents = |path: &str, service: &str| {
+        format!(
+            "kind: IngressClass\nmetadata: {{name: ours}}\nspec: {{controller: forebay.dev/ingress-controller}}\n---\n\
+             kind: Service\nmetadata: {{name: one}}\nspec: {{ports: [{{port: 80}}]}}\n---\n\
+             kind: Service\nmetadata: {{name: two}}\nspec: {{ports: [{{port: 80}}]}}\n---\n\
+             kind: Ingress\nmetadata: {{name: i}}\nspec:\n  ingressClassName: ours\n  rules:\n  - http: {{paths: [{{path: \
+             '{path}', pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}]}}"
+        )
+    };
+    let mut translator = Translator::new(Options::for_cluster(common::NOW));
+    let mut groups = |path: &str, service: &str| -> Vec<_> {
+        let config = update(&mut translator, &documents(path, service), &[]);
+        config.groups.keys().map(ToString::to_string).collect()
+    };
+    // Nothing else is known of it, and data planes may have its routes from an earlier controller.
+    assert_eq!(groups("no-slash", "one"), ["default/one:80"]);
+    assert_eq!(groups("/", "one"), ["default/one:80"]);
+    assert_eq!(groups("no-slash", "two"), ["default/one:80"]);
+    assert_eq!(groups("/", "two"), ["default/two:80"]);
+}
+
+#[test]
 fn what_an_earlier_controller_may_have_told_of_a_refused_ingress_is_not_known() {
     let class = "kind: IngressClass\nmetadata: {name: ours}\nspec: {controller: forebay.dev/ingress-controller}\n---\n";
     let ingress = |name: &str, host: &str, path: &str| {

@@ -86,10 +86,7 @@ fn a_default_backend_without_rules_takes_everything_unmatched() {
             &format!("{{rules: [{{host: a.example, http: {{paths: [{{path: /x, pathType: Exact, {RESOURCE}}}]}}}}]}}"),
         ),
     ]);
-    assert_eq!(
-        routes(&translation.config),
-        ["a.example =/x -> default/group", "a.example default -> default/app:80", "* default -> default/app:80"]
-    );
+    assert_eq!(routes(&translation.config), ["a.example =/x -> default/group", "* default -> default/app:80"]);
 }
 
 #[test]
@@ -114,10 +111,46 @@ fn a_default_backend_beside_rules_belongs_to_its_hosts_and_then_to_everybody() {
             "a.example default -> default/group",
             "b.example =/x -> default/app:80",
             "b.example default -> default/app:80",
-            "c.example default -> default/group",
             "* default -> default/group"
         ]
     );
+}
+
+/// As the default of `a.example` it would take from the wildcard and from the rule without a host what those match.
+#[test]
+fn a_default_backend_without_rules_takes_no_request_that_another_ingress_has_a_rule_for() {
+    let one = |name: &str, host: &str, path: &str| {
+        let rule = format!("{host}http: {{paths: [{{path: {path}, pathType: Prefix, {RESOURCE}}}]}}");
+        ingress(name, "", &format!("{{rules: [{{{rule}}}]}}"))
+    };
+    let ingresses = [
+        one("a", "host: a.example, ", "/x"),
+        one("b", "", "/y"),
+        one("w", "host: '*.example', ", "/z"),
+        ingress("c", "", "{defaultBackend: {service: {name: app, port: {number: 80}}}}"),
+    ];
+    assert_eq!(
+        routes(&of(&ingresses).config),
+        [
+            "a.example /x -> default/group",
+            "*.example /z -> default/group",
+            "* /y -> default/group",
+            "* default -> default/app:80"
+        ]
+    );
+}
+
+#[test]
+fn the_default_of_an_ingress_for_any_host_comes_before_one_that_has_no_rules() {
+    let own = format!(
+        "{{defaultBackend: {}, rules: [{{http: {{paths: [{{path: /x, pathType: Exact, {SERVICE}}}]}}}}]}}",
+        RESOURCE.trim_start_matches("backend: ")
+    );
+    let rest = "{defaultBackend: {service: {name: app, port: {number: 80}}}}";
+    let translation = of(&[ingress("a-rest", "", rest), ingress("own", "", &own), ingress("rest", "", rest)]);
+    assert_eq!(routes(&translation.config), ["* =/x -> default/app:80", "* default -> default/group"]);
+    let shadowed = |name: &str| format!("FB5010 warning Ingress default/{name} spec.defaultBackend");
+    assert_eq!(said(&translation), [shadowed("a-rest"), shadowed("rest")]);
 }
 
 fn simple(name: &str, meta: &str, class: &str) -> String {
@@ -296,6 +329,8 @@ fn an_ingress_with_an_error_is_refused_whole() {
             "FB5009 error Ingress default/empty spec"
         ]
     );
+    let hint = |nth: usize| translation.diagnostics[nth].hint.as_deref().unwrap();
+    assert_eq!((hint(1), hint(2)), ("write an absolute path such as /api", "write it as $uri has it, such as /a/b"));
 }
 
 #[test]

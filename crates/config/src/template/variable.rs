@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TemplateError;
+use crate::nearest;
 
 /// When a template is evaluated: a variable must have a value by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,19 +202,12 @@ impl Variable {
         match found {
             Some((variable, available)) if available <= phase => Ok(variable),
             Some(_) => Err(too_early()),
-            None => Err(TemplateError::Unknown { name: name.to_owned(), near: nearest(&lower) }),
+            None => {
+                let near = nearest(name, PLAIN.iter().map(|(plain, ..)| *plain)).map(str::to_owned);
+                Err(TemplateError::Unknown { name: name.to_owned(), near })
+            }
         }
     }
-}
-
-/// The plain name with the smallest edit distance, if it is at most 2.
-fn nearest(name: &str) -> Option<String> {
-    PLAIN
-        .iter()
-        .map(|(plain, ..)| (crate::diagnostic::edit_distance(name, plain), *plain))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, plain)| plain.to_owned())
 }
 
 #[cfg(test)]

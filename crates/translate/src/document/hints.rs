@@ -1,11 +1,15 @@
 //! How to mend it: what the API server does not say.
 
 use api::{CookieLifetime, Duration, Seconds, Size};
-use config::edit_distance;
+use config::nearest;
 use serde_json::Value as Json;
 
 use super::schema::{Schema, Shape};
 use super::tree::{Node, Value};
+
+/// Of an unknown field in an object that an API server wrote.
+pub(super) const NEWER: &str =
+    "it is ignored: an API server that wrote it is newer than this release; if a hand did, correct it";
 
 /// The nearest field there is, or all of them if they are few.
 pub(super) fn unknown_field<'a>(key: &str, fields: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
@@ -57,16 +61,4 @@ pub(super) fn pattern(schema: &Schema) -> Option<String> {
         _ => return None,
     };
     Some(meaning.into())
-}
-
-/// The candidate that differs in case only or by a slip or two.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words are no slips, and comparing them is dear.
-    if word.len() > 64 {
-        return None;
-    }
-    let lower = word.to_ascii_lowercase();
-    let distance = |candidate: &str| edit_distance(&lower, &candidate.to_ascii_lowercase());
-    let (distance, near) = candidates.map(|candidate| (distance(candidate), candidate)).min()?;
-    (distance <= 2 && distance < word.chars().count().max(2)).then_some(near)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::builtin;
 use super::schema::Schema;
-use super::{builtin, hints};
 
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,7 +129,7 @@ pub(super) fn identify(api_version: &str, kind: &str) -> Identity {
         let is_read = known.group_version() == (group, version);
         return if is_read { Identity::Known(known) } else { Identity::Misplaced(known) };
     }
-    match hints::nearest(kind, Kind::ALL.iter().map(|known| known.name())).and_then(named) {
+    match config::nearest(kind, Kind::ALL.iter().map(|known| known.name())).and_then(named) {
         Some(known) => Identity::Misspelled(known),
         None if group == api::GROUP => Identity::Misspelled(Kind::UpstreamGroup),
         None => Identity::Foreign,
@@ -145,7 +145,7 @@ fn is_slip(group: &str, kind: Kind) -> bool {
         Kind::Ingress | Kind::IngressClass | Kind::EndpointSlice => {
             let whole = kind.group_version().0;
             let part = whole.split_once('.').map_or(whole, |(first, _)| first);
-            hints::nearest(group, [whole, part].into_iter()).is_some() || whole.starts_with(group)
+            config::nearest(group, [whole, part]).is_some() || whole.starts_with(group)
         }
         Kind::Secret | Kind::ConfigMap | Kind::Service => false,
     }

@@ -19,7 +19,8 @@ use crate::references::References;
 /// What reading files gave.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
-    /// The objects that can be read. Those with [`Located::faults`] are refused all the same.
+    /// The objects that can be read, those with [`Located::faults`] too: what refers to them does not lead nowhere. Whoever finds
+    /// an error among the diagnostics uses none of them.
     pub objects: Objects,
     /// What is wrong or skipped, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
@@ -61,8 +62,8 @@ pub struct Located<T> {
     pub object: T,
     /// Its text, when it came from a file.
     pub source: Option<Arc<SourceMap>>,
-    /// The fields in which an error was found already. With one, the object is refused, and read on only for what else is
-    /// wrong with it.
+    /// The fields in which an error was found already. With one, a group or an Ingress is refused, and read on only for what else
+    /// is wrong with it; objects of other kinds, which are looked at for those that refer to them, are looked at all the same.
     pub faults: Vec<String>,
 }
 
@@ -123,6 +124,14 @@ impl Objects {
 }
 
 impl<T: Kind> Store<T> {
+    /// What was likely meant by a name that is not there, if it was read from a file. Objects of a cluster come and go, and who
+    /// names what is missing is not read again for each.
+    pub fn nearest(&self, namespace: &str, name: &str) -> Option<String> {
+        let written = self.namespace(namespace).filter(|(_, object)| object.source.is_some());
+        let names: Vec<_> = written.map(|((_, name), _)| name).collect();
+        config::nearest(name, names.iter().map(|name| &**name)).map(str::to_owned)
+    }
+
     /// Files an object by its metadata; returns the one it replaces.
     pub fn put(&mut self, object: impl Into<Located<T>>) -> Option<Arc<Located<T>>> {
         let object = Arc::new(object.into());

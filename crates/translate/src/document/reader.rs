@@ -12,7 +12,7 @@ use super::mend::mend;
 use super::quote::quote;
 use super::source::Text;
 use super::tree::{Entry, Mark, Node, Value};
-use super::validate::validate;
+use super::validate::{Unknown, validate};
 use super::yaml::{self, Document};
 use super::{Documents, Located, Objects, SourceFile, SourceMap, Store, advice, codes, rfc1123};
 use crate::kind;
@@ -139,7 +139,7 @@ impl Reader {
     fn object(&mut self, kind: Kind, text: &Arc<Text>, root: &Node, sound: bool) {
         let root = without_noise(root);
         let source = Arc::new(SourceMap::new(Arc::clone(text), root.clone()));
-        let mut faults = validate(&root, kind.schema(), text);
+        let mut faults = validate(&root, kind.schema(), text, unknown_fields(kind, &root));
         faults.extend(name_faults(kind, &root, &source));
 
         let mut json = root.to_json();
@@ -262,6 +262,13 @@ pub(crate) fn make_printable(diagnostic: &mut Diagnostic) {
             }
         }
     }
+}
+
+/// What becomes of fields that the schema has not. Only an API server gives an object its UID, and it takes fields that it knows
+/// and no others; so in a dump of a newer one they are no slips. What an `UpstreamGroup` says is for this release to do.
+fn unknown_fields(kind: Kind, root: &Node) -> Unknown {
+    let is_dumped = root.entry("metadata").is_some_and(|metadata| metadata.value.text("uid").is_some());
+    if is_dumped && kind != Kind::UpstreamGroup { Unknown::Ignore } else { Unknown::Refuse }
 }
 
 /// The object without what others write into it: its status and the record of who wrote what.

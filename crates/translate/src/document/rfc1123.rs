@@ -1,5 +1,7 @@
 //! What Kubernetes allows as a name (RFC 1123), in the API server's words.
 
+use config::dns;
+
 use super::kinds::NameRule;
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
@@ -7,29 +9,18 @@ const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 /// Why `name` is not one, if it is not.
 pub(super) fn fault(name: &str, rule: NameRule) -> Option<String> {
     match rule {
-        NameRule::Label if !is_label(name) => Some(format!(
+        NameRule::Label if !dns::is_label(name) => Some(format!(
             "Invalid value: {name:?}: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
              '-', and must start and end with an alphanumeric character (e.g. 'my-name', or '123-abc', regex used for \
              validation is '{LABEL}'), and be no more than 63 characters"
         )),
-        NameRule::Subdomain if name.len() > 253 || !name.split('.').all(is_label_of_any_length) => Some(format!(
+        NameRule::Subdomain if name.len() > 253 || !name.split('.').all(dns::is_label_of_any_length) => Some(format!(
             "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
              '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for \
              validation is '{LABEL}(\\.{LABEL})*'), and be no more than 253 characters"
         )),
         NameRule::Label | NameRule::Subdomain => None,
     }
-}
-
-fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_label_of_any_length(text)
-}
-
-fn is_label_of_any_length(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

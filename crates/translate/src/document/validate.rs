@@ -1,7 +1,8 @@
 //! A tree against its schema, every fault at once, in the API server's words: kubectl's users know them, and one verdict is
 //! worded alike before and after the cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use config::{Code, Diagnostic, Severity};
 use serde_json::Value as Json;
@@ -13,21 +14,45 @@ use super::source::Text;
 use super::tree::{Mark, Node, Value};
 use super::{codes, encoding, hints};
 
+/// What becomes of a field that the schema has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It is an error: a slip, or something that this release cannot do.
+    Refuse,
+    /// It is a note: an API server knew the field, since it stores no other, and those who wrote for older ones do without it.
+    Ignore,
+}
+
 /// What is wrong with `root`, whose text is `text`.
-pub(super) fn validate(root: &Node, schema: &Schema, text: &Text) -> Vec<Diagnostic> {
-    let mut validator = Validator { text, faults: Vec::new() };
+pub(super) fn validate(root: &Node, schema: &Schema, text: &Text, unknown: Unknown) -> Vec<Diagnostic> {
+    let mut validator = Validator { text, unknown, ignored: HashSet::new(), faults: Vec::new() };
     validator.check(&Path::Root, root.at, root, schema);
     validator.faults
 }
 
 struct Validator<'a> {
     text: &'a Text,
+    unknown: Unknown,
+    /// The fields that were ignored: those of all items of a list are said to be once.
+    ignored: HashSet<(*const BTreeMap<String, Schema>, Arc<str>)>,
     faults: Vec<Diagnostic>,
 }
 
 impl Validator<'_> {
     fn fault(&mut self, code: Code, path: &Path<'_>, at: Mark, message: String, hint: Option<String>) {
-        let mut diagnostic = Diagnostic::new(code, Severity::Error, message).at(self.text.location(at));
+        self.say(Severity::Error, code, path, at, message, hint);
+    }
+
+    fn say(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        path: &Path<'_>,
+        at: Mark,
+        message: String,
+        hint: Option<String>,
+    ) {
+        let mut diagnostic = Diagnostic::new(code, severity, message).at(self.text.location(at));
         diagnostic.field = Some(path.to_string()).filter(|path| !path.is_empty());
         diagnostic.hint = hint;
         self.faults.push(diagnostic);
@@ -73,8 +98,17 @@ impl Validator<'_> {
     ) {
         for entry in node.entries().filter(|entry| !fields.contains_key(&*entry.key)) {
             let path = Path::Field(path, &entry.key);
-            let hint = hints::unknown_field(&entry.key, fields.keys().map(String::as_str));
-            self.fault(codes::UNKNOWN_FIELD, &path, entry.at, format!("unknown field \"{path}\""), hint);
+            let message = format!("unknown field \"{path}\"");
+            let (severity, hint) = match self.unknown {
+                Unknown::Refuse => {
+                    (Severity::Error, hints::unknown_field(&entry.key, fields.keys().map(String::as_str)))
+                }
+                Unknown::Ignore if self.ignored.insert((std::ptr::from_ref(fields), entry.key.clone())) => {
+                    (Severity::Note, Some(hints::NEWER.to_owned()))
+                }
+                Unknown::Ignore => continue,
+            };
+            self.say(severity, codes::UNKNOWN_FIELD, &path, entry.at, message, hint);
         }
         for name in required.iter().filter(|name| node.entry(name).is_none()) {
             self.fault(codes::REQUIRED, &Path::Field(path, name), at, "Required value".into(), None);
