@@ -160,12 +160,14 @@ impl Group {
         let server = plan.server_at(peer.position);
         // The only server of the group as it is now, whatever it was one of when the attempt began.
         let is_alone = entry.position.is_some() && self.newest.is_some_and(|newest| newest.is_single);
+        // What `least_time` counted as begun is counted off in any case (`ngx_http_upstream_free_least_time_peer`).
+        let same_holder = entry.epoch == peer.epoch;
+        if same_holder && let Method::LeastTime { measure, inflight } = plan.method() {
+            least_time::settle(&mut entry.state.averages, measure, inflight, &peer, outcome);
+        }
         if is_alone {
             entry.state.fails = 0;
-        } else if entry.epoch == peer.epoch {
-            if let Method::LeastTime { measure, inflight } = plan.method() {
-                least_time::settle(&mut entry.state.averages, measure, inflight, &peer, outcome);
-            }
+        } else if same_holder {
             match outcome {
                 Outcome::Failed => released.disabled = entry.state.fail(server, now),
                 Outcome::Done(_) | Outcome::Next | Outcome::Abandoned => {

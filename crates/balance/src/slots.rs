@@ -123,7 +123,7 @@ impl Slots {
         self.entries.iter_mut()
     }
 
-    /// The table and the slab agree, and whoever is not in the newest plan is retired.
+    /// The table and the slab agree, whoever is not in the newest plan is retired, and nobody is thought to be busier than it is.
     pub(crate) fn check_invariants(&self) {
         for (key, &index) in &self.known {
             let entry = &self.entries[index as usize];
@@ -139,6 +139,9 @@ impl Slots {
         for &index in &self.free {
             let entry = &self.entries[index as usize];
             assert!(entry.identity.is_none() && entry.state.conns == 0, "a free place is idle");
+        }
+        for PeerState { conns, averages, .. } in self.entries.iter().map(|entry| &entry.state) {
+            assert!(averages.running() <= *conns, "what is weighed as running is in progress");
         }
     }
 
