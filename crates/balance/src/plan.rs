@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 /// A plan together with the slots that hold its peers' state; what a request pins. Positions are indexes into
-/// [`GroupSpec::servers`].
+/// [`GroupSpec::servers`]: `usize` to callers, and `u32` in lists and states, for which the accessors end in `_at`.
 #[derive(Debug)]
 pub struct BoundPlan {
     plan: Plan,
@@ -128,7 +128,7 @@ impl Plan {
         &self.keys
     }
 
-    pub(crate) fn server(&self, position: u32) -> &Server {
+    pub(crate) fn server_at(&self, position: u32) -> &Server {
         &self.servers[position as usize]
     }
 }
@@ -207,12 +207,12 @@ impl BoundPlan {
         self.id
     }
 
-    pub(crate) fn server(&self, position: u32) -> &Server {
-        self.plan.server(position)
+    pub(crate) fn server(&self, position: usize) -> &Server {
+        &self.plan.servers[position]
     }
 
-    pub(crate) fn server_at(&self, position: usize) -> &Server {
-        &self.plan.servers[position]
+    pub(crate) fn server_at(&self, position: u32) -> &Server {
+        self.plan.server_at(position)
     }
 
     pub(crate) fn slot_at(&self, position: u32) -> Slot {

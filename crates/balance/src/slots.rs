@@ -69,7 +69,7 @@ impl Slots {
             entry.position = None;
         }
         let slots = (0_u32..).zip(plan.keys()).map(|(position, key)| {
-            let server = plan.server(position);
+            let server = plan.server_at(position);
             let identity = Identity {
                 key: (Arc::clone(&key.address), key.nth),
                 incarnation: key.incarnation.clone(),
