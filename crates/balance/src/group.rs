@@ -6,6 +6,7 @@ use crate::{
     index::{Index, Load},
     method::{self, least_time},
     slots::{Arrivals, Slots},
+    tried::Tried,
     turn::{self, Turn},
     weight::UNIT,
 };
@@ -106,7 +107,7 @@ impl Group {
     ) -> Result<Peer, NoLivePeers> {
         self.prepare_index(plan);
         if plan.is_single() {
-            return self.select_single(plan, now);
+            return self.select_single(plan, request, now);
         }
         let mut turn = Turn { plan, slots: &mut self.slots, index: self.index.as_mut(), now };
         let mut pick = method::pick(&mut turn, request, rng);
@@ -118,14 +119,14 @@ impl Group {
         let position = pick.ok_or(NoLivePeers)?;
         let slot = plan.slot_at(position);
         let entry = self.slots.entry_mut(slot).ok_or(NoLivePeers)?;
-        entry.state.take(plan.server(position), now);
+        entry.state.take(plan.server_at(position), now);
         let in_flight = matches!(plan.method(), Method::LeastTime { inflight: true, .. });
         if in_flight {
             entry.state.averages.begin(now);
         }
         let epoch = entry.epoch;
         if let Some(index) = &mut self.index {
-            index.refresh(position, plan.server(position), &mut entry.state);
+            index.refresh(position, plan.server_at(position), &mut entry.state);
         }
         request.tried.insert(position);
         let pinned = request.pinned[request.tier as usize] == Some(position);
@@ -157,15 +158,17 @@ impl Group {
         debug_assert!(entry.state.conns > 0, "a release without its select");
         entry.state.conns = entry.state.conns.saturating_sub(1);
         let mut released = Released::default();
-        let server = plan.server_at(peer.position);
+        let server = plan.server(peer.position);
         // The only server of the group as it is now, whatever it was one of when the attempt began.
         let is_alone = entry.position.is_some() && self.newest.is_some_and(|newest| newest.is_single);
+        // What `least_time` counted as begun is counted off in any case (`ngx_http_upstream_free_least_time_peer`).
+        let same_holder = entry.epoch == peer.epoch;
+        if same_holder && let Method::LeastTime { measure, inflight } = plan.method() {
+            least_time::settle(&mut entry.state.averages, measure, inflight, &peer, outcome);
+        }
         if is_alone {
             entry.state.fails = 0;
-        } else if entry.epoch == peer.epoch {
-            if let Method::LeastTime { measure, inflight } = plan.method() {
-                least_time::settle(&mut entry.state.averages, measure, inflight, &peer, outcome);
-            }
+        } else if same_holder {
             match outcome {
                 Outcome::Failed => released.disabled = entry.state.fail(server, now),
                 Outcome::Done(_) | Outcome::Next | Outcome::Abandoned => {
@@ -188,7 +191,7 @@ impl Group {
     #[must_use]
     pub fn view(&self, plan: &BoundPlan, now: Now) -> Vec<PeerView> {
         let view = |position| {
-            let server = plan.server(position);
+            let server = plan.server_at(position);
             let entry = self.slots.entry(plan.slot_at(position));
             let ranked = entry.and_then(|entry| self.index.as_ref()?.current(entry.position?));
             let current = ranked.or(entry.map(|entry| entry.state.current)).unwrap_or_default();
@@ -201,7 +204,7 @@ impl Group {
                 current_weight: current / UNIT,
                 conns: entry.map_or(0, |entry| entry.state.conns),
                 fails: entry.map_or(0, |entry| entry.state.fails),
-                obstacle: turn::obstacle(plan, &self.slots, position, now),
+                obstacle: turn::obstacle(plan, &self.slots, &Tried::default(), position, now),
             }
         };
         plan.positions().map(view).collect()
@@ -211,16 +214,10 @@ impl Group {
     #[must_use]
     pub fn obstacle(&self, plan: &BoundPlan, request: &Request, position: usize, now: Now) -> Option<Obstacle> {
         let position = u32::try_from(position).ok()?;
-        if request.tried.contains(position) {
-            return Some(Obstacle::Tried);
-        }
-        let obstacle = turn::obstacle(plan, &self.slots, position, now);
-        let server = plan.server(position);
-        let pinned = request.pinned[server.tier as usize] == Some(position) && !plan.is_single();
-        if obstacle == Some(Obstacle::Draining) && pinned {
-            return self.slots.live(plan.slot_at(position)).and_then(|peer| peer.obstacle(server, now));
-        }
-        obstacle
+        let tier = plan.server_at(position).tier;
+        let pinned = request.pinned[tier as usize] == Some(position) && !plan.is_single();
+        turn::obstacle(plan, &self.slots, &request.tried, position, now)
+            .filter(|obstacle| !(pinned && obstacle.lets_sessions_pass()))
     }
 
     /// Panics when the state contradicts itself; `plan` is the newest one. For tests and simulations: it looks at everything.
@@ -233,8 +230,8 @@ impl Group {
 
     /// nginx's `peers->single`: no weight, no window, no ejection; only `down` and `max_conns` count
     /// (`ngx_http_upstream_get_round_robin_peer`).
-    fn select_single(&mut self, plan: &BoundPlan, now: Now) -> Result<Peer, NoLivePeers> {
-        if turn::obstacle(plan, &self.slots, 0, now).is_some() {
+    fn select_single(&mut self, plan: &BoundPlan, request: &Request, now: Now) -> Result<Peer, NoLivePeers> {
+        if turn::obstacle(plan, &self.slots, &request.tried, 0, now).is_some() {
             return Err(NoLivePeers);
         }
         let slot = plan.slot_at(0);

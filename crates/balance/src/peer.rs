@@ -5,7 +5,7 @@
 //! reader clamps what it reads by its own line and nobody stores a limit here.
 
 use crate::{
-    Now, Obstacle,
+    Now,
     method::least_time::Averages,
     plan::Server,
     weight::{UNIT, ramped},
@@ -53,6 +53,11 @@ impl PeerState {
         self.failed_enough(server) && !self.window_over(server, now)
     }
 
+    /// The first second in which its failures no longer keep it out.
+    pub(crate) fn ejected_until(&self, server: &Server) -> u64 {
+        self.checked + u64::from(server.fail_timeout) + 1
+    }
+
     /// Whether `max_fails` is reached, whatever time has passed since.
     pub(crate) fn failed_enough(&self, server: &Server) -> bool {
         server.max_fails > 0 && self.fails >= server.max_fails
@@ -61,17 +66,6 @@ impl PeerState {
     /// Whether `max_conns` is reached.
     pub(crate) fn full(&self, server: &Server) -> bool {
         server.max_conns > 0 && self.conns >= server.max_conns
-    }
-
-    /// Why its state keeps it out, apart from what the operator said of it.
-    pub(crate) fn obstacle(&self, server: &Server, now: Now) -> Option<Obstacle> {
-        if self.ejected(server, now) {
-            Some(Obstacle::Ejected { until: self.checked + u64::from(server.fail_timeout) + 1 })
-        } else if self.full(server) {
-            Some(Obstacle::Full)
-        } else {
-            None
-        }
     }
 
     /// The weight that ratios are taken with: the configured one, less while it starts slowly.

@@ -20,13 +20,13 @@ pub struct Plan {
     /// Primaries, backups.
     lists: [List; 2],
     ring: Ring,
-    /// The first position of each sticky id, per list; empty unless the group is sticky.
+    /// Where each sticky id leads, per list; empty unless the group is sticky.
     pins: HashMap<Arc<str>, [Option<u32>; 2]>,
     tries: u32,
 }
 
 /// A plan together with the slots that hold its peers' state; what a request pins. Positions are indexes into
-/// [`GroupSpec::servers`].
+/// [`GroupSpec::servers`]: `usize` to callers, and `u32` in lists and states, for which the accessors end in `_at`.
 #[derive(Debug)]
 pub struct BoundPlan {
     plan: Plan,
@@ -92,12 +92,7 @@ impl Plan {
             lists[server.tier as usize].push(position, server.weight);
         }
         let sids: Vec<_> = spec.servers.iter().map(sticky::sid).collect();
-        let mut pins: HashMap<_, [Option<u32>; 2]> = HashMap::new();
-        if spec.sticky {
-            for ((position, server), sid) in (0..).zip(&spec.servers).zip(&sids) {
-                pins.entry(Arc::clone(sid)).or_default()[server.tier as usize].get_or_insert(position);
-            }
-        }
+        let pins = if spec.sticky { pins(&spec.servers, &sids) } else { HashMap::new() };
         let ring = match spec.method {
             Method::ConsistentHash => Ring::build(&spec.servers),
             Method::RoundRobin
@@ -133,9 +128,24 @@ impl Plan {
         &self.keys
     }
 
-    pub(crate) fn server(&self, position: u32) -> &Server {
+    pub(crate) fn server_at(&self, position: u32) -> &Server {
         &self.servers[position as usize]
     }
+}
+
+/// Where each sticky id leads, per list: to the first of its servers that is up, else to the first that drains. Endpoints of a
+/// line with a `route` share its id, and a session need not go to one that leaves past one that stays; nginx takes the
+/// first whatever its state (ledger `shared-route`).
+fn pins(servers: &[ServerSpec], sids: &[Arc<str>]) -> HashMap<Arc<str>, [Option<u32>; 2]> {
+    let mut pins: HashMap<_, [Option<u32>; 2]> = HashMap::new();
+    for availability in [Availability::Up, Availability::Drain] {
+        for ((position, server), sid) in (0..).zip(servers).zip(sids) {
+            if server.availability == availability {
+                pins.entry(Arc::clone(sid)).or_default()[server.tier as usize].get_or_insert(position);
+            }
+        }
+    }
+    pins
 }
 
 impl BoundPlan {
@@ -197,12 +207,12 @@ impl BoundPlan {
         self.id
     }
 
-    pub(crate) fn server(&self, position: u32) -> &Server {
-        self.plan.server(position)
+    pub(crate) fn server(&self, position: usize) -> &Server {
+        &self.plan.servers[position]
     }
 
-    pub(crate) fn server_at(&self, position: usize) -> &Server {
-        &self.plan.servers[position]
+    pub(crate) fn server_at(&self, position: u32) -> &Server {
+        self.plan.server_at(position)
     }
 
     pub(crate) fn slot_at(&self, position: u32) -> Slot {

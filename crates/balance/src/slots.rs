@@ -3,7 +3,8 @@
 //! Weight, tier and limits are attributes, not identity: editing a weight does not absolve a failing server (nginx keeps a
 //! peer whose address matches in the same way, `ngx_http_upstream_zone_module.c`,
 //! `ngx_http_upstream_zone_resolve_handler`). A vanished peer is retired, never picked and still released, and forgotten
-//! only after a grace period, so that a readiness flap is no amnesty. Who returns later is new.
+//! only after a grace period, so that a readiness flap is no amnesty. Who returns later is new. Either starts slowly, where that
+//! is asked for: it may have been restarted.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -51,12 +52,12 @@ struct Identity {
     retired_at: Option<Now>,
 }
 
-/// Whether peers that are new to the table may start slowly.
+/// Whether peers that join may start slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrivals {
     /// The group begins: everybody is new.
     AtOnce,
-    /// The group is running: newcomers with `slow_start` ramp.
+    /// The group is running: whoever is new, or was away, ramps if it has a `slow_start`.
     Slowly,
 }
 
@@ -68,7 +69,7 @@ impl Slots {
             entry.position = None;
         }
         let slots = (0_u32..).zip(plan.keys()).map(|(position, key)| {
-            let server = plan.server(position);
+            let server = plan.server_at(position);
             let identity = Identity {
                 key: (Arc::clone(&key.address), key.nth),
                 incarnation: key.incarnation.clone(),
@@ -79,8 +80,8 @@ impl Slots {
             let known = self.known.get(&identity.key).copied();
             let index = known.unwrap_or_else(|| self.insert(identity.clone()));
             let entry = &mut self.entries[index as usize];
-            let fresh = known.is_none() || !entry.keep(identity, now);
-            if fresh && server.slow_start > 0 && arrivals == Arrivals::Slowly {
+            let stayed = known.is_some() && entry.keep(identity, now);
+            if !stayed && server.slow_start > 0 && arrivals == Arrivals::Slowly {
                 entry.state.ramp = Some(now.millis());
             }
             entry.position = Some(position);
@@ -123,7 +124,7 @@ impl Slots {
         self.entries.iter_mut()
     }
 
-    /// The table and the slab agree, and whoever is not in the newest plan is retired.
+    /// The table and the slab agree, whoever is not in the newest plan is retired, and nobody is thought to be busier than it is.
     pub(crate) fn check_invariants(&self) {
         for (key, &index) in &self.known {
             let entry = &self.entries[index as usize];
@@ -139,6 +140,9 @@ impl Slots {
         for &index in &self.free {
             let entry = &self.entries[index as usize];
             assert!(entry.identity.is_none() && entry.state.conns == 0, "a free place is idle");
+        }
+        for PeerState { conns, averages, .. } in self.entries.iter().map(|entry| &entry.state) {
+            assert!(averages.running() <= *conns, "what is weighed as running is in progress");
         }
     }
 
@@ -188,8 +192,9 @@ impl Identity {
 }
 
 impl Entry {
-    /// Goes on under new attributes. Returns false when the address has a new holder, whose record is clean. So is that of one
-    /// who returns past its grace, and was not [forgotten](Slots::forget) for the attempts still in progress on it.
+    /// Goes on under new attributes. A new holder of the address has a clean record; so has one who returns past its grace, and
+    /// was not [forgotten](Slots::forget) for the attempts still in progress on it. Returns whether the same holder was there
+    /// all along.
     fn keep(&mut self, identity: Identity, now: Now) -> bool {
         let Some(held) = &mut self.identity else { return false };
         let same_holder = match (&held.incarnation, &identity.incarnation) {
@@ -198,6 +203,7 @@ impl Entry {
             (None, _) | (_, None) => true,
         };
         let same = same_holder && !held.is_past_grace(now);
+        let stayed = same && held.retired_at.is_none();
         self.state.current = in_proportion(self.state.current, held.weight, identity.weight);
         if same {
             let full = self.state.effective >= held.weight;
@@ -210,7 +216,7 @@ impl Entry {
         }
         let incarnation = identity.incarnation.clone().or_else(|| held.incarnation.take());
         *held = Identity { incarnation, ..identity };
-        same
+        stayed
     }
 }
 

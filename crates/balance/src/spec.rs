@@ -104,7 +104,7 @@ pub struct ServerSpec {
     pub fail_timeout: u32,
     /// nginx `max_conns=`; 0 is no limit.
     pub max_conns: u32,
-    /// How long a peer that recovered or is new takes to reach its weight, milliseconds; 0 is at once. Not in open-source nginx.
+    /// How long a peer that recovered, is new or returns takes to reach its weight, milliseconds; 0 is at once. Not in open-source nginx.
     pub slow_start: u64,
     /// nginx `backup`.
     pub tier: Tier,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 
-use crate::{Availability, Request, ServerSpec, turn::Turn};
+use crate::{
+    Obstacle, Request, ServerSpec,
+    turn::{self, Turn},
+};
 
 /// The id of a server: its `route`, or the lower-case hex MD5 of its printable address.
 pub(crate) fn sid(server: &ServerSpec) -> Arc<str> {
@@ -21,14 +24,10 @@ pub(crate) fn sid(server: &ServerSpec) -> Arc<str> {
     hex.into()
 }
 
-/// The peer of the current list that the session asks for, if it can take the request: not tried, not `down` (draining is
-/// fine), not ejected, not full (`ngx_http_upstream_round_robin.c`, `ngx_http_upstream_get_rr_peer_by_sid`).
+/// The peer of the current list that the session asks for, if nothing but draining is in the way
+/// (`ngx_http_upstream_round_robin.c`, `ngx_http_upstream_get_rr_peer_by_sid`).
 pub(crate) fn pinned(turn: &Turn<'_>, request: &Request) -> Option<u32> {
     let position = request.pinned[request.tier as usize]?;
-    let server = turn.plan.server(position);
-    let peer = turn.slots.live(turn.plan.slot_at(position))?;
-    let usable = !request.tried.contains(position)
-        && server.availability != Availability::Down
-        && peer.obstacle(server, turn.now).is_none();
-    usable.then_some(position)
+    let obstacle = turn::obstacle(turn.plan, turn.slots, &request.tried, position, turn.now);
+    obstacle.is_none_or(Obstacle::lets_sessions_pass).then_some(position)
 }

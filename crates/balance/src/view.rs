@@ -2,15 +2,14 @@
 
 use crate::{Availability, Tier};
 
-/// Why a peer cannot be picked by a request now. The order is that of nginx's tests.
+/// Why a peer cannot be picked by a request now: of several reasons the first. The order is that of nginx's tests, and what
+/// a session passes is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// This request already tried it.
     Tried,
     /// Configured `down`, or no longer configured at all while the request follows an older plan.
     Down,
-    /// Configured `drain` and the request is not pinned to it.
-    Draining,
     /// `max_fails` reached and `fail_timeout` not yet over; in the first second in which it may be picked.
     Ejected {
         /// The first whole second at which it is eligible again.
@@ -18,6 +17,18 @@ pub enum Obstacle {
     },
     /// `max_conns` reached.
     Full,
+    /// Configured `drain` and the request is not pinned to it.
+    Draining,
+}
+
+impl Obstacle {
+    /// Whether a request that a session pins to the peer is not kept from it.
+    pub(crate) fn lets_sessions_pass(self) -> bool {
+        match self {
+            Self::Draining => true,
+            Self::Tried | Self::Down | Self::Ejected { .. } | Self::Full => false,
+        }
+    }
 }
 
 /// The state of one peer as an operator reads it.

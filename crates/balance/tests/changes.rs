@@ -2,7 +2,7 @@
 
 mod support;
 
-use balance::{Availability, GroupSpec, Method, Now, Outcome, Plan, Request, Tier};
+use balance::{Availability, GroupSpec, Measure, Method, Now, Outcome, Plan, Request, Tier};
 use support::{lab::Lab, server, weighted};
 
 fn three(method: Method) -> GroupSpec {
@@ -252,6 +252,29 @@ fn who_was_alone_is_judged_by_the_company_it_is_in() {
     assert_eq!(lab.fails(), [0], "alone, a failure does not count");
     lab.change(&weighted(Method::RoundRobin, &[1, 1]));
     assert_eq!(lab.fails(), [1, 0]);
+}
+
+/// An attempt from before its server was alone is no longer waited for once it has ended
+/// (`ngx_http_upstream_free_least_time_peer` counts it off in any case).
+#[test]
+fn what_ended_while_a_server_was_alone_does_not_grow_old() {
+    for measure in [Measure::Header, Measure::LastByte] {
+        for outcome in [Outcome::Done(None), Outcome::Failed, Outcome::Next, Outcome::Abandoned, Outcome::Unjudged] {
+            let pair = weighted(Method::LeastTime { measure, inflight: true }, &[1, 1]);
+            let alone = GroupSpec { servers: pair.servers[..1].to_vec(), ..pair.clone() };
+            let mut lab = Lab::new(&pair);
+            let held = lab.open();
+            assert_eq!(held.position, 0);
+            let before = std::mem::replace(&mut lab.plan, {
+                let plan = Plan::build(&alone).expect("a plan");
+                lab.group.reconcile(plan, Now::from_millis(lab.now))
+            });
+            lab.group.release(&before, held, outcome, lab.now());
+            lab.change(&pair);
+            lab.at(3600);
+            assert_eq!(lab.letters(8).matches('a').count(), 4, "{measure:?}, {outcome:?}");
+        }
+    }
 }
 
 #[test]

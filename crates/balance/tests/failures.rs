@@ -3,7 +3,7 @@
 
 mod support;
 
-use balance::{Availability, GroupSpec, Inputs, Method, Obstacle, Outcome, Released, Tier};
+use balance::{Availability, GroupSpec, Inputs, Method, Obstacle, Outcome, Released, Request, Tier};
 use support::{lab::Lab, weighted};
 
 /// Two servers, the first with these limits, the second never ejected.
@@ -226,6 +226,34 @@ fn a_pin_is_honoured_while_its_peer_can_take_it() {
         spec.servers[1].availability = Availability::Down;
         let mut lab = Lab::new(&spec);
         assert_ne!(lab.with(&inputs, Outcome::Done(None)), Some(1), "{method:?}: down");
+    }
+}
+
+/// Of servers with one id a session is led to the first that stays; to one that drains only where none stays (ledger
+/// `shared-route`).
+#[test]
+fn a_session_is_not_led_to_who_drains_past_who_stays() {
+    use Availability::{Down, Drain, Up};
+    let table = [
+        ([Up, Up, Up], Some(0)),
+        ([Drain, Up, Up], Some(1)),
+        ([Down, Drain, Up], Some(2)),
+        ([Down, Drain, Drain], Some(1)),
+        ([Down, Down, Down], None),
+    ];
+    for method in Method::ALL {
+        for (availabilities, led_to) in table {
+            let mut spec = weighted(method, &[1, 1, 1, 1]);
+            spec.sticky = true;
+            for (server, availability) in spec.servers.iter_mut().zip(availabilities) {
+                (server.availability, server.route) = (availability, Some("line".into()));
+            }
+            let mut lab = Lab::new(&spec);
+            let mut request = Request::new(&lab.plan, &Inputs { sid: Some("line"), ..Inputs::default() });
+            let peer = lab.select(&mut request).expect("a live peer");
+            let pinned = peer.pinned.then_some(peer.position);
+            assert_eq!(pinned, led_to, "{method:?}, {availabilities:?}");
+        }
     }
 }
 

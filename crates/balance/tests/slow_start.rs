@@ -52,6 +52,28 @@ fn a_recovered_peer_starts_slowly() {
     assert!(got.abs_diff(200) <= 1, "{got} of 1000 at a quarter of the weight");
 }
 
+/// Who was away for a while may have started again: it keeps its failures, and not its full share.
+#[test]
+fn a_server_that_returns_starts_slowly() {
+    let mut spec = slowly(Method::RoundRobin, 3);
+    spec.servers[2].max_fails = 2;
+    let without = GroupSpec { servers: spec.servers[..2].to_vec(), ..spec.clone() };
+    let mut lab = Lab::new(&spec);
+    assert_eq!((lab.letters(2), lab.fail()), ("ab".to_owned(), Some(2)));
+    lab.change(&without);
+    lab.at(15);
+    lab.change(&spec);
+    assert_eq!(lab.fails()[2], 1);
+    lab.at(31);
+    let got = share(&mut lab, 2, 1000);
+    assert!(got.abs_diff(111) <= 1, "{got} of 1000 at a quarter of the weight");
+    // A change that leaves it where it is begins nothing anew.
+    lab.change(&spec);
+    lab.at(47);
+    let got = share(&mut lab, 2, 1000);
+    assert!(got.abs_diff(200) <= 1, "{got} of 1000 at half of the weight");
+}
+
 #[test]
 fn least_conn_compares_with_the_weight_reached() {
     let mut spec = slowly(Method::LeastConn, 2);

@@ -95,14 +95,16 @@ impl Index {
     /// Ranks the peers of `plan`, the newest one.
     pub(crate) fn build(plan: &BoundPlan, slots: &Slots, load: Load) -> Self {
         let mut rankings = [Ranking::default(), Ranking::default()];
-        let mut seats: Vec<_> =
-            plan.positions().map(|position| Seat { tier: plan.server(position).tier, place: Place::Parked }).collect();
+        let mut seats: Vec<_> = plan
+            .positions()
+            .map(|position| Seat { tier: plan.server_at(position).tier, place: Place::Parked })
+            .collect();
         let mut peers: Vec<_> =
             plan.positions().filter_map(|position| Some((position, slots.live(plan.slot_at(position))?))).collect();
         // Best first, so that each goes to the back of its queue.
         peers.sort_by_key(|(_, peer)| Reverse(peer.current));
         for (position, peer) in peers {
-            let server = plan.server(position);
+            let server = plan.server_at(position);
             let ranking = &mut rankings[server.tier as usize];
             seats[position as usize].place = ranking.seat(classify(server, peer, load), position, peer.current);
         }
@@ -192,7 +194,7 @@ impl Index {
         let mut seated: usize = self.rankings.iter().map(|ranking| ranking.check_invariants(&self.seats)).sum();
         for (position, seat) in plan.positions().zip(&self.seats) {
             let Some(peer) = slots.live(plan.slot_at(position)) else { continue };
-            let class = classify(plan.server(position), peer, self.load);
+            let class = classify(plan.server_at(position), peer, self.load);
             match seat.place {
                 Place::Lifted => panic!("a peer left in the air"),
                 Place::Scanned => {}
@@ -221,7 +223,7 @@ impl Index {
         let mut at = 0;
         while let Some(&position) = ranking.scanned.get(at) {
             let peer = slots.live(plan.slot_at(position));
-            match peer.map_or(Class::Parked, |peer| classify(plan.server(position), peer, self.load)) {
+            match peer.map_or(Class::Parked, |peer| classify(plan.server_at(position), peer, self.load)) {
                 Class::Irregular => at += 1,
                 class @ (Class::Parked | Class::Regular(_)) => {
                     ranking.scanned.swap_remove(at);
@@ -236,14 +238,13 @@ impl Index {
 impl Look<'_> {
     /// Attempts and weight of a peer, if it is eligible.
     fn ratio(&self, position: u32) -> Option<(u64, i64)> {
-        if self.request.tried.contains(position) || turn::obstacle(self.plan, self.slots, position, self.now).is_some()
-        {
+        if turn::obstacle(self.plan, self.slots, &self.request.tried, position, self.now).is_some() {
             return None;
         }
         let peer = self.slots.live(self.plan.slot_at(position))?;
         Some(match self.load {
             Load::Ignored => (0, 1),
-            Load::Conns => (u64::from(peer.conns), peer.weight(self.plan.server(position), self.now)),
+            Load::Conns => (u64::from(peer.conns), peer.weight(self.plan.server_at(position), self.now)),
         })
     }
 }

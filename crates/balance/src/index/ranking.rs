@@ -88,7 +88,7 @@ impl Ranking {
             if look.ratio(position).is_some_and(|own| compare(own, ratio).is_eq())
                 && let Some(peer) = look.slots.live_mut(look.plan.slot_at(position))
             {
-                total += peer.gain(look.plan.server(position), look.now);
+                total += peer.gain(look.plan.server_at(position), look.now);
                 consider(peer.current, position);
             }
         }

@@ -42,6 +42,11 @@ impl Averages {
         average(&mut self.header, millis);
     }
 
+    /// Requests still running that `inflight` weighs.
+    pub(crate) fn running(&self) -> u32 {
+        self.running
+    }
+
     fn look(&mut self, now: Now) {
         if self.running > 0 {
             let running = u64::from(self.running);
