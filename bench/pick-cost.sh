@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "pick-cost: valgrind is needed" >&2; exit 1; }
-cargo build --quiet --release -p forebay-balance --example pick_cost
+cargo build --quiet --release --locked -p forebay-balance --example pick_cost
 binary="${CARGO_TARGET_DIR:-target}/release/examples/pick_cost"
 out="$(mktemp)"
 trap 'rm -f "$out"' EXIT

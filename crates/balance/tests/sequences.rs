@@ -243,6 +243,30 @@ fn a_consistent_group_without_primaries_uses_its_backups() {
     assert_eq!(lab.with(&inputs, Outcome::Done(None)), Some(0));
 }
 
+/// A source that draws one number, and remembers of how many.
+struct Drawn(u64, Option<u64>);
+
+impl balance::Rng for Drawn {
+    fn below(&mut self, bound: u64) -> u64 {
+        assert_eq!(self.1.replace(bound), None, "a second draw");
+        self.0
+    }
+}
+
+/// As many numbers as the weights add up to, and as many of them a server's as it weighs: if each number is as likely as
+/// any other, the shares are exact (ledger `random-source`).
+#[test]
+fn a_draw_is_one_number_below_the_total_weight() {
+    for (weights, owners) in [(&[5, 3, 2][..], "aaaaabbbcc"), (&[1, 1], "ab"), (&[1, 4, 1, 1], "abbbbcd")] {
+        for (number, owner) in (0..).zip(owners.chars()) {
+            let mut lab = Lab::new(&weighted(Method::Random, weights));
+            let mut drawn = Drawn(number, None);
+            let peer = lab.group.select(&lab.plan, &mut lab.request(), lab.now(), &mut drawn).expect("a peer");
+            assert_eq!((letter(peer.position), drawn.1), (owner, Some(owners.len() as u64)), "{weights:?}: {number}");
+        }
+    }
+}
+
 /// A source that always draws the first server, and counts.
 struct First(u32);
 

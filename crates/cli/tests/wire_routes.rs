@@ -40,6 +40,18 @@ async fn a_path_is_routed_by_what_it_means_and_sent_as_it_is() {
     assert_eq!(rig.upstreams[0].requests().len(), inside.len());
 }
 
+/// Idle connections are the group's: whichever route opened one, the others use it (ledger `keepalive-shared`).
+#[tokio::test]
+async fn routes_to_a_group_share_its_connections() {
+    let rig = routed(&[("/one", "Prefix"), ("/two", "Prefix")]).await;
+    for target in ["/one", "/two"] {
+        assert_eq!(get(&rig, target).await.status, 200, "{target}");
+    }
+    assert_eq!(rig.get("/by-the-listener-of-the-group").await.status, 200);
+    let connections: Vec<_> = rig.upstreams[0].requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [1, 1, 1]);
+}
+
 #[tokio::test]
 async fn a_path_of_an_ingress_may_be_written_with_escapes() {
     let rig = routed(&[("/caf%C3%A9", "Prefix"), ("/a%20b", "Exact")]).await;

@@ -70,8 +70,13 @@ struct ThreadRandom;
 
 impl Rng for ThreadRandom {
     fn below(&mut self, bound: u64) -> u64 {
-        rand::RngExt::random_range(&mut rand::rng(), 0..bound)
+        uniform(&mut rand::rng(), bound)
     }
+}
+
+/// A number below `bound`, each as likely as any other: a modulus would favour the low ones (ledger `random-source`).
+fn uniform(source: &mut impl rand::RngExt, bound: u64) -> u64 {
+    source.random_range(0..bound)
 }
 
 #[cfg(test)]
@@ -81,6 +86,19 @@ mod tests {
 
     use super::*;
     use crate::testing;
+
+    /// Of three quarters of 2^31, which is what libc's `random()` draws from, or of 2^64 a modulus meets the first third twice
+    /// as often as it should.
+    #[test]
+    fn no_number_is_favoured() {
+        use rand::SeedableRng as _;
+
+        for third in [1 << 29, 1 << 62] {
+            let mut source = rand::rngs::StdRng::seed_from_u64(1);
+            let low = (0..3000).filter(|_| uniform(&mut source, 3 * third) < third).count();
+            assert!((900..1100).contains(&low), "{low} of 3000 in the first third of {}", 3 * third);
+        }
+    }
 
     /// `least_time header inflight`: what streams has shown its time, and only who has shown nothing grows old.
     #[test]
