@@ -26,7 +26,7 @@ mod zone;
 pub use address::{Address, AddressError};
 pub use balance::{Availability, MOST_RING_WEIGHT, Tier};
 pub use certificate::{Certificate, CertificateId, CertificateIdError, PrivateKey};
-pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance};
+pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, edit_distance, listed};
 pub use duration::{DurationError, Millis, parse_duration};
 pub use group::{
     Condition, Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server,
