@@ -10,7 +10,7 @@ use controller::events::EventReason;
 use controller::metrics::{Metrics, of_feed};
 use controller::status::StatusMetrics;
 use prometheus::Registry;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{Metric, MetricFamily};
 use support::Feed;
 
 /// The cells of the rows of the table of `docs/status.md` that begins with this head.
@@ -66,7 +66,7 @@ fn explained(rows: &[Vec<String>], families: &[MetricFamily]) {
     // Whatever a label may be is named in its row.
     for family in families {
         let row = rows.iter().find(|row| row[0] == family.name()).expect("just seen");
-        for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
+        for label in family.get_metric().iter().flat_map(Metric::get_label) {
             assert!(row[2].contains(label.name()), "{} does not name {}", row[0], label.name());
             let is_kind = label.name() == "kind";
             assert!(is_kind || row[2].contains(label.value()), "{} does not name {}", row[0], label.value());
