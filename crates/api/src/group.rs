@@ -73,7 +73,7 @@ pub const KIND: &str = "UpstreamGroup";
         type_ = "string",
         json_path = ".status.dataPlanes.revision",
         priority = 1,
-        description = "The content version the data planes run"
+        description = "The content version that is published to data planes"
     )
 )]
 #[serde(rename_all = "camelCase")]

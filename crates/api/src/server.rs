@@ -56,12 +56,14 @@ pub struct Server {
     #[serde(default)]
     pub weight_mode: WeightMode,
 
-    /// Failed attempts within failTimeout that make the server unavailable; 0 never does. Default: 1.
+    /// Failed attempts that make the server unavailable. They add up, however long that takes, until a success clears them
+    /// (see failTimeout). 0: none ever do. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub max_fails: i32,
 
-    /// The time in which maxFails must happen, and how long the server is then left alone, in whole seconds. Default: 10s.
+    /// How long the server is then left alone, and how long after its last failure a request must begin for its success to
+    /// clear the failed attempts, in whole seconds. Default: 10s.
     #[serde(default = "ten_seconds")]
     pub fail_timeout: Seconds,
 

@@ -56,7 +56,7 @@ pub struct DataPlanes {
     #[schemars(length(max = 32))]
     pub ready: String,
 
-    /// The content version that they run or are about to run.
+    /// The content version that is published to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub revision: Option<String>,

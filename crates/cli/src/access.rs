@@ -19,7 +19,7 @@ pub struct AccessArgs {
     pub kubeconfig: Option<PathBuf>,
 
     /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "FOREBAY_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
 
     /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]

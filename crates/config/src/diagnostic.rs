@@ -1,7 +1,8 @@
 //! What is wrong with a document, said so that its author can mend it: a stable code, the place, the snippet and a hint.
-//! The same value is printed by `forebay check`, logged by a data plane and, in a cluster, becomes a condition.
+//! The same value is printed by `forebay check` (several lines, with the snippet), logged ([`Diagnostic::line`]) and, in a cluster,
+//! part of a condition or an event ([`Diagnostic::sentence`]).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -101,6 +102,42 @@ impl Diagnostic {
     pub fn at(mut self, location: Location) -> Self {
         self.location = Some(location);
         self
+    }
+
+    /// One line of an error log, whose level is the severity. As nginx words it: what, then where; and how to mend it.
+    pub fn line(&self) -> String {
+        let mut line = String::new();
+        // Writing to a String does not fail.
+        if let Some(object) = &self.object {
+            let _ = write!(line, "{object}: ");
+        }
+        if let Some(field) = &self.field {
+            let _ = write!(line, "{field}: ");
+        }
+        let _ = write!(line, "{} [{}]", self.message, self.code);
+        if let Some(at) = &self.location {
+            let _ = write!(line, " in {}:{}:{}", at.file, at.line, at.column);
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(line, "; hint: {hint}");
+        }
+        line
+    }
+
+    /// One sentence of what is said about the object, where everybody sees which it is.
+    pub fn sentence(&self) -> String {
+        let field = self.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{field}{}{hint} [{}]", self.message, self.code)
+    }
+}
+
+/// `most` of what a message could name, and how many more there are.
+pub fn listed(items: &[String], most: usize, separator: &str) -> String {
+    let named = items.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(separator);
+    match items.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named}{separator}and {more} more"),
     }
 }
 
@@ -209,5 +246,30 @@ mod tests {
         {
             assert_eq!(edit_distance(a, b), distance, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn a_problem_is_a_line_or_a_sentence() {
+        let bare = Diagnostic::new("FB6001", Severity::Error, "app.yaml cannot be read: no such file");
+        assert_eq!(bare.line(), "app.yaml cannot be read: no such file [FB6001]");
+        assert_eq!(bare.sentence(), bare.line());
+        let full = Diagnostic::new("FB2001", Severity::Error, "unknown field \"spec.wieght\"")
+            .object(ObjectRef { kind: "UpstreamGroup".into(), namespace: "shop".into(), name: "app".into() })
+            .field("spec.wieght")
+            .at(Location { file: "app.yaml".into(), line: 10, column: 5, snippet: "    wieght: 3".into() })
+            .hint("did you mean \"weight\"?");
+        assert_eq!(
+            full.line(),
+            "UpstreamGroup shop/app: spec.wieght: unknown field \"spec.wieght\" [FB2001] in app.yaml:10:5; hint: did you \
+             mean \"weight\"?"
+        );
+        assert_eq!(full.sentence(), "spec.wieght: unknown field \"spec.wieght\" (did you mean \"weight\"?) [FB2001]");
+    }
+
+    #[test]
+    fn what_is_not_named_is_counted() {
+        let items = ["a", "b", "c"].map(String::from);
+        assert_eq!(listed(&items, 3, "; "), "a; b; c");
+        assert_eq!(listed(&items, 1, ", "), "a, and 2 more");
     }
 }

@@ -27,7 +27,7 @@ mod zone;
 pub use address::{Address, AddressError};
 pub use balance::{Availability, MOST_RING_WEIGHT, Tier};
 pub use certificate::{Certificate, PrivateKey};
-pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, nearest};
+pub use diagnostic::{Code, Diagnostic, Location, ObjectRef, Severity, listed, nearest};
 pub use duration::{DurationError, Millis, parse_duration};
 pub use group::{
     Condition, Group, Keepalive, LeastTimeMeasure, Method, NextUpstream, Pod, Protocol, RequestHeaders, Server,

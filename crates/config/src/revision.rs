@@ -21,6 +21,16 @@ impl Revision {
     /// How many digits its text has.
     pub const DIGITS: usize = 32;
 
+    /// How many of them are shown to people, who compare the versions of one object.
+    pub const SHORT: usize = 12;
+
+    /// Its first [`Self::SHORT`] digits.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(Self::SHORT);
+        text
+    }
+
     /// The version of these bytes.
     pub fn of(content: &[u8]) -> Self {
         Self::truncate(&Sha256::digest(content))
@@ -119,6 +129,7 @@ mod tests {
         let revision = Revision::of(b"content");
         assert_eq!(revision.to_string().parse(), Ok(revision));
         let text = revision.to_string();
+        assert_eq!(revision.short(), text[..12]);
         for wrong in ["", &text[1..], &text.to_uppercase(), &format!("{text}00"), &format!("{}é", &text[2..])] {
             assert!(wrong.parse::<Revision>().is_err(), "{wrong}");
         }

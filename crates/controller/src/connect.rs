@@ -10,14 +10,14 @@ use kube::{Client, Config};
 
 mod unanswered;
 
-use unanswered::NameServer;
+use unanswered::Heed;
 pub(crate) use unanswered::Unanswered;
 
 /// How long a connection to the API server may take to open.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an API server may be silent that was asked something: longer than a watch lasts in which nothing happens. One whose
 /// packets lead nowhere is noticed so, as client-go notices it by pings of HTTP/2.
-const SILENCE: Duration = Duration::from_secs(crate::watch::LASTS.as_secs() + 10);
+pub(crate) const SILENCE: Duration = Duration::from_secs(crate::watch::LASTS.as_secs() + 10);
 
 /// Where the API server is, and who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
 }
 
 /// A client with the patience that all of ours have. It does not try again by itself: that is for whoever asks, who has a budget, a
-/// back-off and a log.
+/// back-off and a log. That the API server cannot be reached, and that it can be again, it says itself, once for all who ask.
 ///
 /// # Errors
 /// The credentials cannot be used.
@@ -140,7 +140,7 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
     config.read_timeout = Some(SILENCE);
     config.default_retry = false;
     let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
-    Ok(ClientBuilder::try_from(config)?.with_layer(&NameServer(server)).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Heed::new(server)).build())
 }
 
 /// Where a kubeconfig is looked for that nobody named.

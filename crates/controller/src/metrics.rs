@@ -3,6 +3,7 @@
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::identity::Denied;
 use crate::serve::Server;
 
 /// The metrics; cloning shares them.
@@ -129,6 +130,7 @@ pub fn of_feed(server: &Server) -> prometheus::Result<Vec<MetricFamily>> {
     for (name, help, value) in [
         ("connections_total", "Connections accepted on the feed's listener", counts.connections),
         ("connections_refused_total", "Connections beyond a bound", counts.connections_refused),
+        ("connections_cut_total", "Connections cut: nobody read, or proved who it is", counts.connections_cut),
         ("handshakes_failed_total", "TLS handshakes that failed", counts.handshakes_failed),
         ("streams_total", "Subscriptions begun", counts.streams),
         ("lines_total", "Lines sent to subscribers", counts.lines),
@@ -136,7 +138,7 @@ pub fn of_feed(server: &Server) -> prometheus::Result<Vec<MetricFamily>> {
         ("violations_total", "Subscribers that broke the protocol", counts.violations),
         ("resources_rejected_total", "Resources that a data plane refused", counts.resources_refused),
         ("reports_accepted_total", "Reports taken", counts.reports_accepted),
-        ("reports_refused_total", "Reports that were not sound", counts.reports_refused),
+        ("reports_refused_total", "Reports not taken: not sound, too slow, or too many", counts.reports_refused),
         ("reports_misdirected_total", "Reports meant for the leader", counts.reports_misdirected),
     ] {
         let counter = IntCounter::new(format!("forebay_controller_feed_{name}"), help)?;
@@ -145,6 +147,10 @@ pub fn of_feed(server: &Server) -> prometheus::Result<Vec<MetricFamily>> {
     }
     let denied = Opts::new("forebay_controller_feed_denied_total", "Peers that were not let in");
     let denied = IntCounterVec::new(denied, &["reason"])?;
+    // A series that begins with its first event has no rate when it is looked for.
+    for reason in Denied::REASONS {
+        denied.with_label_values(&[reason]);
+    }
     for (reason, value) in &counts.denied {
         denied.with_label_values(&[reason]).inc_by(*value);
     }

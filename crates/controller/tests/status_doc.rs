@@ -1,20 +1,26 @@
-//! `docs/status.md` explains every condition, reason, state, event and metric there is, and none that there is not.
+//! `docs/status.md` explains every condition, reason, state and event there is, and none that there is not; it and
+//! `docs/controller.md` explain every metric.
+
+mod support;
 
 use std::collections::BTreeSet;
 
 use api::{ConditionType, FailureReason, ServerState};
 use controller::events::EventReason;
+use controller::metrics::{Metrics, of_feed};
 use controller::status::StatusMetrics;
 use prometheus::Registry;
+use prometheus::proto::{Metric, MetricFamily};
+use support::Feed;
 
-fn doc() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/status.md");
-    std::fs::read_to_string(path).expect("docs/status.md")
+/// The cells of the rows of the table of `docs/status.md` that begins with this head.
+fn table(head: &str) -> Vec<Vec<String>> {
+    table_of("status.md", head)
 }
 
-/// The cells of the rows of the table that begins with this head.
-fn table(head: &str) -> Vec<Vec<String>> {
-    let doc = doc();
+fn table_of(doc: &str, head: &str) -> Vec<Vec<String>> {
+    let path = format!("{}/../../docs/{doc}", env!("CARGO_MANIFEST_DIR"));
+    let doc = std::fs::read_to_string(path).expect("a document");
     let rows = doc.lines().skip_while(|line| !line.starts_with(head)).skip(2).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
     rows.map(cells).collect()
@@ -51,10 +57,40 @@ fn states_reasons_and_events_are_explained() {
     assert_eq!(told, known);
 }
 
+/// What tables of metrics say, and what these families are: name and kind.
+fn explained(rows: &[Vec<String>], families: &[MetricFamily]) {
+    let told: BTreeSet<_> = rows.iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let kind = |family: &MetricFamily| format!("{:?}", family.get_field_type()).to_lowercase();
+    let known: BTreeSet<_> = families.iter().map(|family| (family.name().to_owned(), kind(family))).collect();
+    assert_eq!(told, known);
+    // Whatever a label may be is named in its row.
+    for family in families {
+        let row = rows.iter().find(|row| row[0] == family.name()).expect("just seen");
+        for label in family.get_metric().iter().flat_map(Metric::get_label) {
+            assert!(row[2].contains(label.name()), "{} does not name {}", row[0], label.name());
+            let is_kind = label.name() == "kind";
+            assert!(is_kind || row[2].contains(label.value()), "{} does not name {}", row[0], label.value());
+        }
+    }
+}
+
 #[test]
-fn metrics_are_explained() {
+fn metrics_of_the_status_are_explained() {
     let registry = Registry::new();
     let _metrics = StatusMetrics::new(&registry).expect("new series");
-    let known: BTreeSet<_> = registry.gather().iter().map(|family| family.name().to_owned()).collect();
-    assert_eq!(column("| metric of the controller", 0), known);
+    explained(&table("| metric of the controller"), &registry.gather());
+}
+
+#[tokio::test]
+async fn metrics_of_the_controller_are_explained() {
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry).expect("new series");
+    // A family is shown once it has a series.
+    metrics.event("Service");
+    metrics.watch_error("Service", "broken");
+    metrics.known(&translate::Objects::default(), 0);
+    metrics.reconciled(0.0, 1, 1);
+    metrics.reconciled(0.0, 0, 1);
+    let feed = of_feed(&Feed::start().await.server).expect("new series");
+    explained(&table_of("controller.md", "| metric |"), &[registry.gather(), feed].concat());
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{CaReferenceKind, UpstreamGroup};
@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use support::watched::Played;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use translate::References;
 use translate::kind::Kind as _;
@@ -36,7 +36,7 @@ struct World {
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log(Arc<watch::Sender<Vec<u8>>>);
 
 impl World {
     async fn start(plural: &'static str) -> Self {
@@ -51,7 +51,7 @@ impl World {
         let (sender, steps) = mpsc::channel(64);
         let (asks, asked) = asks();
         let index = scope.index();
-        let tasks = Watches::new(api.client.clone(), scope, sender, metrics, asked).start();
+        let tasks = Watches::new(api.client.clone(), scope, sender, metrics, asked).start(None);
         Self { api, index, steps, registry, log, asks, _tasks: tasks, _logging: logging }
     }
 
@@ -102,7 +102,14 @@ impl World {
 
     /// How many lines of the log contain `text`.
     fn said(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.log.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
+        lines(&self.log.0.borrow(), text)
+    }
+
+    /// Waits until the log has so many lines that contain `text`.
+    async fn hears(&self, text: &str, times: usize) {
+        let mut log = self.log.0.subscribe();
+        let heard = tokio::time::timeout(PATIENCE, log.wait_for(|log| lines(log, text) >= times)).await;
+        assert!(heard.is_ok(), "waited in vain for {text:?}");
     }
 
     /// Errors of watches that were counted for this reason.
@@ -119,12 +126,17 @@ impl World {
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.send_modify(|log| log.extend_from_slice(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn lines(log: &[u8], text: &str) -> usize {
+    String::from_utf8_lossy(log).lines().filter(|line| line.contains(text)).count()
 }
 
 fn groups(index: &Index) -> Vec<String> {
@@ -316,13 +328,34 @@ async fn a_watch_that_is_not_ended_is_taken_for_lost() {
 #[tokio::test]
 async fn a_list_that_is_not_answered_is_asked_for_again() {
     let mut world = World::start("upstreamgroups").await;
-    world.asked(0).await;
+    world.ask(&References::default());
+    world.until(|index| index.awaited().iter().all(|(kind, _)| *kind == UpstreamGroup::KIND)).await;
     world.silence(Duration::from_secs(41)).await;
     assert!(!world.asked(1).await.contains("watch=true"));
-    assert_ne!(world.counted("unreachable"), 0);
+    // Everything else was answered since.
+    assert_ne!(world.counted("broken"), 0);
+    assert_eq!(world.said("the API server cannot be reached"), 0);
     // Nobody waits for the first answer any more.
     world.api.list(10, [group("a", 9)], None);
     world.has(&["a"]).await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_is_one_line_each_time_and_so_is_that_it_is_back() {
+    let mut world = World::start("upstreamgroups").await;
+    world.ask(&References::default());
+    world.api.list(10, [group("a", 9)], None);
+    let _first = world.api.watch();
+    world.until(|index| index.awaited().is_empty()).await;
+    // In all kinds but the one that is played the watches are resumed, and nothing happens.
+    for times in 1..=3 {
+        world.api.leave().await;
+        world.hears("the API server cannot be reached: ", times).await;
+        world.api.come_back().await;
+        world.hears("the API server can be reached again", times).await;
+    }
+    assert_eq!((world.said("the API server can"), world.said("watch")), (6, 0));
+    assert_eq!(world.groups(), ["a"]);
 }
 
 fn naming(kind: CaReferenceKind, names: &[&str]) -> References {

@@ -4,11 +4,9 @@
 use std::fmt;
 
 use api::{ConditionType, UpstreamGroup};
-use config::{Config, GroupId, Resource};
+use config::{Config, GroupId, Resource, Revision};
 use serde::Serialize;
 use translate::{Located, Objects, dns_names};
-
-use super::lines::{REVISION_DIGITS, short};
 
 /// A group as it would be pushed, and as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +65,7 @@ fn standing(object: &Located<UpstreamGroup>, config: &Config) -> Standing {
         (Some(_), _) if !dns_names([&object.object]).is_empty() => Verdict::Unknown,
         (Some(_), None) => Verdict::New,
         // A status shows the first digits.
-        (Some(pushed), Some(known)) if known.len() >= REVISION_DIGITS && pushed.to_string().starts_with(known) => {
+        (Some(pushed), Some(known)) if known.len() >= Revision::SHORT && pushed.to_string().starts_with(known) => {
             Verdict::Same
         }
         (Some(_), Some(_)) => Verdict::Differs,
@@ -79,7 +77,7 @@ fn standing(object: &Located<UpstreamGroup>, config: &Config) -> Standing {
         reason: one.reason.clone(),
         message: one.message.clone(),
     });
-    Standing { group: id, verdict, revision: pushed.as_ref().map(short), in_force, programmed }
+    Standing { group: id, verdict, revision: pushed.as_ref().map(Revision::short), in_force, programmed }
 }
 
 impl Verdict {

@@ -2,15 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use config::{PathMatch, PathRoute, Server, Target};
+use config::{PathMatch, PathRoute, Revision, Server, Target};
 use serde_json::Value;
 
 use super::difference::{
     CertificateDifference, Change, Difference, Differing, GroupDifference, HostDifference, fields,
 };
-
-/// Digits of a version that are shown, as in `status.dataPlanes.revision`.
-pub const REVISION_DIGITS: usize = 12;
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +19,7 @@ impl fmt::Display for Difference {
 
 impl fmt::Display for GroupDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} group {}  {}", mark(&self.revision), self.group, both(&self.revision, short))?;
+        writeln!(f, "{} group {}  {}", mark(&self.revision), self.group, both(&self.revision, Revision::short))?;
         for Differing { field, before, after } in &self.settings {
             writeln!(f, "    ~ {field}: {before} -> {after}")?;
         }
@@ -87,11 +84,6 @@ pub const fn mark<T>(change: &Change<T>) -> char {
         Change::Removed { .. } => '-',
         Change::Changed { .. } => '~',
     }
-}
-
-/// The first digits of a version.
-pub fn short(version: &config::Revision) -> String {
-    version.to_string().chars().take(REVISION_DIGITS).collect()
 }
 
 /// One version, or both.

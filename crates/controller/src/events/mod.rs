@@ -1,9 +1,10 @@
 //! What a person should see in `kubectl describe`: transitions, each once, summarised. An outage of 200 pods is one event.
 //!
 //! Of groups the transitions are those from the previous status to the one that was just written, so a controller that
-//! restarts tells nothing twice. An Ingress has no conditions to remember by, nor has a Service; their events have names that follow
-//! from what they say, and the API server, which keeps events for an hour, refuses what it has already. That is also why kube's `Recorder` is
-//! not used: its names are random, and it counts a later event as the former one whatever the text.
+//! restarts tells nothing twice. An Ingress has no conditions to remember by, nor has a Service; their events have names
+//! that follow from what they say, and the API server, which keeps events for an hour, refuses what it has already. That is
+//! also why kube's `Recorder` is not used: its names are random, and it counts a later event as the former one whatever the
+//! text.
 
 mod journal;
 mod out;
@@ -70,9 +71,5 @@ pub enum Again {
 }
 
 fn list(items: &[String]) -> String {
-    let named = items.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
-    match items.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named}; and {more} more"),
-    }
+    config::listed(items, NAMED, "; ")
 }

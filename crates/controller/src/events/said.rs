@@ -12,11 +12,7 @@ use crate::facts::{IngressFacts, ServiceFacts};
 pub fn of_ingress(name: &Name, IngressFacts { uid, diagnostics, .. }: &IngressFacts) -> Vec<Event> {
     let regarding =
         Regarding { kind: Kind::Ingress, namespace: name.0.clone(), name: name.1.clone(), uid: uid.clone() };
-    let sentence = |said: &Diagnostic| {
-        let field = said.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
-        field + &sentence(said)
-    };
-    events(&regarding, diagnostics, sentence)
+    events(&regarding, diagnostics, Diagnostic::sentence)
 }
 
 /// Of a Service, against its `EndpointSlice`s. Their names and the positions in them change as endpoints come and go, so they
@@ -24,7 +20,8 @@ pub fn of_ingress(name: &Name, IngressFacts { uid, diagnostics, .. }: &IngressFa
 pub fn of_service(name: &Name, ServiceFacts { uid, diagnostics }: &ServiceFacts) -> Vec<Event> {
     let regarding =
         Regarding { kind: Kind::Service, namespace: name.0.clone(), name: name.1.clone(), uid: uid.clone() };
-    let mut events = events(&regarding, diagnostics, sentence);
+    let placeless = |said: &Diagnostic| Diagnostic { field: None, ..said.clone() }.sentence();
+    let mut events = events(&regarding, diagnostics, placeless);
     for event in &mut events {
         event.note.insert_str(0, "EndpointSlices: ");
     }
@@ -47,9 +44,4 @@ fn events(regarding: &Regarding, said: &[Diagnostic], sentence: impl Fn(&Diagnos
         again: Again::IsKnown,
     };
     notes.into_iter().map(event).collect()
-}
-
-fn sentence(problem: &Diagnostic) -> String {
-    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("{}{hint} [{}]", problem.message, problem.code)
 }

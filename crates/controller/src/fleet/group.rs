@@ -39,8 +39,6 @@ pub struct Standing<'f> {
 /// One server over all data planes that report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerSum {
-    /// Data planes that report it.
-    pub reported: u32,
     /// Those it is up with: picked, recovering, or as busy as it may be.
     pub up: u32,
     /// Those it is as busy with as `maxConns` allows.
@@ -130,7 +128,6 @@ impl GroupView<'_> {
 
 impl ServerSum {
     fn and(mut self, entry: &Entry) -> Self {
-        self.reported += 1;
         match entry.state {
             ServerState::Up | ServerState::Recovering => self.up += 1,
             ServerState::Busy => {

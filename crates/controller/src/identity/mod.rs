@@ -108,6 +108,19 @@ impl Identity {
 }
 
 impl Denied {
+    /// Every [`Self::reason`].
+    pub const REASONS: [&str; 9] = [
+        "missing",
+        "expired",
+        "audience",
+        "malformed",
+        "rejected",
+        "certificate",
+        "account",
+        "throttled",
+        "unavailable",
+    ];
+
     /// One word, for metrics.
     pub const fn reason(&self) -> &'static str {
         match self {

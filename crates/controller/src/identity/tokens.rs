@@ -213,7 +213,8 @@ impl Tokens {
             Reason::Forbidden => "it does not allow the controller to ask",
             Reason::Unauthorized => "it does not know the controller",
             Reason::Unreachable => "it cannot be reached",
-            Reason::Missing | Reason::Expired | Reason::Refused | Reason::Broken => "it refuses",
+            Reason::Broken => "it gives no answer that can be used",
+            Reason::Missing | Reason::Expired | Reason::Refused => "it refuses",
         })
     }
 

@@ -166,11 +166,9 @@ fn say(diagnostic: &Diagnostic, known: bool) {
     if known || diagnostic.severity == Severity::Note {
         return;
     }
-    let object = diagnostic.object.as_ref().map(ToString::to_string).unwrap_or_default();
-    let field = diagnostic.field.as_deref().unwrap_or("-");
-    let (code, message) = (diagnostic.code, &diagnostic.message);
+    let line = diagnostic.line();
     match diagnostic.severity {
-        Severity::Error => error!("{object}: {field}: {message} [{code}]"),
-        Severity::Warning | Severity::Note => warn!("{object}: {field}: {message} [{code}]"),
+        Severity::Error => error!("{line}"),
+        Severity::Warning | Severity::Note => warn!("{line}"),
     }
 }

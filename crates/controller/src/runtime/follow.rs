@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::names::Resolver;
 use crate::publish::{Parts, Publisher, Readiness};
-use crate::watch::{WatchScope, Watches, asks, load_balancer};
+use crate::watch::{WatchScope, Watches, asks};
 
 /// Steps that may wait for the publisher; more make the watches wait.
 const STEPS: usize = 1024;
@@ -59,10 +59,7 @@ impl Following {
             metrics: metrics.clone(),
             asks,
         });
-        let mut tasks = Watches::new(client.clone(), scope, steps.clone(), metrics, asked).start();
-        if let Some((namespace, name)) = publish_service {
-            tasks.spawn(load_balancer(client, namespace, name, steps));
-        }
+        let mut tasks = Watches::new(client, scope, steps, metrics, asked).start(publish_service);
         tasks.spawn(publisher.run(receiver, resolver, clock));
         Self { tasks, readiness }
     }

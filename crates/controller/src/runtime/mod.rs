@@ -74,7 +74,8 @@ struct Tasks {
     admin: JoinHandle<()>,
 }
 
-/// Runs a controller until `stop`. `resolver` follows DNS names. What `tls` holds is what data planes are served with; until it holds something they wait.
+/// Runs a controller until `stop`. `resolver` follows DNS names. What `tls` holds is what data planes are served with; until
+/// it holds something they wait.
 pub async fn run(
     client: Client,
     options: Options,

@@ -46,7 +46,7 @@ pub struct Counts {
     pub resources_refused: u64,
     /// Reports taken.
     pub reports_accepted: u64,
-    /// Reports that are none, or that the identity does not cover.
+    /// Reports not taken: that are none, that the identity does not cover, too slow, or for which there is no room.
     pub reports_refused: u64,
     /// Reports for another replica.
     pub reports_misdirected: u64,

@@ -50,7 +50,7 @@ fn accepted(known: Known<'_>) -> ConditionFact {
     let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
     if errors.is_empty() {
         let warnings = problems.iter().filter(|one| one.severity == Severity::Warning && reference(one).is_none());
-        let warnings: Vec<_> = warnings.map(sentence).collect();
+        let warnings: Vec<_> = warnings.map(Diagnostic::sentence).collect();
         let message = match known.facts.published {
             _ if !warnings.is_empty() => listed(&warnings),
             Some(_) if !waits(known) => "the spec is in use".into(),
@@ -65,7 +65,7 @@ fn accepted(known: Known<'_>) -> ConditionFact {
         None if holders(known) > 0 => "the version that data planes have from before keeps serving",
         None => "nothing is served for this group",
     };
-    let errors: Vec<_> = errors.into_iter().map(sentence).collect();
+    let errors: Vec<_> = errors.into_iter().map(Diagnostic::sentence).collect();
     accepted(False, reason, format!("{}; {serving}", listed(&errors)))
 }
 
@@ -74,7 +74,7 @@ fn resolved_refs(known: Known<'_>) -> ConditionFact {
     let problems = &known.facts.diagnostics;
     let mut lost: Vec<_> = problems.iter().filter_map(|problem| Some((reference(problem)?, problem))).collect();
     lost.sort_by_key(|(reason, _)| ConditionType::ResolvedRefs.reasons().iter().position(|one| one == reason));
-    let messages: Vec<_> = lost.iter().map(|(_, problem)| sentence(problem)).collect();
+    let messages: Vec<_> = lost.iter().map(|(_, problem)| problem.sentence()).collect();
     match lost.first() {
         Some((reason, _)) => resolved(False, *reason, listed(&messages)),
         None if is_accepted(known) => resolved(True, Reason::ResolvedRefs, "every reference leads to servers".into()),
@@ -217,7 +217,7 @@ fn available(known: Known<'_>, summary: Option<&Summary>, servers: &[ServerStatu
         .filter_map(|(state, words)| {
             let names = servers.iter().filter(|server| server.state == state);
             let names: Vec<_> = names.map(|server| format!("{} {}", server.name, server.address)).collect();
-            (!names.is_empty()).then(|| format!("{words}: {}", listed_by(&names, ", ")))
+            (!names.is_empty()).then(|| format!("{words}: {}", config::listed(&names, NAMED, ", ")))
         })
         .collect();
     available(False, Reason::NoEligibleServer, format!("no server takes requests; {}", parts.join("; ")))
@@ -265,20 +265,6 @@ fn of(part: i32, whole: i32) -> String {
     if part == whole { format!("all {whole}") } else { format!("{part} of {whole}") }
 }
 
-fn sentence(problem: &Diagnostic) -> String {
-    let field = problem.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
-    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("{field}{}{hint} [{}]", problem.message, problem.code)
-}
-
 fn listed(items: &[String]) -> String {
-    listed_by(items, "; ")
-}
-
-fn listed_by(items: &[String], separator: &str) -> String {
-    let named = items.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(separator);
-    match items.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named}{separator}and {more} more"),
-    }
+    config::listed(items, NAMED, "; ")
 }

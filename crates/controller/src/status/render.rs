@@ -5,7 +5,7 @@ use api::{
     ActiveTier, ConditionType, DataPlanes, LastFailure, ServerState, ServerStatus, Summary, UpstreamGroupStatus,
     set_condition,
 };
-use config::{Availability, Tier};
+use config::{Availability, Revision, Tier};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -16,9 +16,6 @@ use crate::fleet::{GroupView, ServerKey, ServerSum};
 
 /// The servers a status lists at most.
 pub const SERVERS: usize = 64;
-
-/// Digits of a revision that are shown, as of a commit.
-const REVISION_DIGITS: usize = 12;
 
 /// What a status is made of.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +150,7 @@ fn of_fleet(published: Option<&PublishedGroup>, view: &GroupView<'_>) -> (Upstre
         connected: small(connected),
         programmed: small(programmed),
         ready: format!("{programmed}/{connected}"),
-        revision: version.map(|version| version.to_string().chars().take(REVISION_DIGITS).collect()),
+        revision: version.as_ref().map(Revision::short),
     };
     let used = published.map(|published| users::of(&published.group, &view.standings)).unwrap_or_default();
     let sums: Vec<_> = used

@@ -150,9 +150,8 @@ impl Writer {
         let subresource = format!("{}/status", resource.plural);
         let rule = Rule { role: "role", group: &resource.group, resource: &subresource, name: None, verbs: &["patch"] };
         let failed = |error: kube::Error| (Outcome::Failed, None, Trouble::of(what, &error, &rule));
-        let broken = |error: &dyn Error| {
-            (Outcome::Failed, None, Trouble::told(what, Reason::Unreachable, &error.to_string(), &rule))
-        };
+        let broken =
+            |error: &dyn Error| (Outcome::Failed, None, Trouble::told(what, Reason::Broken, &error.to_string(), &rule));
         let url = DynamicObject::url_path(resource, Some(&write.namespace));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(body(resource, write));

@@ -34,7 +34,7 @@ pub enum Reason {
     Expired,
     /// Another answer of the API server.
     Refused,
-    /// An answer that cannot be understood.
+    /// No answer that can be used: it breaks off, cannot be understood, or does not come though others do.
     Broken,
     /// No answer.
     Unreachable,
@@ -84,26 +84,34 @@ impl Reason {
     pub fn of(error: &Error) -> (Self, String) {
         match error {
             Error::Api(status) => (Self::of_code(status.code), status.message.clone()),
+            Error::Auth(_) => (Self::Unauthorized, error.to_string()),
             Error::SerdeError(_) | Error::FromUtf8(_) | Error::LinesCodecMaxLineLengthExceeded => {
                 (Self::Broken, error.to_string())
             }
-            other => {
-                // The outer error only says that there is one.
-                let mut cause: &(dyn std::error::Error + 'static) = other;
-                let mut server = String::new();
-                while let Some(inner) = cause.source() {
-                    cause = inner;
-                    if let Some(unanswered) = cause.downcast_ref::<Unanswered>() {
-                        server = format!(" ({})", unanswered.server);
-                    }
-                }
-                let is_end = |io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof;
-                let is_end = cause.downcast_ref().is_some_and(is_end);
-                // The library explains close_notify at length.
-                let detail = if is_end { "it closed the connection".to_owned() } else { cause.to_string() };
-                (Self::Unreachable, detail + &server)
-            }
+            other => match causes(other).find_map(|cause| cause.downcast_ref::<Unanswered>()) {
+                Some(unanswered) => (Self::Unreachable, unanswered.to_string()),
+                None => (Self::Broken, cause(other)),
+            },
         }
+    }
+}
+
+/// An error, and what it came of.
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// What an error of the library came of: the outer ones only say that there is one.
+pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let innermost = causes(error).last().unwrap_or(error);
+    let is_end = |io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof;
+    // The library explains close_notify at length.
+    if innermost.downcast_ref().is_some_and(is_end) {
+        "it closed the connection".to_owned()
+    } else {
+        innermost.to_string()
     }
 }
 
@@ -135,7 +143,7 @@ impl Trouble {
                 Reason::Missing | Reason::Expired | Reason::Refused => {
                     format!("{what}: the API server answers: {detail}")
                 }
-                Reason::Broken => format!("{what}: the answer cannot be understood: {detail}"),
+                Reason::Broken => format!("{what}: no answer that can be used: {detail}"),
                 Reason::Unreachable => format!("{what}: the API server cannot be reached: {detail}"),
             },
         )
@@ -201,14 +209,15 @@ mod tests {
              apiGroups: [\"coordination.k8s.io\"], resources: [leases], resourceNames: [forebay-controller], verbs: [get, \
              update]; nobody leads"
         );
-        for (kind, words) in [
-            (io::ErrorKind::ConnectionRefused, "connection refused"),
-            (io::ErrorKind::UnexpectedEof, "it closed the connection"),
-        ] {
-            assert_eq!(
-                said(&Error::Service(Box::new(io::Error::new(kind, "connection refused")))),
-                format!("the lease cannot be read: the API server cannot be reached: {words}; nobody leads")
-            );
-        }
+        let unanswered = Unanswered { server: "https://10.96.0.1".into(), why: "connection refused".to_owned() };
+        assert_eq!(
+            said(&Error::Service(unanswered.into())),
+            "the lease cannot be read: the API server cannot be reached: connection refused (https://10.96.0.1); nobody leads"
+        );
+        let end = io::Error::new(io::ErrorKind::UnexpectedEof, "peer closed connection without sending close_notify");
+        assert_eq!(
+            said(&Error::Service(end.into())),
+            "the lease cannot be read: no answer that can be used: it closed the connection; nobody leads"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! When a trouble is said: once for each kind of it, until all is well again. One that may be over by itself is said when it
-//! lasts: an API server that has just started knows neither roles nor accounts nor kinds for a moment, and a role may be bound
-//! a moment after a controller starts.
+//! lasts: an API server that has just started knows neither roles nor accounts nor kinds for a moment, a role may be bound a
+//! moment after a controller starts, and one that stops breaks off what it was saying.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Reason {
     /// How long it must last before it is worth a word.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::Forbidden | Self::Unauthorized | Self::Missing => GRACE,
-            Self::Expired | Self::Refused | Self::Broken | Self::Unreachable => Duration::ZERO,
+            Self::Forbidden | Self::Unauthorized | Self::Missing | Self::Broken => GRACE,
+            Self::Expired | Self::Refused | Self::Unreachable => Duration::ZERO,
         }
     }
 }
@@ -51,6 +51,11 @@ impl<K: Clone + PartialEq> Teller<K> {
     /// How long it has been the present trouble.
     pub fn lasts(&self, now: Instant) -> Duration {
         self.present.as_ref().map_or(Duration::ZERO, |(_, since)| now.duration_since(*since))
+    }
+
+    /// Whether there is no trouble that this was told of.
+    pub fn is_well(&self) -> bool {
+        self.present.is_none()
     }
 
     /// All is well. What was said last before.

@@ -14,14 +14,15 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Error};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use translate::Name;
 
-use super::{Step, Watches};
+use super::{Relay, Step, Watches};
+use crate::connect::SILENCE;
 use crate::index::{Kept, Place, Told, Wishes};
 
-/// How long a fetch may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a fetch may take: longer than an API server that cannot be reached is silent, which then is no matter of one object.
+const PATIENCE: Duration = Duration::from_secs(SILENCE.as_secs() + 5);
 /// Fetches of one kind under way at a time.
 const AT_ONCE: usize = 16;
 
@@ -63,7 +64,7 @@ impl Watches {
         K: Kept + kube::Resource<Scope = NamespaceResourceScope>,
     {
         let place = self.scope.places().into_iter().find(|place| place.holds(&name.0)).unwrap_or(Place::Everywhere);
-        let mut relay = self.relay(&place);
+        let mut relay = Relay::new(&self, place);
         loop {
             let found = {
                 let _permit = room.acquire().await;
@@ -84,7 +85,7 @@ impl Watches {
                             return;
                         }
                     }
-                    sleep(relay.backoff.next(rand::random()).as_duration()).await;
+                    relay.rest().await;
                 }
             }
         }

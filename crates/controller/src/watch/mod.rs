@@ -7,36 +7,34 @@
 mod asks;
 mod fetch;
 mod metadata;
+mod relay;
 mod single;
 mod words;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::UpstreamGroup;
-use feed::Backoff;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::{Api, Client};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tokio::time::Instant;
 use translate::kind::Kind;
 
 use crate::index::{Index, Kept, Place, Told};
 use crate::metrics::Metrics;
-use crate::trouble::{GRACE, Reason, Teller, Trouble};
+use crate::trouble::Reason;
 
 pub use asks::{Asked, Asks, asks};
 pub(crate) use fetch::whole;
-pub use single::load_balancer;
+
+use relay::Relay;
 
 /// How long a watch is asked for. The API server ends it then, with a bookmark from which it goes on. One that has not ended 5 s
 /// later is taken for lost, by `kube-runtime`: an API server whose packets lead nowhere ends nothing.
@@ -84,8 +82,6 @@ pub struct Watches {
     steps: mpsc::Sender<Step>,
     metrics: Metrics,
     asked: Asked,
-    /// The watches that do not reach the API server: it is said of the first, and that it is over of the last.
-    cut_off: Mutex<BTreeSet<(&'static str, Place)>>,
 }
 
 impl Step {
@@ -153,11 +149,11 @@ impl WatchScope {
 impl Watches {
     /// Watches that hand their steps to `steps`.
     pub fn new(client: Client, scope: WatchScope, steps: mpsc::Sender<Step>, metrics: Metrics, asked: Asked) -> Self {
-        Self { client, scope, steps, metrics, asked, cut_off: Mutex::default() }
+        Self { client, scope, steps, metrics, asked }
     }
 
-    /// Starts them all; they run until the set is dropped.
-    pub fn start(self) -> JoinSet<()> {
+    /// Starts them all, and one of the Service `publish_service` (namespace and name); they run until the set is dropped.
+    pub fn start(self, publish_service: Option<(String, String)>) -> JoinSet<()> {
         let watches = Arc::new(self);
         let mut tasks = JoinSet::new();
         let everything = lasting();
@@ -172,6 +168,10 @@ impl Watches {
         }
         tasks.spawn(watches.clone().fetch::<Secret>(watches.asked.secrets.clone()));
         tasks.spawn(watches.clone().fetch::<ConfigMap>(watches.asked.config_maps.clone()));
+        if let Some((namespace, name)) = publish_service {
+            let this = watches.clone();
+            tasks.spawn(async move { this.follow_load_balancer(&namespace, &name).await });
+        }
         let classes = Api::all(watches.client.clone());
         let this = watches.clone();
         tasks.spawn(async move { this.follow::<IngressClass>(classes, Place::Everywhere, everything).await });
@@ -193,89 +193,20 @@ impl Watches {
         if K::KIND == Secret::KIND && self.asked.secrets.clone().wait_for(Option::is_some).await.is_err() {
             return;
         }
-        self.relay(&place).run::<K>(watcher(api, config)).await;
+        self.relay::<K>(place, watcher(api, config)).await;
     }
 
     async fn follow_config_maps(&self, place: Place) {
-        self.relay(&place).run::<ConfigMap>(metadata::config_maps(self.client.clone(), &place)).await;
+        let events = metadata::config_maps(self.client.clone(), &place);
+        self.relay::<ConfigMap>(place.clone(), events).await;
     }
 
-    fn relay(&self, place: &Place) -> Relay<'_> {
-        Relay { watches: self, place: place.clone(), backoff: Backoff::default(), teller: Teller::default() }
-    }
-}
-
-/// Passes the events of one watch on, and what goes wrong with it.
-struct Relay<'w> {
-    watches: &'w Watches,
-    place: Place,
-    backoff: Backoff,
-    teller: Teller,
-}
-
-impl Relay<'_> {
-    async fn run<K: Kept>(&mut self, events: impl Stream<Item = watcher::Result<Event<Told<K>>>>) {
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
-            let step = match event {
-                Ok(event) => {
-                    // That a list begins proves nothing.
-                    if !matches!(event, Event::Init) {
-                        self.recovered::<K>();
-                    }
-                    self.watches.metrics.event(K::KIND);
-                    let place = self.place.clone();
-                    Step::new(move |index| index.take(&place, event))
-                }
-                Err(error) => {
-                    let is_excused = self.trouble::<K>(&error);
-                    sleep(self.backoff.next(rand::random()).as_duration()).await;
-                    if !is_excused {
-                        continue;
-                    }
-                    let place = self.place.clone();
-                    Step::new(move |index| index.excuse(K::KIND, &place))
-                }
-            };
-            if self.watches.steps.send(step).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn recovered<K: Kept>(&mut self) {
-        self.backoff.reset();
-        let was_last = {
-            let mut cut_off = self.watches.cut_off.lock();
-            cut_off.remove(&(K::KIND, self.place.clone())) && cut_off.is_empty()
+    async fn relay<K: Kept>(&self, place: Place, events: impl Stream<Item = watcher::Result<Event<Told<K>>>>) {
+        let step = |event| {
+            let place = place.clone();
+            Some(Step::new(move |index| index.take(&place, event)))
         };
-        match self.teller.well() {
-            Some(Reason::Unreachable) if was_last => info!("the API server can be reached again"),
-            Some(Reason::Unreachable | Reason::Expired) | None => {}
-            Some(_) => info!("watching {} {} again", K::KIND, self.place),
-        }
-    }
-
-    /// Says what is wrong. Whether to go on without the kind.
-    fn trouble<K: Kept>(&mut self, error: &watcher::Error) -> bool {
-        let trouble = Trouble::of_watch::<K>(error, &self.place);
-        self.watches.metrics.watch_error(K::KIND, trouble.reason.name());
-        let now = Instant::now();
-        let is_known = trouble.reason == Reason::Unreachable && {
-            let mut cut_off = self.watches.cut_off.lock();
-            let is_known = !cut_off.is_empty();
-            cut_off.insert((K::KIND, self.place.clone()));
-            is_known
-        };
-        if self.teller.trouble(trouble.reason, now) && !is_known {
-            // A history that was compacted is the API server's housekeeping.
-            if trouble.reason == Reason::Expired {
-                info!("{trouble}");
-            } else {
-                warn!("{trouble}");
-            }
-        }
-        self.watches.scope.dispenses(K::KIND, trouble.reason) && self.teller.lasts(now) >= GRACE
+        Relay::new(self, place.clone()).run::<K, _>(events, step).await;
     }
 }
 

@@ -1,54 +1,35 @@
 //! The publishing Service: where data planes are reached, for `status.loadBalancer` of Ingresses. It may be in a namespace
 //! that is not watched otherwise, hence a watch of its own; nothing waits for it.
 
-use feed::Backoff;
-use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::{IngressLoadBalancerIngress, IngressPortStatus};
+use kube::Api;
 use kube::runtime::watcher::{Event, watcher};
-use kube::{Api, Client};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
 
-use super::{Step, lasting};
+use super::{Relay, Step, Watches, lasting};
 use crate::index::Place;
-use crate::trouble::{Teller, Trouble};
 
-/// Follows the Service `namespace/name`. Returns when nobody listens any more.
-pub async fn load_balancer(client: Client, namespace: String, name: String, steps: mpsc::Sender<Step>) {
-    let api: Api<Service> = Api::namespaced(client, &namespace);
-    let mut backoff = Backoff::default();
-    let mut teller = Teller::default();
-    let mut events = std::pin::pin!(watcher(api, lasting().fields(&format!("metadata.name={name}"))));
-    let mut listed = false;
-    while let Some(event) = events.next().await {
-        match event {
-            // That a list begins proves nothing.
-            Ok(Event::Init) => listed = false,
-            Ok(event) => {
-                backoff.reset();
-                if teller.well().is_some() {
-                    info!("--publish-service {namespace}/{name}: watching it again");
+impl Watches {
+    /// Follows the Service `namespace/name`. Returns when nobody listens any more.
+    pub(super) async fn follow_load_balancer(&self, namespace: &str, name: &str) {
+        let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
+        let events = watcher(api, lasting().fields(&format!("metadata.name={name}")));
+        let mut listed = false;
+        let step = |event: Event<Service>| {
+            let addresses = match &event {
+                Event::Init => {
+                    listed = false;
+                    return None;
                 }
-                let addresses = match &event {
-                    Event::InitApply(service) | Event::Apply(service) => addresses(service),
-                    Event::InitDone if listed => continue,
-                    Event::Init | Event::InitDone | Event::Delete(_) => Vec::new(),
-                };
-                listed |= matches!(event, Event::InitApply(_));
-                if steps.send(Step::new(move |index| index.set_load_balancer(Some(addresses)))).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                let trouble = Trouble::of_watch::<Service>(&error, &Place::Namespace(namespace.as_str().into()));
-                if teller.trouble(trouble.reason, Instant::now()) {
-                    warn!("--publish-service {namespace}/{name}: {trouble}");
-                }
-                sleep(backoff.next(rand::random()).as_duration()).await;
-            }
-        }
+                Event::InitDone if listed => return None,
+                Event::InitApply(service) | Event::Apply(service) => addresses(service),
+                Event::InitDone | Event::Delete(_) => Vec::new(),
+            };
+            listed |= matches!(event, Event::InitApply(_));
+            Some(Step::new(move |index| index.set_load_balancer(Some(addresses))))
+        };
+        let relay = Relay::new(self, Place::Namespace(namespace.into()));
+        relay.about(&format!("--publish-service {namespace}/{name}")).run::<Service, _>(events, step).await;
     }
 }
 

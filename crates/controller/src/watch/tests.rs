@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use kube::core::Status;
 use prometheus::Registry;
 use tokio::time::Instant;
+
+use crate::trouble::GRACE;
 
 use super::*;
 
@@ -29,9 +31,7 @@ async fn storm<K: Kept>(watches: &Watches, code: u16, errors: usize) -> Vec<Dura
             asked.push(Instant::now());
             Err(error(code))
         });
-        let mut relay =
-            Relay { watches, place: Place::Everywhere, backoff: Backoff::default(), teller: Teller::default() };
-        relay.run::<K>(events).await;
+        watches.relay::<K>(Place::Everywhere, events).await;
     }
     asked.push(Instant::now());
     asked.windows(2).map(|pair| pair[1] - pair[0]).collect()
@@ -109,31 +109,15 @@ async fn what_stays_forbidden_says_the_rule_that_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_is_one_line_and_so_is_that_it_is_back() {
+async fn a_watch_that_goes_on_in_silence_is_well_again() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
     let (watching, _steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
-    let relay = || Relay {
-        watches: &watching,
-        place: Place::Everywhere,
-        backoff: Backoff::default(),
-        teller: Teller::default(),
-    };
-    let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-    let error = || watcher::Error::WatchStartFailed(kube::Error::Service(Box::new(refused())));
-    let (mut services, mut secrets) = (relay(), relay());
-    for _ in 0..3 {
-        services.trouble::<Service>(&error());
-        secrets.trouble::<Secret>(&error());
-    }
-    assert_eq!(
-        (log.said("the API server cannot be reached: connection refused; what was known"), log.said("")),
-        (1, 1)
-    );
-    services.recovered::<Service>();
-    assert_eq!(log.said(""), 1);
-    secrets.recovered::<Secret>();
-    assert_eq!((log.said("the API server can be reached again"), log.said("")), (1, 2));
+    let refused = || stream::iter([Err(error(500))]);
+    // Resumed, nothing happens for an hour.
+    let silence = stream::once(tokio::time::sleep(Duration::from_hours(1))).filter_map(|()| std::future::ready(None));
+    watching.relay::<Service>(Place::Everywhere, refused().chain(silence).chain(refused())).await;
+    assert_eq!((log.said("cannot watch Service everywhere"), log.said("watching Service everywhere again")), (2, 1));
 }

@@ -24,8 +24,6 @@ impl Trouble {
                 let words = format!("the API server forgot where the watch of {} {place} stood; listing anew", K::KIND);
                 Self::new(reason, words)
             }
-            // Which is no matter of one kind.
-            Reason::Unreachable => Self::new(reason, format!("the API server cannot be reached: {detail}")).and(hold),
             _ => with_rule::<K, _>(place, WATCH, |rule| Self::told(&what, reason, &detail, rule)).and(hold),
         }
     }
@@ -133,10 +131,10 @@ mod tests {
                 "{code}"
             );
         }
-        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
-        let unreachable = Error::WatchStartFailed(kube::Error::Service(Box::new(io)));
-        let trouble = Trouble::of_watch::<UpstreamGroup>(&unreachable, &Place::Everywhere);
-        assert_eq!(trouble.reason, Reason::Unreachable);
-        assert!(trouble.to_string().contains("connection refused"), "{trouble}");
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let broken = Error::WatchFailed(kube::Error::ReadEvents(reset));
+        let trouble = Trouble::of_watch::<UpstreamGroup>(&broken, &Place::Everywhere);
+        assert_eq!(trouble.reason, Reason::Broken);
+        assert!(trouble.to_string().contains("connection reset"), "{trouble}");
     }
 }

@@ -3,14 +3,16 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, Response, StatusCode};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -18,12 +20,16 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 type Body = BoxBody<Bytes, io::Error>;
 
 /// The server, as the test sees it.
 pub struct Played {
     pub client: Client,
+    address: SocketAddr,
+    stage: Arc<Stage>,
+    server: JoinHandle<()>,
     /// The queries of the requests for the kind, so far.
     asked: watch::Receiver<Vec<String>>,
     replies: mpsc::UnboundedSender<Response<Body>>,
@@ -42,12 +48,25 @@ impl Played {
     /// One that plays `plural`. A request for it waits for its answer.
     pub async fn start(plural: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let address = listener.local_addr().unwrap();
+        let config = Config::new(format!("http://{address}").parse().unwrap());
         let (replies, receiver) = mpsc::unbounded_channel();
         let (asked, is_asked) = watch::channel(Vec::new());
         let stage = Arc::new(Stage { plural, asked, replies: receiver.into() });
-        tokio::spawn(serve(stage, listener));
-        Self { client: controller::connect::client(config).unwrap(), asked: is_asked, replies }
+        let server = tokio::spawn(serve(stage.clone(), listener));
+        Self { client: controller::connect::client(config).unwrap(), address, stage, server, asked: is_asked, replies }
+    }
+
+    /// Goes away, and its connections with it.
+    pub async fn leave(&mut self) {
+        self.server.abort();
+        let _ = (&mut self.server).await;
+    }
+
+    /// Is where it was again.
+    pub async fn come_back(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.server = tokio::spawn(serve(self.stage.clone(), listener));
     }
 
     /// Answers a list; `next` is the token of the page after it.
@@ -106,13 +125,14 @@ impl Watching {
 }
 
 async fn serve(stage: Arc<Stage>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let stage = stage.clone();
         let service = service_fn(move |request| {
             let stage = stage.clone();
             async move { Ok::<_, Infallible>(stage.answer(&request).await) }
         });
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
@@ -124,7 +144,7 @@ impl Stage {
             return self.replies.lock().await.recv().await.expect("the test goes on");
         }
         if query.contains("watch=true") {
-            std::future::pending::<()>().await;
+            return Response::new(StreamBody::new(stream::pending::<io::Result<Frame<Bytes>>>()).boxed());
         }
         answer(StatusCode::OK, &list(1, &[], None))
     }

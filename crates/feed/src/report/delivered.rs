@@ -65,9 +65,11 @@ impl Delivered {
         };
         let (known, told) = (Arc::make_mut(known), Arc::unwrap_or_clone(told));
         (known.version, known.active_tier) = (told.version, told.active_tier);
-        for server in told.servers {
-            match known.servers.iter_mut().find(|known| known.key() == server.key()) {
-                Some(known) => *known = server,
+        let at: BTreeMap<_, _> = known.servers.iter().zip(0..).map(|(server, at)| (server.key(), at)).collect();
+        let places: Vec<Option<usize>> = told.servers.iter().map(|server| at.get(&server.key()).copied()).collect();
+        for (server, place) in told.servers.into_iter().zip(places) {
+            match place {
+                Some(at) => known.servers[at] = server,
                 None => known.servers.push(server),
             }
         }
