@@ -6,7 +6,6 @@
 )]
 
 mod access;
-mod backends;
 mod check;
 mod command_line;
 mod controller;
