@@ -164,6 +164,21 @@ fn a_learnt_session_is_forgotten_when_its_time_is_over() {
 }
 
 #[test]
+fn a_browser_forgets_a_cookie_that_expired() {
+    let pinned = |expires: &str, interval| {
+        let cookie = format!("  sticky: {{cookie: {{name: s{expires}}}}}\n");
+        let spec =
+            format!("  servers: [{{name: a, address: '127.0.0.1:1'}}, {{name: b, address: '127.0.0.1:2'}}]\n{cookie}");
+        said_of(&spec, &["--requests", "3", "--interval", interval]).matches("the session names it").count()
+    };
+    // Each response begins its time anew.
+    for (interval, kept) in [("9s", 2), ("10s", 0), ("60s", 0)] {
+        assert_eq!(pinned(", expires: 10s", interval), kept, "{interval}");
+    }
+    assert_eq!((pinned("", "24h"), pinned(", expires: max", "24h")), (2, 2));
+}
+
+#[test]
 fn a_host_is_what_the_data_plane_makes_of_it() {
     let spec = "  method: {type: Hash, hash: {key: $host}}
   servers: [{name: a, address: '127.0.0.1:1'}, {name: b, address: '127.0.0.1:2'}]
