@@ -13,10 +13,11 @@ use proxy::config_status::ConfigStatus;
 use tracing::{error, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
+use crate::judge::{self, Load};
 use crate::options::{DataPlaneArgs, IngressClassArgs, ResolverArgs};
 use crate::run_cluster::{self, ClusterError, FromCluster};
 use crate::signals::Asked;
-use crate::watch::{self, Load};
+use crate::watch;
 use crate::{groups, logging, milestones, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
@@ -138,7 +139,7 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, last: &
         }
         Err(refused) => {
             error!("{refused}; the last good configuration keeps serving");
-            status.refused(vec![watch::not_in_force(&refused)], proxy.clock().now());
+            status.refused(vec![judge::not_in_force(&refused)], proxy.clock().now());
         }
     }
 }

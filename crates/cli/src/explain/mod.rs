@@ -21,7 +21,7 @@ use clap::Args;
 use config::{Config, Diagnostic, Group, GroupId, Severity, parse_duration};
 
 use crate::options::{IngressClassArgs, Output, ZoneArgs};
-use crate::{groups, stdout, watch};
+use crate::{groups, judge, stdout};
 use script::{FailRule, PaceRule, Script};
 
 /// Show who would get which request and why, on a virtual clock
@@ -111,7 +111,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &args.ingress_class.for_files());
+    let load = judge::load(&args.config, &args.ingress_class.for_files());
     // A note on a server without addresses explains the picture; others are for `check`.
     let is_told = |said: &&Diagnostic| said.severity > Severity::Note || said.code == translate::codes::NO_ADDRESSES;
     for diagnostic in load.diagnostics.iter().filter(is_told) {

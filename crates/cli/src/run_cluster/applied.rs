@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::error;
 use translate::{codes, not_in_force};
 
-use super::in_force::{Holdings, InForce, published};
+use super::holdings::{Holdings, InForce, published};
 use crate::{groups, milestones, problems};
 
 /// What was put in force so far.

@@ -5,9 +5,9 @@
 mod cluster;
 mod difference;
 mod follow;
-mod in_force;
 mod lines;
 mod overlay;
+mod standing;
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use controller::connect::Access;
 use serde::Serialize;
 
 use crate::options::{IngressClassArgs, Output};
-use crate::{documents, stdout, watch};
+use crate::{documents, judge, stdout};
 
 use cluster::{Answer, ClusterError, Outcome, Question};
 
@@ -117,7 +117,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 
 fn check(args: &CheckArgs) -> Report {
     let files = documents::find(&args.paths).files.len();
-    let load = watch::load(&args.paths, &args.ingress_class.for_files());
+    let load = judge::load(&args.paths, &args.ingress_class.for_files());
     Report::new(files, load.diagnostics)
 }
 

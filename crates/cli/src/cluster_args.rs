@@ -9,7 +9,7 @@ use controller::watch::{Classes, WatchScope};
 
 /// Which cluster, and what of it.
 #[derive(Clone, Debug, Args)]
-pub struct AccessArgs {
+pub struct ClusterArgs {
     /// The pod's ServiceAccount and nothing else: `run --in-cluster`.
     #[arg(skip)]
     pub is_pod: bool,
@@ -27,7 +27,7 @@ pub struct AccessArgs {
     pub watch_namespace: Vec<String>,
 }
 
-impl AccessArgs {
+impl ClusterArgs {
     /// How to reach the cluster.
     pub fn to_access(&self) -> Access {
         if self.is_pod { Access::Pod } else { Access::given(self.kubeconfig.clone(), self.context.clone()) }
