@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use controller::connect::Access;
 use controller::watch::{Classes, WatchScope};
 
@@ -24,6 +25,7 @@ pub struct ClusterArgs {
 
     /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]
     #[arg(long, env = "FOREBAY_WATCH_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub watch_namespace: Vec<String>,
 }
 
@@ -35,8 +37,8 @@ impl ClusterArgs {
 
     /// What of it is watched, when only this class of Ingresses is served.
     pub fn scope(&self, ingress_class: Option<&str>) -> WatchScope {
-        let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
-        let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
+        let namespaces: Vec<Arc<str>> =
+            self.watch_namespace.iter().map(|namespace| namespace.as_str().into()).collect();
         let dispensable = ingress_class.is_some() || !namespaces.is_empty();
         WatchScope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
     }

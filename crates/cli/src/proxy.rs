@@ -71,18 +71,22 @@ struct FeedArgs {
     #[arg(long, env = "FOREBAY_INSTANCE", value_name = "NAME")]
     instance: Option<String>,
 
+    /// Not ready when no controller has confirmed the configuration for this long; 0s is never
+    #[arg(long, env = "FOREBAY_MAX_STALE", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    max_stale: Duration,
+
     /// Keep the last good configuration here, without private keys, for the boot at which no controller answers
-    #[arg(long, env = "FOREBAY_STATE_DIR", value_name = "DIR")]
+    #[arg(long, env = "FOREBAY_STATE_DIR", value_name = "DIR", help_heading = KEPT)]
     state_dir: Option<PathBuf>,
 
     /// At boot: how long a controller may take before the last good configuration is used
     #[arg(long, env = "FOREBAY_BOOT_WAIT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(help_heading = KEPT)]
     boot_wait: Duration,
-
-    /// Not ready when no controller has confirmed the configuration for this long; 0s is never
-    #[arg(long, env = "FOREBAY_MAX_STALE", value_name = "TIME", default_value = "0s", value_parser = duration)]
-    max_stale: Duration,
 }
+
+/// The heading of flags about the configuration that is kept.
+pub const KEPT: &str = "The last good configuration";
 
 /// The command.
 pub fn run(args: ProxyArgs) -> ExitCode {

@@ -22,13 +22,14 @@ use crate::{groups, logging, milestones, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("source").args(["config", "in_cluster", "kubeconfig"]).required(true))]
+#[command(group = ArgGroup::new("source").args(SOURCES).required(true))]
+#[command(mut_arg("context", |context| context.conflicts_with("in_cluster")))]
 pub struct RunArgs {
     /// Files or directories of YAML or JSON documents, the very ones `kubectl apply` takes; repeatable
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
     config: Vec<PathBuf>,
 
-    #[command(flatten, next_help_heading = "A cluster in place of files")]
+    #[command(flatten, next_help_heading = OF_CLUSTER)]
     from_cluster: FromCluster,
 
     #[command(flatten, next_help_heading = "What the documents do not say")]
@@ -40,6 +41,12 @@ pub struct RunArgs {
     #[command(flatten)]
     data_plane: DataPlaneArgs,
 }
+
+/// The arguments of which one says where the configuration comes from.
+pub const SOURCES: [&str; 3] = ["config", "in_cluster", "kubeconfig"];
+
+/// The heading of flags that say which cluster, and who writes there.
+pub const OF_CLUSTER: &str = "A cluster in place of files";
 
 /// Why a data plane did not run.
 #[derive(Debug, thiserror::Error)]

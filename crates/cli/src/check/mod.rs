@@ -47,23 +47,24 @@ pub struct CheckArgs {
     ingress_class: IngressClassArgs,
 
     /// Check the objects of a cluster; PATHs are files that would be applied to it
-    #[arg(long = "cluster", help_heading = CLUSTER)]
+    #[arg(long = "cluster", help_heading = OF_CLUSTER)]
     of_cluster: bool,
 
     /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH", help_heading = CLUSTER)]
+    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH", help_heading = OF_CLUSTER)]
     kubeconfig: Option<PathBuf>,
 
     /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME", requires = "of_cluster", help_heading = CLUSTER)]
+    #[arg(long, value_name = "NAME", help_heading = OF_CLUSTER)]
     context: Option<String>,
 
     /// Look at this namespace alone; repeatable [default: all namespaces]
-    #[arg(short, long, value_name = "NS", value_delimiter = ',', requires = "of_cluster", help_heading = CLUSTER)]
+    #[arg(short, long, value_name = "NS", value_delimiter = ',', help_heading = OF_CLUSTER)]
     namespace: Vec<String>,
 }
 
-const CLUSTER: &str = "With --cluster";
+/// The heading of flags that say which cluster, and what of it.
+pub const OF_CLUSTER: &str = "With --cluster";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
