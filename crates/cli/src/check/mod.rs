@@ -32,7 +32,7 @@ use cluster::{Answer, ClusterError, Outcome, Question};
 /// names are not looked up). With --cluster and PATHs: what applying these files would change, as `kubectl diff` would say it.
 ///
 /// Exits with 0 if there is no error and no warning, with 1 if there is one, and with 2 if a file or the cluster cannot be
-/// read.
+/// read, or the answer cannot be written.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Files or directories of YAML or JSON documents; - is standard input
@@ -110,10 +110,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         // Our own types have string keys and no fallible serializer.
         Output::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
     };
-    if let Err(error) = stdout::print(&text) {
-        eprintln!("forebay check: cannot write: {error}");
-    }
-    report.exit_code()
+    stdout::conclude("check", &text, report.exit_code())
 }
 
 fn check(args: &CheckArgs) -> Report {
@@ -182,7 +179,7 @@ impl Report {
     }
 
     fn exit_code(&self) -> ExitCode {
-        if self.diagnostics.iter().any(|diagnostic| diagnostic.code == documents::UNREADABLE) {
+        if documents::are_unread(&self.diagnostics) {
             ExitCode::from(2)
         } else if self.errors + self.warnings > 0 {
             ExitCode::FAILURE
