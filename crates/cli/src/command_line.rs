@@ -5,26 +5,26 @@ use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
-use crate::Cli;
+use crate::{Cli, check, proxy, run};
 
-/// Flags that do nothing unless another is given, or while one is: a command, the flag, the other, whether it must be there.
-const IDLE: [(&str, &str, &str, bool); 3] = [
-    ("run", "context", "config", false),
-    ("run", "watch_namespace", "config", false),
-    ("check", "kubeconfig", "of_cluster", true),
+/// Headings of flags that belong to a source: they do nothing unless one of these arguments is given.
+const OF_A_SOURCE: [(&str, &[&str]); 3] = [
+    (run::OF_CLUSTER, &["in_cluster", "kubeconfig"]),
+    (check::OF_CLUSTER, &["of_cluster"]),
+    (proxy::KEPT, &["state_dir"]),
 ];
 
 /// Reads the command line; ends the process if it cannot be understood, or asks for help.
 pub fn parse() -> Cli {
-    let mut command = without_empty_variables(Cli::command());
     let typed: Vec<OsString> = std::env::args_os().collect();
+    let mut command = without_outvoted_variables(without_empty_variables(Cli::command()), &typed);
     let matches = match command.try_get_matches_from_mut(&typed) {
         Ok(matches) => matches,
         Err(error) => refuse(&command, &error, &typed),
     };
-    if let Err(error) = idle(&mut command, &matches) {
+    if let Err(error) = refuse_idle(&mut command, &matches) {
         error.exit();
     }
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -36,6 +36,25 @@ fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg })
         .mut_subcommands(without_empty_variables)
+}
+
+/// The command without the variables of the sources that were not typed, if one was: they may stand there for another command.
+fn without_outvoted_variables(command: Command, typed: &[OsString]) -> Command {
+    let is_source = |arg: &Arg| run::SOURCES.contains(&arg.get_id().as_str());
+    command.mut_subcommand("run", |run| {
+        if run.get_arguments().filter(|arg| is_source(arg)).any(|arg| is_typed(arg, typed)) {
+            run.mut_args(|arg| if is_source(&arg) { arg.env(None::<&'static str>) } else { arg })
+        } else {
+            run
+        }
+    })
+}
+
+/// Whether a flag stands among the words of the command line.
+fn is_typed(flag: &Arg, typed: &[OsString]) -> bool {
+    let Some(flag) = flag.get_long().map(|long| format!("--{long}")) else { return false };
+    let rests = typed.iter().filter_map(|word| word.to_str()?.strip_prefix(&flag));
+    rests.into_iter().any(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 /// Says what cannot be understood, and where it stands.
@@ -56,34 +75,32 @@ fn variable_of<'c>(command: &'c Command, error: &clap::Error, typed: &[OsString]
     let Some(ContextValue::String(about)) = error.get(ContextKind::InvalidArg) else { return None };
     let of = typed.iter().filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word))?;
     let arg = of.get_arguments().find(|arg| arg.to_string() == *about)?;
-    let flag = format!("--{}", arg.get_long()?);
-    let is_flag = |word: &OsString| {
-        word.to_str()
-            .and_then(|word| word.strip_prefix(&flag))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    };
-    if typed.iter().any(is_flag) {
+    if is_typed(arg, typed) {
         return None;
     }
     arg.get_env().filter(|name| std::env::var_os(name).is_some())
 }
 
 /// Refuses flags that were typed and would do nothing. Variables may stand in an environment for another command.
-fn idle(command: &mut Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+fn refuse_idle(command: &mut Command, matches: &ArgMatches) -> Result<(), clap::Error> {
     let Some((name, matches)) = matches.subcommand() else { return Ok(()) };
-    let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let is_given = |id: &str| matches.value_source(id).is_some_and(|source| source != ValueSource::DefaultValue);
-    for (of, flag, other, needed) in IDLE {
-        if of == name && is_typed(flag) && is_given(other) != needed {
-            let dashed = |id: &str| match id {
-                "of_cluster" => "--cluster".to_owned(),
-                id => format!("--{}", id.replace('_', "-")),
-            };
-            let when = if needed { "without" } else { "with" };
-            let problem = format!("{} does nothing {when} {}", dashed(flag), dashed(other));
-            let Some(command) = command.find_subcommand_mut(of) else { continue };
-            return Err(command.error(ErrorKind::ArgumentConflict, problem));
+    let Some(command) = command.find_subcommand_mut(name) else { return Ok(()) };
+    let problem = idle(command, matches);
+    problem.map_or(Ok(()), |problem| Err(command.error(ErrorKind::ArgumentConflict, problem)))
+}
+
+/// The first flag that was typed and does nothing without another.
+fn idle(command: &Command, matches: &ArgMatches) -> Option<String> {
+    let source = |flag: &Arg| matches.value_source(flag.get_id().as_str());
+    let dashed = |flag: &Arg| format!("--{}", flag.get_long().unwrap_or_default());
+    for flag in command.get_arguments().filter(|flag| source(flag) == Some(ValueSource::CommandLine)) {
+        let of_heading = OF_A_SOURCE.iter().find(|(heading, _)| flag.get_help_heading() == Some(*heading));
+        let Some((_, sources)) = of_heading else { continue };
+        let sources: Vec<_> = command.get_arguments().filter(|arg| sources.contains(&arg.get_id().as_str())).collect();
+        if sources.iter().all(|arg| source(arg).is_none_or(|source| source == ValueSource::DefaultValue)) {
+            let sources: Vec<_> = sources.into_iter().map(dashed).collect();
+            return Some(format!("{} does nothing without {}", dashed(flag), sources.join(" or ")));
         }
     }
-    Ok(())
+    None
 }

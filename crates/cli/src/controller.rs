@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::access::AccessArgs;
+use crate::cluster_args::ClusterArgs;
 use crate::environment::set;
 use crate::lead::LeadArgs;
 use crate::logging;
@@ -29,7 +29,7 @@ use crate::signals::{Asked, Signals};
 #[derive(Debug, Args)]
 pub struct ControllerArgs {
     #[command(flatten)]
-    access: AccessArgs,
+    access: ClusterArgs,
 
     #[command(flatten)]
     ingress_class: IngressClassArgs,

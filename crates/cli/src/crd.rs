@@ -12,11 +12,5 @@ pub struct CrdArgs {}
 
 /// The command.
 pub fn run(_: &CrdArgs) -> ExitCode {
-    match stdout::print(&api::crd_yaml()) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("forebay crd: cannot write: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    stdout::conclude("crd", &api::crd_yaml(), ExitCode::SUCCESS)
 }

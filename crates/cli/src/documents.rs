@@ -15,7 +15,7 @@ use config::{Code, Diagnostic, Severity};
 use translate::document::{self, Documents, SourceFile};
 
 /// A file or directory cannot be read.
-pub const UNREADABLE: Code = "FB6001";
+const UNREADABLE: Code = "FB6001";
 /// A file is not UTF-8.
 pub const NOT_UTF8: Code = "FB6002";
 /// A directory without documents.
@@ -89,6 +89,11 @@ pub fn read_in(paths: &[PathBuf], namespace: &str) -> Documents {
         diagnostics.push(nothing(paths));
     }
     Documents { diagnostics, ..documents }
+}
+
+/// Whether it is said that some could not be read.
+pub fn are_unread(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.code == UNREADABLE)
 }
 
 fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -147,7 +147,7 @@ impl Visit for Parts {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -166,22 +166,25 @@ mod tests {
         }
     }
 
-    fn logged(level: Level) -> Vec<String> {
+    /// The lines of what is said meanwhile, without time and process.
+    pub fn logged(level: Level, saying: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let to = lines.clone();
         let layer = tracing_subscriber::fmt::layer().event_format(NginxFormat).with_writer(move || to.clone());
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level.filter()));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::debug!("detail");
-            tracing::info!(target: error_log::TARGET, connection = 7_u64, "client left");
-            tracing::info!("ready");
-            tracing::warn!(target: error_log::TARGET, connection = 7_u64, "upstream server temporarily disabled");
-            tracing::error!(target: error_log::TARGET, connection = 7_u64, file = "a.yaml", "no live upstreams");
-            tracing::error!(target: WORKER, "accept() failed");
-        });
+        tracing::subscriber::with_default(subscriber, saying);
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         // `2026/11/22 10:00:00 ` is 20 bytes.
         text.lines().map(|line| line[20..].replace(&format!(" {}#0:", process::id()), "")).collect()
+    }
+
+    fn one_of_each() {
+        tracing::debug!("detail");
+        tracing::info!(target: error_log::TARGET, connection = 7_u64, "client left");
+        tracing::info!("ready");
+        tracing::warn!(target: error_log::TARGET, connection = 7_u64, "upstream server temporarily disabled");
+        tracing::error!(target: error_log::TARGET, connection = 7_u64, file = "a.yaml", "no live upstreams");
+        tracing::error!(target: WORKER, "accept() failed");
     }
 
     #[test]
@@ -196,7 +199,7 @@ mod tests {
         ];
         let levels = [Level::Debug, Level::Info, Level::Notice, Level::Warn, Level::Error, Level::Crit];
         for (from, level) in levels.into_iter().enumerate() {
-            assert_eq!(logged(level), all[from..], "{level:?}");
+            assert_eq!(logged(level, one_of_each), all[from..], "{level:?}");
         }
     }
 

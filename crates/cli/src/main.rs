@@ -5,9 +5,8 @@
     reason = "here the present comes in: for what is translated, and for lines of the log"
 )]
 
-mod access;
-mod backends;
 mod check;
+mod cluster_args;
 mod command_line;
 mod controller;
 mod crd;
@@ -17,6 +16,7 @@ mod documents;
 mod environment;
 mod explain;
 mod groups;
+mod judge;
 mod lead;
 mod logging;
 mod milestones;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use config::{GroupId, Phase, Template, parse_duration, parse_size};
 use controller::names::{self, Dns, Family, Resolver};
@@ -125,7 +126,7 @@ pub struct LimitArgs {
 #[derive(Clone, Debug, Args)]
 pub struct IngressClassArgs {
     /// Serve only the Ingresses of this class, whoever its IngressClass belongs to
-    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME")]
+    #[arg(long, env = "FOREBAY_INGRESS_CLASS", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     ingress_class: Option<String>,
 }
 
@@ -181,7 +182,7 @@ const EVERYWHERE: Listener = Listener {
 impl IngressClassArgs {
     /// The class, if one is asked for.
     pub fn get(&self) -> Option<Arc<str>> {
-        given(self.ingress_class.as_ref())
+        self.ingress_class.as_deref().map(Arc::from)
     }
 
     /// How documents from files are translated.
@@ -193,13 +194,8 @@ impl IngressClassArgs {
 impl ZoneArgs {
     /// The zone, if it is known.
     pub fn get(&self) -> Option<Arc<str>> {
-        given(self.zone.as_ref())
+        self.zone.as_deref().map(Arc::from)
     }
-}
-
-/// An empty value is none: so a pod without a label says it has no zone, `FOREBAY_ZONE=`.
-fn given(value: Option<&String>) -> Option<Arc<str>> {
-    value.filter(|value| !value.is_empty()).map(|value| value.as_str().into())
 }
 
 impl ResolverArgs {
@@ -288,7 +284,7 @@ fn parse_tls_listener(text: &str) -> Result<Listener, String> {
 /// A zone is the value of a label.
 fn parse_zone(text: &str) -> Result<String, String> {
     let is_of_a_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if text.len() <= 63 && text.bytes().all(is_of_a_label) {
+    if (1..=63).contains(&text.len()) && text.bytes().all(is_of_a_label) {
         return Ok(text.to_owned());
     }
     Err(format!("\"{text}\" is not a zone; write the node's label topology.kubernetes.io/zone, such as eu-west-1a"))

@@ -13,19 +13,20 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
-use config::{Diagnostic, GroupId};
+use config::GroupId;
 use feed::{Scope, limits};
 use prometheus::Registry;
 use proxy::config_status::ConfigStatus;
-use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Origin, Patience};
+use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Patience};
 use proxy::{Listener, Protocol};
 use tracing::{info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
 use crate::environment::{hostname, set};
+use crate::milestones::Told;
 use crate::options::{DataPlaneArgs, duration};
 use crate::signals::Asked;
-use crate::{groups, logging, milestones, problems};
+use crate::{groups, logging};
 
 /// Serve what controllers say: a data plane without Kubernetes credentials; with --group the sidecar of an application
 #[derive(Debug, Args)]
@@ -71,18 +72,22 @@ struct FeedArgs {
     #[arg(long, env = "FOREBAY_INSTANCE", value_name = "NAME")]
     instance: Option<String>,
 
+    /// Not ready when no controller has confirmed the configuration for this long; 0s is never
+    #[arg(long, env = "FOREBAY_MAX_STALE", value_name = "TIME", default_value = "0s", value_parser = duration)]
+    max_stale: Duration,
+
     /// Keep the last good configuration here, without private keys, for the boot at which no controller answers
-    #[arg(long, env = "FOREBAY_STATE_DIR", value_name = "DIR")]
+    #[arg(long, env = "FOREBAY_STATE_DIR", value_name = "DIR", help_heading = KEPT)]
     state_dir: Option<PathBuf>,
 
     /// At boot: how long a controller may take before the last good configuration is used
     #[arg(long, env = "FOREBAY_BOOT_WAIT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(help_heading = KEPT)]
     boot_wait: Duration,
-
-    /// Not ready when no controller has confirmed the configuration for this long; 0s is never
-    #[arg(long, env = "FOREBAY_MAX_STALE", value_name = "TIME", default_value = "0s", value_parser = duration)]
-    max_stale: Duration,
 }
+
+/// The heading of flags about the configuration that is kept.
+pub const KEPT: &str = "The last good configuration";
 
 /// The command.
 pub fn run(args: ProxyArgs) -> ExitCode {
@@ -123,7 +128,10 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
 
     loop {
         tokio::select! {
-            Some(in_force) = feed.changed() => told.tell(&in_force, proxy.listeners()),
+            Some(InForce { config, snapshot, .. }) = feed.changed() => {
+                let unbound = groups::unbound(proxy.listeners(), &config);
+                told.tell(snapshot.revision, &config, Some(&snapshot.source), unbound);
+            }
             asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
                 Asked::Reload => warn!("asked to reload: the configuration comes from the controllers as it changes"),
@@ -143,31 +151,6 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let trial = dir.join(format!(".trial-{}", std::process::id()));
     fs::write(&trial, "1").and_then(|()| fs::remove_file(&trial))
-}
-
-/// What was said of the configurations in force.
-#[derive(Default)]
-struct Told {
-    origin: Option<Origin>,
-    unbound: Vec<Diagnostic>,
-}
-
-impl Told {
-    /// A milestone for the first of each origin; of later ones the metrics tell.
-    fn tell(&mut self, in_force: &InForce, listeners: &[Listener]) {
-        let unbound = groups::unbound(listeners, &in_force.config);
-        if unbound != self.unbound {
-            problems::log(&unbound);
-            self.unbound = unbound;
-        }
-        if self.origin == Some(in_force.origin) {
-            return;
-        }
-        milestones::in_force(in_force.snapshot.revision, &in_force.config, Some(&in_force.snapshot.source));
-        if self.origin.replace(in_force.origin).is_none() {
-            milestones::ready();
-        }
-    }
 }
 
 impl FeedArgs {

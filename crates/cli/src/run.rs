@@ -6,28 +6,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use config::Config;
 use prometheus::Registry;
 use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
+use crate::judge::Load;
+use crate::milestones::Told;
 use crate::options::{DataPlaneArgs, IngressClassArgs, ResolverArgs};
 use crate::run_cluster::{self, ClusterError, FromCluster};
 use crate::signals::Asked;
-use crate::watch::{self, Load};
-use crate::{groups, logging, milestones, problems};
+use crate::watch;
+use crate::{groups, judge, logging, problems};
 
 /// Serve files: UpstreamGroup, Ingress, IngressClass, Secret, ConfigMap, Service and EndpointSlice documents, hot-reloaded; or a cluster
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("source").args(["config", "in_cluster", "kubeconfig"]).required(true))]
+#[command(group = ArgGroup::new("source").args(SOURCES).required(true))]
+#[command(mut_arg("context", |context| context.conflicts_with("in_cluster")))]
 pub struct RunArgs {
     /// Files or directories of YAML or JSON documents, the very ones `kubectl apply` takes; repeatable
     #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", num_args = 1.., value_delimiter = ',')]
     config: Vec<PathBuf>,
 
-    #[command(flatten, next_help_heading = "A cluster in place of files")]
+    #[command(flatten, next_help_heading = OF_CLUSTER)]
     from_cluster: FromCluster,
 
     #[command(flatten, next_help_heading = "What the documents do not say")]
@@ -39,6 +41,12 @@ pub struct RunArgs {
     #[command(flatten)]
     data_plane: DataPlaneArgs,
 }
+
+/// The arguments of which one says where the configuration comes from.
+pub const SOURCES: [&str; 3] = ["config", "in_cluster", "kubeconfig"];
+
+/// The heading of flags that say which cluster, and who writes there.
+pub const OF_CLUSTER: &str = "A cluster in place of files";
 
 /// Why a data plane did not run.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +85,14 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     let mut data_plane = DataPlane::start(args.data_plane, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let mut files = files.watch();
-    let mut last = Counts::default();
-    apply(&proxy, &status, first, &source, &mut last);
-    milestones::ready();
+    let mut told = Told::default();
+    apply(&proxy, &status, first, &source, &mut told);
 
     loop {
         tokio::select! {
             Some(load) = files.changed() => {
                 problems::log(&load.diagnostics);
-                apply(&proxy, &status, load, &source, &mut last);
+                apply(&proxy, &status, load, &source, &mut told);
             }
             asked = data_plane.asked() => match asked? {
                 Asked::Leave => break,
@@ -98,27 +105,8 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     Ok(())
 }
 
-/// How much a configuration has of what it may lose by a mistake.
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    groups: usize,
-    hosts: usize,
-}
-
-impl Counts {
-    fn of(config: &Config) -> Self {
-        Self { groups: config.groups.len(), hosts: config.routes.hosts.len() }
-    }
-
-    /// What it has none of, of which the one before had some.
-    fn lost(self, last: Self) -> impl Iterator<Item = (usize, &'static str)> {
-        let pairs = [(self.groups, last.groups, "group(s)"), (self.hosts, last.hosts, "host(s) with routes")];
-        pairs.into_iter().filter(|(now, before, _)| *now == 0 && *before > 0).map(|(_, before, what)| (before, what))
-    }
-}
-
 /// Puts what was read in force, or says why the last good configuration stays.
-fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, last: &mut Counts) {
+fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, told: &mut Told) {
     if load.is_refused() {
         error!("the configuration has {} problem(s); the last good one keeps serving", load.errors());
         status.refused(load.diagnostics, proxy.clock().now());
@@ -127,18 +115,12 @@ fn apply(proxy: &Proxy, status: &ConfigStatus, load: Load, source: &str, last: &
     match proxy.apply(&load.config, source) {
         Ok(revision) => {
             let unbound = groups::unbound(proxy.listeners(), &load.config);
-            problems::log(&unbound);
-            let counts = Counts::of(&load.config);
-            milestones::in_force(revision, &load.config, None);
-            for (before, what) in counts.lost(*last) {
-                warn!("all {what} are gone: there were {before}; is a file missing or empty?");
-            }
-            *last = counts;
-            status.applied([load.diagnostics, unbound].concat(), proxy.clock().now());
+            status.applied([&load.diagnostics[..], &unbound].concat(), proxy.clock().now());
+            told.tell(revision, &load.config, None, unbound);
         }
         Err(refused) => {
             error!("{refused}; the last good configuration keeps serving");
-            status.refused(vec![watch::not_in_force(&refused)], proxy.clock().now());
+            status.refused(vec![judge::not_in_force(&refused)], proxy.clock().now());
         }
     }
 }

@@ -40,11 +40,5 @@ pub fn run(args: &VersionArgs) -> ExitCode {
             serde_json::to_string_pretty(&version).unwrap_or_default() + "\n"
         }
     };
-    match stdout::print(&text) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("forebay version: cannot write: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    stdout::conclude("version", &text, ExitCode::SUCCESS)
 }

@@ -323,3 +323,30 @@ fn a_second_object_of_a_name_is_read_for_its_own_problems() {
         said(&[good, second, third].join("---\n")).into_iter().filter(|(code, _)| code != "FB3002").collect();
     assert_eq!(said, pairs(&expected));
 }
+
+/// An answer that nobody can read is none.
+#[test]
+fn what_cannot_be_written_exits_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.yaml");
+    fs::write(&path, GOOD).unwrap();
+    let path = path.to_str().unwrap();
+    for args in [
+        &["check", path][..],
+        &["check", path, "-o", "json"],
+        &["explain", "default/app", "--config", path],
+        &["crd"],
+        &["version"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+        let output = command.args(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("forebay {}: cannot write: ", args[0]);
+        assert!(
+            output.status.code() == Some(2) && said.starts_with(&expected),
+            "{args:?}: {:?}\n{said}",
+            output.status
+        );
+    }
+}

@@ -17,7 +17,7 @@ fn refused(args: &[&str], variables: &[(&str, &str)], words: &str) {
 }
 
 #[test]
-fn limits_that_would_refuse_every_request() {
+fn values_that_make_no_sense() {
     for (flag, value, words) in [
         ("--client-max-header-size", "0", "0 is less than 1Ki"),
         ("--client-max-header-size", "1023", "1023 is less than 1Ki"),
@@ -25,6 +25,8 @@ fn limits_that_would_refuse_every_request() {
         ("--client-max-headers", "0", "0 is not in 1..=65535"),
         ("--workers", "0", "is not a number from 1 to 1024"),
         ("--workers", "auto", "leave it out"),
+        ("--zone", "", "\"\" is not a zone"),
+        ("--ingress-class", "", "a value is required for '--ingress-class <NAME>'"),
     ] {
         refused(&["run", "--config", "x", flag, value], &[], words);
     }
@@ -45,7 +47,8 @@ fn a_variable_that_cannot_be_used_is_named() {
 /// The files are read, and are not there: the command line was understood.
 #[test]
 fn an_empty_variable_is_unset() {
-    let empty = ["HTTP", "HTTPS", "WORKERS", "ADMIN", "DRAIN_TIMEOUT", "RESOLVER", "ACCESS_LOG", "CLIENT_MAX_HEADERS"];
+    let empty =
+        ["HTTP", "HTTPS", "WORKERS", "ADMIN", "DRAIN_TIMEOUT", "RESOLVER", "ACCESS_LOG", "CLIENT_MAX_HEADERS", "ZONE"];
     let empty: Vec<_> = empty.iter().map(|name| format!("FOREBAY_{name}")).collect();
     let variables: Vec<_> = empty.iter().map(|name| (name.as_str(), "")).collect();
     let (code, said) = said(&["run", "--config", "nowhere.yaml"], &variables);
@@ -54,11 +57,47 @@ fn an_empty_variable_is_unset() {
 
 #[test]
 fn flags_that_would_do_nothing() {
-    refused(&["run", "--config", "x", "--context", "y"], &[], "--context does nothing with --config");
-    refused(&["run", "--config", "x", "--watch-namespace", "y"], &[], "--watch-namespace does nothing with --config");
-    refused(&["check", "x.yaml", "--kubeconfig", "y"], &[], "--kubeconfig does nothing without --cluster");
-    let (_, said) = said(&["check", "x.yaml"], &[("FOREBAY_KUBECONFIG", "y")]);
-    assert!(said.is_empty(), "a variable may be there for another command: {said}");
+    for (flag, value) in [
+        ("--context", "y"),
+        ("--watch-namespace", "y"),
+        ("--namespace", "y"),
+        ("--identity", "y"),
+        ("--lease", "y"),
+        ("--publish-service", "y/z"),
+        ("--publish-address", "203.0.113.7"),
+        ("--status-interval", "1s"),
+    ] {
+        let words = format!("{flag} does nothing without --in-cluster or --kubeconfig");
+        refused(&["run", "--config", "x", flag, value], &[], &words);
+    }
+    for flag in ["--kubeconfig", "--context", "--namespace"] {
+        refused(&["check", "x.yaml", flag, "y"], &[], &format!("{flag} does nothing without --cluster"));
+    }
+    let proxy = ["proxy", "--controller", "https://localhost:1", "--controller-ca", "x", "--token", "x"];
+    refused(&[&proxy[..], &["--boot-wait", "1s"]].concat(), &[], "--boot-wait does nothing without --state-dir");
+    let words = "'--in-cluster' cannot be used with '--context <NAME>'";
+    refused(&["run", "--in-cluster", "--context", "y"], &[], words);
+}
+
+/// The files are read, and are not there: the command line was understood.
+#[test]
+fn a_variable_may_be_there_for_another_command() {
+    for (variable, value) in [
+        ("FOREBAY_KUBECONFIG", "y"),
+        ("FOREBAY_IN_CLUSTER", "true"),
+        ("FOREBAY_NAMESPACE", "y"),
+        ("FOREBAY_PUBLISH_ADDRESS", "203.0.113.7"),
+    ] {
+        for args in [&["run", "--config", "nowhere.yaml"][..], &["run", "--config=nowhere.yaml"]] {
+            let (code, said) = said(args, &[(variable, value)]);
+            assert!(code == Some(1) && said.contains("[FB6001]"), "{variable}: {code:?}\n{said}");
+        }
+        let (code, said) = said(&["check", "nowhere.yaml"], &[(variable, value)]);
+        assert!(code == Some(2) && said.is_empty(), "{variable}: {code:?}\n{said}");
+    }
+    let (code, said) = said(&["run", "--in-cluster"], &[("FOREBAY_CONFIG", "x"), ("FOREBAY_KUBECONFIG", "y")]);
+    assert!(code == Some(1) && said.contains("this is no pod: "), "{code:?}\n{said}");
+    refused(&["run"], &[("FOREBAY_CONFIG", "x"), ("FOREBAY_KUBECONFIG", "y")], "cannot be used with");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `forebay explain` as an operator sees it: pages and JSON for fixed seeds, and exit codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn forebay(args: &[&str]) -> Output {
@@ -96,7 +96,7 @@ fn as_json() {
 #[test]
 fn an_unknown_group_is_answered_with_a_suggestion() {
     let (code, text) = refusal(&["shop/wieghted"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(text.contains("did you mean shop/weighted?"), "{text}");
     let (_, text) = refusal(&["elsewhere/x"]);
     assert!(text.contains("there are shop/busy, shop/drawn, shop/keyed"), "{text}");
@@ -125,18 +125,32 @@ fn wrong_usage_is_exit_code_2() {
     assert!(text.contains("it has one, two, three, spare"), "{text}");
 }
 
+/// The second of two paths after one `--config`.
+fn about_file(file: &Path) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let service = dir.path().join("service.yaml");
+    std::fs::write(&service, "apiVersion: v1\nkind: Service\nmetadata: {name: app}\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let output = command.args(["explain", "default/g", "--config"]).args([&service, file]).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
 #[test]
 fn problems_of_the_documents_are_exit_code_1() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("bad.yaml");
-    std::fs::write(&file, "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {name: g}\nspec: {}\n")
-        .unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_forebay"))
-        .args(["explain".as_ref(), "default/g".as_ref(), "--config".as_ref(), file.as_os_str()])
-        .output()
-        .expect("the binary runs");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("spec.servers"));
+    let group = "apiVersion: forebay.dev/v1alpha1\nkind: UpstreamGroup\nmetadata: {name: g}\nspec: ";
+    std::fs::write(&file, format!("{group}{{}}\n")).unwrap();
+    let (code, text) = about_file(&file);
+    assert!(code == Some(1) && text.contains("spec.servers"), "{code:?}\n{text}");
+    std::fs::write(&file, format!("{group}{{servers: [{{name: a, address: '127.0.0.1:1'}}]}}\n")).unwrap();
+    assert_eq!(about_file(&file), (Some(0), String::new()));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_exit_code_2() {
+    let (code, text) = about_file(Path::new("nowhere.yaml"));
+    assert!(code == Some(2) && text.contains("[FB6001]"), "{code:?}\n{text}");
 }
 
 /// What is said of the group `app` of a document with this spec.
@@ -161,6 +175,21 @@ fn a_learnt_session_is_forgotten_when_its_time_is_over() {
         page.matches("the session names it").count()
     };
     assert_eq!((pinned("5s"), pinned("60s")), (2, 0));
+}
+
+#[test]
+fn a_browser_forgets_a_cookie_that_expired() {
+    let pinned = |expires: &str, interval| {
+        let cookie = format!("  sticky: {{cookie: {{name: s{expires}}}}}\n");
+        let spec =
+            format!("  servers: [{{name: a, address: '127.0.0.1:1'}}, {{name: b, address: '127.0.0.1:2'}}]\n{cookie}");
+        said_of(&spec, &["--requests", "3", "--interval", interval]).matches("the session names it").count()
+    };
+    // Each response begins its time anew.
+    for (interval, kept) in [("9s", 2), ("10s", 0), ("60s", 0)] {
+        assert_eq!(pinned(", expires: 10s", interval), kept, "{interval}");
+    }
+    assert_eq!((pinned("", "24h"), pinned(", expires: max", "24h")), (2, 2));
 }
 
 #[test]

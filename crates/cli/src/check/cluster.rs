@@ -17,9 +17,9 @@ use translate::{Located, Objects, Store};
 
 use super::difference::Difference;
 use super::follow;
-use super::in_force::{self, Standing};
 use super::overlay;
-use crate::{documents, watch};
+use super::standing::{self, Standing};
+use crate::{documents, judge};
 
 /// A kind of object cannot be listed, and what depends on it was not looked at.
 pub const LEFT_OUT: Code = "FB6005";
@@ -94,15 +94,15 @@ pub async fn look(question: Question) -> Result<Answer, ClusterError> {
         }
     }
     let alone = Documents { objects: cluster.clone(), ..Documents::default() };
-    let now = watch::judge(&alone, &question.options);
+    let now = judge::judge(&alone, &question.options);
     let Some(files) = files else {
         diagnostics.extend(now.diagnostics);
-        let standings = in_force::compare(&cluster, &now.config);
+        let standings = standing::compare(&cluster, &now.config);
         return Ok(Answer { objects: count, files: 0, diagnostics, outcome: Outcome::Cluster(standings) });
     };
     let theirs = files.objects.references();
     let over = overlay::apply(&cluster, files);
-    let then = watch::judge(&over, &question.options);
+    let then = judge::judge(&over, &question.options);
     let (config, said_then) = follow::follow(&cluster, &over.objects, &question.options);
     let about_files = then.diagnostics.iter().filter(|one| is_of(one, &theirs));
     // What is wrong in the cluster already and has nothing to do with the files is for whoever asks about the cluster.

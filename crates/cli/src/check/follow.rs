@@ -5,7 +5,7 @@ use config::{Config, Diagnostic};
 use jiff::Timestamp;
 use translate::{Changed, Objects, Translation, Translator};
 
-use crate::watch;
+use crate::judge;
 
 /// What `after` comes to for who knows `before`, and what is said of it.
 pub fn follow(before: &Objects, after: &Objects, options: &translate::Options) -> (Config, Vec<Diagnostic>) {
@@ -14,6 +14,6 @@ pub fn follow(before: &Objects, after: &Objects, options: &translate::Options) -
         translator.update(objects, &Changed::everything(objects));
     }
     let Translation { config, mut diagnostics, .. } = translator.translation();
-    diagnostics.extend(proxy::compile_check(&config).iter().map(watch::not_in_force));
+    diagnostics.extend(proxy::compile_check(&config).iter().map(judge::not_in_force));
     (config, diagnostics)
 }

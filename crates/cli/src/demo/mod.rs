@@ -1,13 +1,14 @@
 //! `forebay demo`: the newcomer's first minute. Backends, a data plane and a trickle of requests in one process, from the very
 //! YAML in `examples/quickstart`; a backend fails, then another, then both recover, and one sees who got what and why.
 
+mod backends;
 mod picture;
 mod screen;
 mod script;
+mod stage;
 mod tally;
 mod traffic;
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,19 +18,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use config::{Address, Config, GroupId, HostPattern, Target};
+use config::{Config, GroupId, HostPattern, Target};
 use proxy::{Limits, Listener, Protocol, Proxy, access_log};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backends::Backend;
 use crate::logging;
 use crate::options::{ResolverArgs, duration};
 use crate::stdout;
 use crate::watch::{self, Files};
 use picture::Picture;
 use screen::Screen;
-use script::{Script, Step};
+use script::Script;
+use stage::Stage;
 use tally::Tally;
 use traffic::Reply;
 
@@ -88,6 +89,9 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         bail!("{} has {} problem(s)", path.display(), first.errors());
     }
     let group = shown_group(&first.config).with_context(|| format!("{} has no UpstreamGroup", path.display()))?;
+    if first.config.groups.get(&group).is_some_and(|group| group.tls().is_some()) {
+        bail!("the servers of {group} are spoken to over TLS, and the demo's backends speak plain HTTP");
+    }
     let mut stage = Stage::set(&first.config, &group)?;
 
     // Without a route to it, it would not be seen.
@@ -130,7 +134,7 @@ async fn perform(
     for_time: Option<Duration>,
 ) -> anyhow::Result<Tally> {
     let started = Instant::now();
-    let mut script = Script::new(&stage.primaries);
+    let mut script = Script::default();
     let mut tally = Tally::default();
     let mut pace = tokio::time::interval(PACE);
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
@@ -155,7 +159,7 @@ async fn perform(
         if screen.is_left() || for_time.is_some_and(|limit| at >= limit) {
             return Ok(tally);
         }
-        while let Some(step) = script.due(at) {
+        while let Some(step) = script.due(at, &stage.cast, last.is_settled()) {
             stage.perform(&step)?;
             tally.reached(&step, at, &last);
             screen.say(at, &step.to_string());
@@ -165,6 +169,9 @@ async fn perform(
             _ = &mut interrupt => return Ok(tally),
         };
         let server = reply.as_ref().and_then(Reply::server);
+        if let Some(name) = server {
+            script.answered(name);
+        }
         let picture = Picture::take(proxy, &stage.group).answered_by(server, &last);
         let events = picture.events_since(&last);
         tally.request(at, server, &picture, &events);
@@ -173,53 +180,6 @@ async fn perform(
         }
         screen.show(at, &picture, &tally);
         last = picture;
-    }
-}
-
-/// The backends, by address.
-struct Stage {
-    group: GroupId,
-    /// The names of the primaries, in order.
-    primaries: Vec<Arc<str>>,
-    backends: BTreeMap<SocketAddr, Backend>,
-}
-
-impl Stage {
-    fn set(config: &Config, group: &GroupId) -> anyhow::Result<Self> {
-        let primaries = config.groups.get(group).map(|group| {
-            let primary = |server: &&config::Server| server.tier == balance::Tier::Primary;
-            group.servers.iter().filter(primary).map(|server| server.name.clone()).collect()
-        });
-        let mut stage =
-            Self { group: group.clone(), primaries: primaries.unwrap_or_default(), backends: BTreeMap::new() };
-        stage.extend(config)?;
-        Ok(stage)
-    }
-
-    /// Starts a backend for every server on this host that has none yet.
-    fn extend(&mut self, config: &Config) -> anyhow::Result<()> {
-        for server in config.groups.values().flat_map(|group| &group.servers) {
-            if let Address::Inet(address) = server.address
-                && address.ip().is_loopback()
-                && !self.backends.contains_key(&address)
-            {
-                let backend = Backend::start(server.name.clone(), address)
-                    .with_context(|| format!("cannot start a backend on {address}; is the port taken? Edit the file's addresses, or end what listens there"))?;
-                self.backends.insert(address, backend);
-            }
-        }
-        Ok(())
-    }
-
-    fn perform(&mut self, step: &Step) -> anyhow::Result<()> {
-        for backend in self.backends.values_mut() {
-            match step {
-                Step::FirstFails(names) | Step::RestFail(names) if names.contains(&backend.name) => backend.fail(),
-                Step::Healthy | Step::FirstFails(_) | Step::RestFail(_) => {}
-                Step::Recover => backend.recover().context("a backend cannot listen again")?,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -79,6 +79,11 @@ impl Picture {
         waits.min()
     }
 
+    /// Whether no server is out on failures.
+    pub fn is_settled(&self) -> bool {
+        !self.rows.iter().any(|row| matches!(row.state, State::Ejected(_)))
+    }
+
     /// What changed since `last`.
     pub fn events_since(&self, last: &Self) -> Vec<Event> {
         let mut events = Vec::new();

@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn first_fails() -> Step {
-        Step::FirstFails(vec!["one".into()])
+        Step::FirstFails("one".into())
     }
 
     fn ejected() -> [Event; 1] {

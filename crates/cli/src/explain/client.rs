@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use balance::Now;
 use balance::learn::Sessions;
-use config::{Group, Method, Sticky};
+use config::{CookieLifetime, Group, Method, Sticky};
 use http::{HeaderName, HeaderValue, Uri, header};
 use proxy::Evaluated;
 use proxy::clock::Moment;
@@ -27,8 +27,8 @@ pub struct Clients {
     host: String,
     headers: Vec<(HeaderName, String)>,
     cookies: Vec<(String, String)>,
-    /// The sticky cookie of each client, as its browser holds it.
-    jars: HashMap<IpAddr, String>,
+    /// The sticky cookie of each client, as its browser holds it, and when it forgets it.
+    jars: HashMap<IpAddr, (String, u64)>,
     /// The table of `sticky learn`.
     sessions: Sessions,
 }
@@ -97,8 +97,12 @@ impl Clients {
     /// Tells the client which server answered, as a response would, at `millis`.
     pub fn answered(&mut self, visit: &Visit, sid: &str, millis: u64, group: &Group) {
         match &group.sticky {
-            Some(Sticky::Cookie(_)) => {
-                self.jars.insert(visit.client, sid.to_owned());
+            Some(Sticky::Cookie(cookie)) => {
+                let until = match cookie.expires {
+                    Some(CookieLifetime::After(lifetime)) => millis.saturating_add(lifetime.0),
+                    Some(CookieLifetime::Max) | None => u64::MAX,
+                };
+                self.jars.insert(visit.client, (sid.to_owned(), until));
             }
             // The server is taken to create the session that the client named.
             Some(Sticky::Learn(_)) => {
@@ -124,7 +128,9 @@ impl Clients {
         for (name, value) in &self.cookies {
             add(header::COOKIE, &format!("{name}={}", number(value, n)));
         }
-        if let (Some(Sticky::Cookie(cookie)), Some(sid)) = (&group.sticky, self.jars.get(&client)) {
+        if let (Some(Sticky::Cookie(cookie)), Some((sid, until))) = (&group.sticky, self.jars.get(&client))
+            && millis < *until
+        {
             add(header::COOKIE, &format!("{}={sid}", cookie.name));
         }
         parts.method = self.method.clone();

@@ -15,17 +15,21 @@ use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
-use config::{Config, Diagnostic, Group, GroupId, Severity, parse_duration};
+use config::{Config, Diagnostic, GroupId, Severity, parse_duration};
 
 use crate::options::{IngressClassArgs, Output, ZoneArgs};
-use crate::{groups, stdout, watch};
+use crate::{documents, groups, judge, stdout};
 use script::{FailRule, PaceRule, Script};
 
 /// Show who would get which request and why, on a virtual clock
+///
+/// Exits with 0 if it could be shown, with 1 if the documents have an error, and with 2 if a file cannot be read, the command
+/// line is wrong or names a group or server that the documents lack, or the answer cannot be written.
 #[derive(Debug, Args)]
+// A list of paths takes what follows it: the group stands before.
+#[command(override_usage = "forebay explain [OPTIONS] <NAMESPACE/GROUP> --config <PATH>...")]
 #[allow(clippy::doc_markdown, reason = "help is read on a terminal")]
 pub struct ExplainArgs {
     /// The group
@@ -33,7 +37,7 @@ pub struct ExplainArgs {
     group: GroupId,
 
     /// Files or directories of documents, as for `forebay run`; repeatable
-    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, value_delimiter = ',')]
+    #[arg(long, env = "FOREBAY_CONFIG", value_name = "PATH", required = true, num_args = 1.., value_delimiter = ',')]
     config: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -97,6 +101,8 @@ pub struct ExplainArgs {
 enum ExplainError {
     #[error(transparent)]
     Plan(#[from] balance::SpecError),
+    #[error("there is no group {name}; {instead}")]
+    NoGroup { name: GroupId, instead: String },
     #[error("the group has no server \"{name}\"; it has {has}")]
     NoServer { name: String, has: String },
     #[error("\"{0}\" is not a header; write NAME: VALUE")]
@@ -111,7 +117,7 @@ enum ExplainError {
 
 /// The command.
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let load = watch::load(&args.config, &args.ingress_class.for_files());
+    let load = judge::load(&args.config, &args.ingress_class.for_files());
     // A note on a server without addresses explains the picture; others are for `check`.
     let is_told = |said: &&Diagnostic| said.severity > Severity::Note || said.code == translate::codes::NO_ADDRESSES;
     for diagnostic in load.diagnostics.iter().filter(is_told) {
@@ -119,13 +125,9 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
     }
     if load.is_refused() {
         eprintln!("forebay explain: the configuration has {} problem(s)", load.errors());
-        return ExitCode::FAILURE;
+        return if documents::are_unread(&load.diagnostics) { ExitCode::from(2) } else { ExitCode::FAILURE };
     }
-    let Some(group) = load.config.groups.get(&args.group) else {
-        eprintln!("forebay explain: {}", unknown_group(&load.config, &args.group));
-        return ExitCode::FAILURE;
-    };
-    let trace = match explain(args, &group.for_zone(args.zone.get().as_deref())) {
+    let trace = match explain(args, &load.config) {
         Ok(trace) => trace,
         Err(error) => {
             eprintln!("forebay explain: {error}");
@@ -137,13 +139,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
         // Names, numbers and texts have no fallible serializer.
         Output::Json => serde_json::to_string_pretty(&trace).unwrap_or_default() + "\n",
     };
-    match stdout::print(&text) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("forebay explain: cannot write: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    stdout::conclude("explain", &text, ExitCode::SUCCESS)
 }
 
 /// Colours are for a terminal whose user did not forbid them (<https://no-color.org>).
@@ -152,19 +148,23 @@ fn ink() -> table::Ink {
     if may && std::io::stdout().is_terminal() { table::Ink::Coloured } else { table::Ink::Plain }
 }
 
-fn explain(args: &ExplainArgs, group: &Arc<Group>) -> Result<trace::Trace, ExplainError> {
-    let script = Script::new(group, &args.fail, &args.duration)?;
-    let clients = client::Clients::new(args, group)?;
-    Ok(simulation::run(&args.group, group, script, clients, args)?)
+fn explain(args: &ExplainArgs, config: &Config) -> Result<trace::Trace, ExplainError> {
+    let Some(group) = config.groups.get(&args.group) else {
+        return Err(ExplainError::NoGroup { name: args.group.clone(), instead: instead(config, &args.group) });
+    };
+    let group = group.for_zone(args.zone.get().as_deref());
+    let script = Script::new(&group, &args.fail, &args.duration)?;
+    let clients = client::Clients::new(args, &group)?;
+    Ok(simulation::run(&args.group, &group, script, clients, args)?)
 }
 
-fn unknown_group(config: &Config, wanted: &GroupId) -> String {
+fn instead(config: &Config, wanted: &GroupId) -> String {
     match groups::nearest(config, wanted) {
-        Some(near) => format!("there is no group {wanted}; did you mean {near}?"),
-        None if config.groups.is_empty() => format!("there is no group {wanted}; the documents define none"),
+        Some(near) => format!("did you mean {near}?"),
+        None if config.groups.is_empty() => "the documents define none".to_owned(),
         None => {
             let names: Vec<_> = config.groups.keys().map(ToString::to_string).collect();
-            format!("there is no group {wanted}; there are {}", names.join(", "))
+            format!("there are {}", names.join(", "))
         }
     }
 }

@@ -12,7 +12,7 @@ use proxy::spec::{group_spec, retry_policy};
 use super::ExplainArgs;
 use super::client::{Clients, Visit};
 use super::script::{Response, Script};
-use super::trace::{self, Attempt, ORIGIN_SECS, Share, Trace, Weights};
+use super::trace::{self, Attempt, Choice, ORIGIN_SECS, Share, Trace, Weights};
 use super::why::{Pick, passed_over};
 
 /// As [`ORIGIN_SECS`], milliseconds.
@@ -37,7 +37,7 @@ struct Running {
     visit: Visit,
     request: balance::Request,
     tries: Tries,
-    current: Option<(Peer, u64)>,
+    current: Option<(Peer, Choice)>,
 }
 
 /// What happens to the request of a number. Of one moment's events the ends come first: a server is free for who arrives.
@@ -131,26 +131,21 @@ impl Simulation<'_> {
             after: after.current_weight,
             active: before.conns,
         });
-        let attempt = Attempt {
+        let pick = Pick { plan: &self.plan, before: &before, obstacles: &obstacles, peer: picked.as_ref().ok() };
+        let choice = Choice {
             at: millis,
             server: position,
-            why: String::new(),
+            why: pick.why(&running.visit, &running.request),
             weights: weights.collect(),
             passed_over: passed_over(&obstacles, &before, position),
-            outcome: trace::Outcome::Pending,
-            out_until: None,
-            recovered: false,
         };
-        let pick = Pick { plan: &self.plan, before: &before, obstacles: &obstacles, peer: picked.as_ref().ok() };
-        let why = pick.why(&running.visit, &running.request);
-        let entry = &mut self.trace.requests[index];
-        entry.attempts.push(Attempt { why, ..attempt });
         let Ok(peer) = picked else {
-            let status = if self.plan.is_empty() { 503 } else { 502 };
-            self.close(n, trace::Outcome::NoLiveUpstreams, status);
+            let outcome = trace::Outcome::NoLiveUpstreams;
+            self.trace.requests[index].attempts.push(Attempt { choice, outcome, out_until: None, recovered: false });
+            self.close(n, if self.plan.is_empty() { 503 } else { 502 });
             return;
         };
-        running.current = Some((peer, millis));
+        running.current = Some((peer, choice));
         self.trace.shares[peer.position].attempts += 1;
         let takes = match self.script.response(peer.position, millis) {
             Response::Status(_) => self.script.millis(peer.position),
@@ -168,8 +163,8 @@ impl Simulation<'_> {
     fn end(&mut self, n: u32, millis: u64) {
         let index = n as usize - 1;
         let Some(running) = self.visits.get_mut(index).and_then(Option::as_mut) else { return };
-        let Some((peer, started)) = running.current.take() else { return };
-        let now = at(millis);
+        let Some((peer, choice)) = running.current.take() else { return };
+        let (now, started) = (at(millis), choice.at);
         let facts = Facts {
             non_idempotent: self.clients.is_non_idempotent(),
             // Refused and unanswered connections: nothing was sent yet, so that a POST is tried again, too.
@@ -200,38 +195,29 @@ impl Simulation<'_> {
         let released = self.balance.release(&self.plan, peer, outcome, now);
         let share = &mut self.trace.shares[peer.position];
         share.failures += u32::from(outcome == Outcome::Failed);
-        if let Some(attempt) = self.trace.requests[index].attempts.last_mut() {
-            attempt.recovered = released.recovered;
-            attempt.out_until = (released.disabled).then(|| self.balance.view(&self.plan, now)).and_then(|view| {
-                match view.get(peer.position)?.obstacle {
-                    Some(Obstacle::Ejected { until }) => Some(until.saturating_sub(ORIGIN_SECS)),
-                    _ => None,
-                }
-            });
+        let out_until = released.disabled.then(|| self.balance.view(&self.plan, now)).and_then(|view| {
+            match view.get(peer.position)?.obstacle {
+                Some(Obstacle::Ejected { until }) => Some(until.saturating_sub(ORIGIN_SECS)),
+                _ => None,
+            }
+        });
+        if matches!(said, trace::Outcome::Answered(_)) {
+            self.trace.shares[peer.position].answers += 1;
+            let sid = self.plan.sid(peer.position);
+            self.clients.answered(&running.visit, sid, ORIGIN + millis, self.group);
         }
-        if let Some(status) = status {
-            if matches!(said, trace::Outcome::Answered(_)) {
-                self.trace.shares[peer.position].answers += 1;
-                let sid = self.plan.sid(peer.position);
-                self.clients.answered(&running.visit, sid, ORIGIN + millis, self.group);
-            }
-            self.close(n, said, status);
-        } else {
-            if let Some(attempt) = self.trace.requests[index].attempts.last_mut() {
-                attempt.outcome = said;
-            }
-            self.pick(n, millis);
+        let attempt = Attempt { choice, outcome: said, out_until, recovered: released.recovered };
+        self.trace.requests[index].attempts.push(attempt);
+        match status {
+            Some(status) => self.close(n, status),
+            None => self.pick(n, millis),
         }
     }
 
-    fn close(&mut self, n: u32, outcome: trace::Outcome, status: u16) {
+    fn close(&mut self, n: u32, status: u16) {
         let index = n as usize - 1;
         self.visits[index] = None;
-        let request = &mut self.trace.requests[index];
-        request.status = status;
-        if let Some(attempt) = request.attempts.last_mut() {
-            attempt.outcome = outcome;
-        }
+        self.trace.requests[index].status = status;
     }
 }
 

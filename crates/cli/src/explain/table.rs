@@ -106,9 +106,12 @@ impl Page {
         for request in &trace.requests {
             for (index, attempt) in request.attempts.iter().enumerate() {
                 let mut row = if index == 0 {
-                    vec![plain(&request.number), plain(&clock(attempt.at))]
+                    vec![plain(&request.number), plain(&clock(attempt.choice.at))]
                 } else {
-                    vec![plain(&""), if attempt.at == request.at { plain(&"") } else { plain(&clock(attempt.at)) }]
+                    vec![
+                        plain(&""),
+                        if attempt.choice.at == request.at { plain(&"") } else { plain(&clock(attempt.choice.at)) },
+                    ]
                 };
                 if several_clients {
                     row.push(if index == 0 { plain(&request.client) } else { plain(&"") });
@@ -148,7 +151,7 @@ impl Page {
         }
     }
 
-    /// Columns as wide as their widest cell; a first column of numbers is flush right.
+    /// Columns as wide as their widest cell.
     fn table(&mut self, rows: &[Vec<Cell>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
@@ -206,12 +209,12 @@ fn heading(names: &[&str]) -> Vec<Cell> {
 /// Whether the method turns by weights at all: the hash methods and `random` leave them alone.
 fn uses_weights(trace: &Trace) -> bool {
     let attempts = trace.requests.iter().flat_map(|request| &request.attempts);
-    attempts.flat_map(|attempt| &attempt.weights).any(|weights| weights.before != 0 || weights.after != 0)
+    attempts.flat_map(|attempt| &attempt.choice.weights).any(|weights| weights.before != 0 || weights.after != 0)
 }
 
 /// The name, with the address when several servers have that name.
 fn server_name(trace: &Trace, attempt: &Attempt) -> String {
-    let Some(server) = attempt.server.and_then(|index| trace.servers.get(index)) else { return "-".to_owned() };
+    let Some(server) = attempt.choice.server.and_then(|index| trace.servers.get(index)) else { return "-".to_owned() };
     label(trace, server)
 }
 
@@ -227,21 +230,20 @@ fn result(request: &Request, attempt: &Attempt) -> Cell {
         Outcome::Retried(how) => (format!("{how}, next"), Tone::Bad),
         Outcome::GivenUp(how) => (format!("{how}: {}", request.status), Tone::Bad),
         Outcome::NoLiveUpstreams => (request.status.to_string(), Tone::Bad),
-        Outcome::Pending => ("pending".to_owned(), Tone::Faint),
     }
 }
 
 /// `0 0 0 -> -2 1 1`: nginx's current weights, in the order of the servers.
 fn weights(attempt: &Attempt) -> String {
     let join = |numbers: Vec<String>| numbers.join(" ");
-    let before = join(attempt.weights.iter().map(|weights| weights.before.to_string()).collect());
-    let after = join(attempt.weights.iter().map(|weights| weights.after.to_string()).collect());
+    let before = join(attempt.choice.weights.iter().map(|weights| weights.before.to_string()).collect());
+    let after = join(attempt.choice.weights.iter().map(|weights| weights.after.to_string()).collect());
     if before == after { before } else { format!("{before} -> {after}") }
 }
 
 fn remarks(trace: &Trace, attempt: &Attempt) -> String {
-    let mut remarks = vec![attempt.why.clone()];
-    let (shown, more) = attempt.passed_over.split_at(attempt.passed_over.len().min(PASSED_OVER_SHOWN));
+    let mut remarks = vec![attempt.choice.why.clone()];
+    let (shown, more) = attempt.choice.passed_over.split_at(attempt.choice.passed_over.len().min(PASSED_OVER_SHOWN));
     for alike in shown.chunk_by(|a, b| a.reason == b.reason) {
         let names: Vec<_> = alike.iter().map(|over| label(trace, &trace.servers[over.server])).collect();
         remarks.push(format!("{}: {}", names.join(", "), alike[0].reason));

@@ -62,6 +62,22 @@ pub struct Request {
 /// One pick and what came of it.
 #[derive(Debug, Serialize)]
 pub struct Attempt {
+    /// The pick.
+    #[serde(flatten)]
+    pub choice: Choice,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The failure took the server out until this many seconds after the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_until: Option<u64>,
+    /// The response brought a server back that had been out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
+}
+
+/// A pick.
+#[derive(Debug, Serialize)]
+pub struct Choice {
     /// Milliseconds since the start.
     pub at: u64,
     /// Index of the server; none when nobody was eligible.
@@ -72,14 +88,6 @@ pub struct Attempt {
     pub weights: Vec<Weights>,
     /// Who could not be picked.
     pub passed_over: Vec<PassedOver>,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// The failure took the server out until this many seconds after the start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub out_until: Option<u64>,
-    /// The response brought a server back that had been out.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub recovered: bool,
 }
 
 /// nginx's numbers of one server around a pick.
@@ -116,8 +124,6 @@ pub enum Outcome {
     GivenUp(String),
     /// Nobody was eligible.
     NoLiveUpstreams,
-    /// The run ended before it did.
-    Pending,
 }
 
 /// What a server had of a run.

@@ -11,21 +11,27 @@ use tokio::sync::watch;
 use tracing::error;
 use translate::{codes, not_in_force};
 
-use super::in_force::{Holdings, InForce, published};
-use crate::{groups, milestones, problems};
+use super::holdings::{Holdings, InForce, published};
+use crate::groups;
+use crate::milestones::Told;
+
+/// Where the configuration comes from, for people.
+const SOURCE: &str = "the cluster";
 
 /// What was put in force so far.
 pub struct Applied {
     proxy: Arc<Proxy>,
     status: Arc<ConfigStatus>,
     holdings: Holdings,
+    told: Told,
     in_force: watch::Sender<Option<InForce>>,
 }
 
 impl Applied {
     /// Nothing yet.
     pub fn new(proxy: Arc<Proxy>, status: Arc<ConfigStatus>) -> Self {
-        Self { proxy, status, holdings: Holdings::default(), in_force: watch::channel(None).0 }
+        let (holdings, told, in_force) = (Holdings::default(), Told::default(), watch::channel(None).0);
+        Self { proxy, status, holdings, told, in_force }
     }
 
     /// What is in force.
@@ -40,7 +46,7 @@ impl Applied {
         let applied = tokio::task::spawn_blocking(move || {
             let holdings = last.next(published(&hub), check);
             let config = holdings.config();
-            let snapshot = proxy.apply_revision(&config, config.revision(), "cluster");
+            let snapshot = proxy.apply_revision(&config, config.revision(), SOURCE);
             snapshot.map(|snapshot| (holdings, config, snapshot)).map_err(|refused| refused.to_string())
         });
         let now = || self.proxy.clock().now();
@@ -58,13 +64,9 @@ impl Applied {
             error!("{key}: {}; its last good version keeps serving", refused.problem);
         }
         let unbound = groups::unbound(self.proxy.listeners(), &config);
-        if self.in_force.borrow().is_none() {
-            problems::log(&unbound);
-            milestones::in_force(snapshot.revision, &config, Some("the cluster"));
-            milestones::ready();
-        }
         let refused = holdings.rejected.iter().map(|(key, refused)| not_in_force(key, &refused.problem));
-        self.status.applied(refused.chain(unbound).collect(), now());
+        self.status.applied(refused.chain(unbound.iter().cloned()).collect(), now());
+        self.told.tell(snapshot.revision, &config, Some(SOURCE), unbound);
         self.in_force.send_replace(Some(holdings.in_force(snapshot)));
         self.holdings = holdings;
     }

@@ -15,7 +15,7 @@ use proxy::source::picture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::in_force::InForce;
+use super::holdings::InForce;
 
 /// Chance keeps a fleet from reporting in step. Here it is the mean: half of everything, whichever bits of it are taken.
 const MEAN: u64 = 0x7fff_ffff_7fff_ffff;

@@ -35,7 +35,7 @@ async fn two_zones_are_told_the_same_and_use_their_own_part() {
     controller.publish(&both);
     let first = files.proxy(&[&controller]).args(["--zone", "a", "--instance", "shop/in-a"]).start().await;
     let second = files.proxy(&[&controller]).args(["--zone", "b", "--instance", "shop/in-b"]).start().await;
-    let anywhere = files.proxy(&[&controller]).args(["--zone", "", "--instance", "shop/any"]).start().await;
+    let anywhere = files.proxy(&[&controller]).env("FOREBAY_ZONE", "").args(["--instance", "shop/any"]).start().await;
     first.logged("instance shop/in-a in zone a asks https://").await;
     anywhere.logged("instance shop/any asks https://").await;
     for _ in 0..4 {

@@ -145,3 +145,28 @@ fn json_has_both_versions() {
     let server = &told["servers"][0];
     assert_eq!((&server["before"]["weight"], &server["after"]["weight"]), (&1.into(), &2.into()));
 }
+
+#[test]
+fn the_paper_shows_what_is_printed() {
+    let paper = include_str!("../../../../../docs/diagnostics.md");
+    let shown = paper.rsplit("```json\n").next().and_then(|rest| rest.split("```").next()).unwrap();
+    let mut shown: Value = serde_json::from_str(shown).unwrap();
+    let (before, mut after) =
+        (group("app", vec![server("a", "10.0.0.1:80", 1)]), group("app", vec![server("a", "10.0.0.1:80", 2)]));
+    Arc::make_mut(&mut after.1).method = Method::LeastConn;
+    let with = |group, hosts, key| Config {
+        certificates: [certificate("web", key, &["shop.example"])].into(),
+        ..config(vec![group], hosts)
+    };
+    let before = with(before, vec![], "secret-1");
+    let after = with(after, vec![host("shop.example", vec![route("/", "app")])], "secret-2");
+    let mut printed = serde_json::to_value(Difference::between(&before, &after)).unwrap();
+    // Versions are whatever they are.
+    for version in ["/groups/0/before", "/groups/0/after", "/hosts/0/after"] {
+        for page in [&mut shown["difference"], &mut printed] {
+            let version = page.pointer_mut(version).unwrap().take();
+            assert!(version.as_str().is_some_and(|text| text.len() == 32), "{version}");
+        }
+    }
+    assert_eq!(shown["difference"], printed, "{printed:#}");
+}

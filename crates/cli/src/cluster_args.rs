@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use controller::connect::Access;
 use controller::watch::{Classes, WatchScope};
 
 /// Which cluster, and what of it.
 #[derive(Clone, Debug, Args)]
-pub struct AccessArgs {
+pub struct ClusterArgs {
     /// The pod's ServiceAccount and nothing else: `run --in-cluster`.
     #[arg(skip)]
     pub is_pod: bool,
@@ -24,10 +25,11 @@ pub struct AccessArgs {
 
     /// Watch this namespace alone; repeatable; Roles in these namespaces then suffice [default: all namespaces]
     #[arg(long, env = "FOREBAY_WATCH_NAMESPACE", value_name = "NS", value_delimiter = ',')]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub watch_namespace: Vec<String>,
 }
 
-impl AccessArgs {
+impl ClusterArgs {
     /// How to reach the cluster.
     pub fn to_access(&self) -> Access {
         if self.is_pod { Access::Pod } else { Access::given(self.kubeconfig.clone(), self.context.clone()) }
@@ -35,8 +37,8 @@ impl AccessArgs {
 
     /// What of it is watched, when only this class of Ingresses is served.
     pub fn scope(&self, ingress_class: Option<&str>) -> WatchScope {
-        let named = self.watch_namespace.iter().filter(|namespace| !namespace.is_empty());
-        let namespaces: Vec<Arc<str>> = named.map(|namespace| namespace.as_str().into()).collect();
+        let namespaces: Vec<Arc<str>> =
+            self.watch_namespace.iter().map(|namespace| namespace.as_str().into()).collect();
         let dispensable = ingress_class.is_some() || !namespaces.is_empty();
         WatchScope { namespaces, classes: if dispensable { Classes::Dispensable } else { Classes::Needed } }
     }

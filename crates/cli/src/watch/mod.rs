@@ -3,19 +3,18 @@
 //! Around each change the watches are set anew before anything is read, so whatever happens after is noticed, a directory that
 //! was deleted and made again included.
 //!
-//! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's
-//! business. So is a TLS Secret that cannot be used any more: its hosts keep the certificate they have. What is no different from what was handed over before is not handed over again. Standard input is read once.
-//! DNS names are followed, those of the last good set too while a newer one is refused. Time is a change, too: when a certificate
-//! becomes valid or expires, the files are read again.
+//! A set of files with an error is handed over whole as refused; what to do with the last good one is the caller's business. Of a
+//! TLS Secret alone that cannot be used any more the hosts keep the certificate they have. What is no different from what was
+//! handed over before is not handed over again. Standard input is read once. DNS names are followed, those of the last good set
+//! too while a newer one is refused. Time is a change, too: when a certificate becomes valid or expires, the files are read again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use config::{Code, Config, Diagnostic, ObjectRef, ResourceKey, Revision, Severity};
+use config::{Code, Config, Diagnostic, ObjectRef, Revision};
 use controller::names::Resolver;
 use jiff::Timestamp;
-use proxy::ApplyError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -23,23 +22,13 @@ use tracing::{info, warn};
 use translate::document::Documents;
 
 use crate::documents;
+use crate::judge::{Load, judge};
 
 mod burst;
 mod places;
 
 use burst::Burst;
 use places::{Stamps, Watching};
-
-/// What reading the files gave.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// What the objects come to; not to be used when the load is refused.
-    pub config: Config,
-    /// Everything wrong or surprising.
-    pub diagnostics: Vec<Diagnostic>,
-    /// The next moment at which the same files come to something else: the validity of a certificate changes.
-    pub until: Option<Timestamp>,
-}
 
 /// The files under watch. Dropping it ends the watch.
 #[derive(Debug)]
@@ -73,13 +62,6 @@ enum Gist {
 
 type Said = (Code, Option<ObjectRef>, Option<String>, String);
 
-/// Reads `paths` once: documents, references and all, up to where a configuration would be put in force. Never fails: what is
-/// wrong is said in the load. Whoever reads files reads them here, so that what passes `forebay check` is what runs. DNS names
-/// are not looked up.
-pub fn load(paths: &[PathBuf], options: &translate::Options) -> Load {
-    judge(&documents::read(paths), options)
-}
-
 /// Reads `paths` once, with DNS names resolved, to be watched from then on. Call it within a runtime.
 pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Resolver) -> (Load, Source) {
     let (good, running) = (Arc::default(), Config::default().revision());
@@ -88,30 +70,15 @@ pub async fn open(paths: Vec<PathBuf>, options: translate::Options, resolver: Re
     source.good = source.read().await;
     let load = source.resolved(&source.good.clone()).await;
     source.in_force(&load.config);
-    source.last = load.gist();
+    source.last = Gist::of(&load);
     (load, source)
 }
 
-/// What is said of a group that cannot be put in force.
-pub fn not_in_force(refusal: &ApplyError) -> Diagnostic {
-    translate::not_in_force(&ResourceKey::Group(refusal.group.clone()), &refusal.error)
-}
-
-impl Load {
-    /// Whether an error forbids using it.
-    pub fn is_refused(&self) -> bool {
-        self.errors() > 0
-    }
-
-    /// How many errors there are.
-    pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
-    }
-
-    fn gist(&self) -> Gist {
+impl Gist {
+    fn of(load: &Load) -> Self {
         let said = |d: &Diagnostic| (d.code, d.object.clone(), d.field.clone(), d.message.clone());
-        let said = self.diagnostics.iter().map(said).collect();
-        if self.is_refused() { Gist::Refused(said) } else { Gist::Good(self.config.revision(), said) }
+        let said = load.diagnostics.iter().map(said).collect();
+        if load.is_refused() { Self::Refused(said) } else { Self::Good(load.config.revision(), said) }
     }
 }
 
@@ -155,7 +122,7 @@ impl Source {
             let watching = (!self.is_stdin()).then(|| Watching::begin(&self.paths, &noticed));
             let documents = if self.is_stdin() { self.good.clone() } else { self.read().await };
             let load = self.resolved(&documents).await;
-            let (gist, until) = (load.gist(), load.until);
+            let (gist, until) = (Gist::of(&load), load.until);
 
             let mut news = Vec::new();
             if load.is_refused() {
@@ -238,17 +205,6 @@ impl Source {
         let paths = self.paths.clone();
         blocking(move || places::stamps(&paths)).await
     }
-}
-
-/// What documents come to, and what is wrong with them.
-pub fn judge(documents: &Documents, options: &translate::Options) -> Load {
-    // The present is read here, each time anew.
-    let options = translate::Options { now: Timestamp::now(), ..options.clone() };
-    let translation = translate::translate_documents(documents, &options);
-    let refusals = proxy::compile_check(&translation.config);
-    let said = documents.diagnostics.iter().cloned().chain(translation.diagnostics);
-    let diagnostics = said.chain(refusals.iter().map(not_in_force)).collect();
-    Load { config: translation.config, diagnostics, until: translation.until }
 }
 
 fn dns_names(documents: &Documents) -> BTreeSet<Arc<str>> {

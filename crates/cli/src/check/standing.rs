@@ -10,7 +10,6 @@ use translate::{Located, Objects, dns_names};
 
 /// A group as it would be pushed, and as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Standing {
     pub group: GroupId,
     pub verdict: Verdict,
@@ -115,5 +114,26 @@ impl fmt::Display for Standing {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paper_shows_what_is_printed() {
+        let paper = include_str!("../../../../docs/diagnostics.md");
+        let (_, shown) = paper.split_once("### With `--cluster`").unwrap();
+        let shown = shown.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
+        let standing = Standing {
+            group: GroupId::new("shop", "app"),
+            verdict: Verdict::Differs,
+            revision: Some("3bfc269594ef".into()),
+            in_force: Some("0123456789ab".into()),
+            programmed: Some(Programmed { status: "True".into(), reason: "Programmed".into(), message: String::new() }),
+        };
+        assert_eq!(shown["cluster"], serde_json::json!([standing]));
     }
 }

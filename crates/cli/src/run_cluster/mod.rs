@@ -5,7 +5,7 @@
 //! writes. A person's kubeconfig names none: whoever tries something out on a cluster only reads it.
 
 mod applied;
-mod in_force;
+mod holdings;
 mod reporter;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use prometheus::Registry;
 use proxy::config_status::ConfigStatus;
 use tracing::info;
 
-use crate::access::AccessArgs;
+use crate::cluster_args::ClusterArgs;
 use crate::data_plane::{DataPlane, DataPlaneError};
 use crate::environment::set;
 use crate::lead::LeadArgs;
@@ -40,7 +40,7 @@ pub struct FromCluster {
     pub in_cluster: bool,
 
     #[command(flatten)]
-    access: AccessArgs,
+    access: ClusterArgs,
 
     /// Stand for election by the Lease in this namespace, that of the controllers if there are any, and write status while elected
     /// [default: `POD_NAMESPACE`, else with --in-cluster the pod's; with a kubeconfig alone the cluster is only read]
@@ -71,7 +71,7 @@ pub async fn serve(
     resolver: Resolver,
     args: DataPlaneArgs,
 ) -> Result<(), ClusterError> {
-    let access = AccessArgs { is_pod: from.in_cluster, ..from.access.clone() };
+    let access = ClusterArgs { is_pod: from.in_cluster, ..from.access.clone() };
     let (client, of_pod) = access.to_access().client().await?;
     let namespace = from.namespace(of_pod);
     let lead = from.lead;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The longest request head a backend reads.
@@ -13,17 +14,27 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// One backend.
 pub struct Backend {
-    pub name: Arc<str>,
-    pub address: SocketAddr,
+    name: watch::Sender<Arc<str>>,
+    address: SocketAddr,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Backend {
     /// Starts to listen and answer.
     pub fn start(name: Arc<str>, address: SocketAddr) -> io::Result<Self> {
-        let mut backend = Self { name, address, serving: None };
+        let mut backend = Self { name: watch::Sender::new(name), address, serving: None };
         backend.recover()?;
         Ok(backend)
+    }
+
+    /// Answers with this name from now on.
+    pub fn rename(&self, name: Arc<str>) {
+        self.name.send_replace(name);
+    }
+
+    /// Whether it answers with one of these names.
+    pub fn is_among(&self, names: &[Arc<str>]) -> bool {
+        names.contains(&self.name.borrow())
     }
 
     /// Stops listening and closes every connection: clients are refused, as if the process had died.
@@ -36,9 +47,7 @@ impl Backend {
     /// Listens and answers again.
     pub fn recover(&mut self) -> io::Result<()> {
         if self.serving.is_none() {
-            let listener = listen(self.address)?;
-            self.address = listener.local_addr()?;
-            self.serving = Some(tokio::spawn(serve(listener, self.name.clone())));
+            self.serving = Some(tokio::spawn(serve(listen(self.address)?, self.name.subscribe())));
         }
         Ok(())
     }
@@ -52,7 +61,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Connections live in a set of this task: aborting it closes them.
-async fn serve(listener: TcpListener, name: Arc<str>) {
+async fn serve(listener: TcpListener, name: watch::Receiver<Arc<str>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -64,18 +73,14 @@ async fn serve(listener: TcpListener, name: Arc<str>) {
     }
 }
 
-async fn answer(mut stream: TcpStream, name: Arc<str>) {
-    let body = format!("hello from {name}\n");
-    let response = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Served-By: {name}\r\n\r\n{body}",
-        body.len()
-    );
+async fn answer(mut stream: TcpStream, name: watch::Receiver<Arc<str>>) {
     let mut received = Vec::new();
     let mut chunk = [0; 4096];
     while let Ok(bytes @ 1..) = stream.read(&mut chunk).await {
         received.extend_from_slice(&chunk[..bytes]);
         while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             received.drain(..end + 4);
+            let response = response(&name.borrow());
             if stream.write_all(response.as_bytes()).await.is_err() {
                 return;
             }
@@ -84,4 +89,12 @@ async fn answer(mut stream: TcpStream, name: Arc<str>) {
             return;
         }
     }
+}
+
+fn response(name: &str) -> String {
+    let body = format!("hello from {name}\n");
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nX-Served-By: {name}\r\n\r\n{body}",
+        body.len()
+    )
 }

@@ -1,5 +1,5 @@
-//! What of the published resources is in force here. One that cannot be is refused alone, as by a data plane that is fed, and what
-//! was in force under its name stays.
+//! What of the published resources is in force here. One that cannot be is refused alone, as by a data plane that is fed, and
+//! what was in force under its name stays.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,9 +5,9 @@
 mod cluster;
 mod difference;
 mod follow;
-mod in_force;
 mod lines;
 mod overlay;
+mod standing;
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use controller::connect::Access;
 use serde::Serialize;
 
 use crate::options::{IngressClassArgs, Output};
-use crate::{documents, stdout, watch};
+use crate::{documents, judge, stdout};
 
 use cluster::{Answer, ClusterError, Outcome, Question};
 
@@ -32,7 +32,7 @@ use cluster::{Answer, ClusterError, Outcome, Question};
 /// names are not looked up). With --cluster and PATHs: what applying these files would change, as `kubectl diff` would say it.
 ///
 /// Exits with 0 if there is no error and no warning, with 1 if there is one, and with 2 if a file or the cluster cannot be
-/// read.
+/// read, or the answer cannot be written.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Files or directories of YAML or JSON documents; - is standard input
@@ -47,23 +47,24 @@ pub struct CheckArgs {
     ingress_class: IngressClassArgs,
 
     /// Check the objects of a cluster; PATHs are files that would be applied to it
-    #[arg(long = "cluster", help_heading = CLUSTER)]
+    #[arg(long = "cluster", help_heading = OF_CLUSTER)]
     of_cluster: bool,
 
     /// Use this kubeconfig [default: the pod's ServiceAccount, else $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH", help_heading = CLUSTER)]
+    #[arg(long, env = "FOREBAY_KUBECONFIG", value_name = "PATH", help_heading = OF_CLUSTER)]
     kubeconfig: Option<PathBuf>,
 
     /// Use this context of the kubeconfig
-    #[arg(long, value_name = "NAME", requires = "of_cluster", help_heading = CLUSTER)]
+    #[arg(long, value_name = "NAME", help_heading = OF_CLUSTER)]
     context: Option<String>,
 
     /// Look at this namespace alone; repeatable [default: all namespaces]
-    #[arg(short, long, value_name = "NS", value_delimiter = ',', requires = "of_cluster", help_heading = CLUSTER)]
+    #[arg(short, long, value_name = "NS", value_delimiter = ',', help_heading = OF_CLUSTER)]
     namespace: Vec<String>,
 }
 
-const CLUSTER: &str = "With --cluster";
+/// The heading of flags that say which cluster, and what of it.
+pub const OF_CLUSTER: &str = "With --cluster";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -109,15 +110,12 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         // Our own types have string keys and no fallible serializer.
         Output::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
     };
-    if let Err(error) = stdout::print(&text) {
-        eprintln!("forebay check: cannot write: {error}");
-    }
-    report.exit_code()
+    stdout::conclude("check", &text, report.exit_code())
 }
 
 fn check(args: &CheckArgs) -> Report {
     let files = documents::find(&args.paths).files.len();
-    let load = watch::load(&args.paths, &args.ingress_class.for_files());
+    let load = judge::load(&args.paths, &args.ingress_class.for_files());
     Report::new(files, load.diagnostics)
 }
 
@@ -181,7 +179,7 @@ impl Report {
     }
 
     fn exit_code(&self) -> ExitCode {
-        if self.diagnostics.iter().any(|diagnostic| diagnostic.code == documents::UNREADABLE) {
+        if documents::are_unread(&self.diagnostics) {
             ExitCode::from(2)
         } else if self.errors + self.warnings > 0 {
             ExitCode::FAILURE
