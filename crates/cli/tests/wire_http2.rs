@@ -79,7 +79,7 @@ async fn trailers_of_a_hop_end_with_it() {
     let answer = client.get("https://shop.example/").await;
     assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
     let trailers = answer.trailers.expect("a trailer");
-    assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
+    assert_eq!(trailers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
 }
 
 #[tokio::test]

@@ -150,7 +150,10 @@ mod tests {
         let (mut record, ended) = after(AttemptEnd::Failed(FailureReason::Connect));
         record.begin_attempt(Attempt::no_live_peers(ended));
         assert_eq!(group(&record).no_live.value(), 1);
-        assert_eq!((group(&record).retries[Condition::Error.index()].value(), server(&record, 0).retried.value()), (0, 0));
+        assert_eq!(
+            (group(&record).retries[Condition::Error.index()].value(), server(&record, 0).retried.value()),
+            (0, 0)
+        );
     }
 
     #[test]

@@ -52,10 +52,10 @@ pub(super) fn reply(name: &str, mode: &Mode, request: &Received) -> (Vec<u8>, Af
             (format!("HTTP/1.1 200 OK\r\nX-Big: {filler}\r\nContent-Length: 0\r\n\r\n").into_bytes(), keep)
         }
         Mode::Raw(bytes, after) => (bytes.to_vec(), *after),
-        Mode::Close => (Vec::new(), After::Close),
         Mode::Reset => (Vec::new(), After::Reset),
-        // Decided before an answer is asked for.
-        Mode::Hang
+        // All but the first are decided before an answer is asked for.
+        Mode::Close
+        | Mode::Hang
         | Mode::StopReading
         | Mode::Refuse
         | Mode::CloseOnAccept
