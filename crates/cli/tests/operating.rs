@@ -89,7 +89,8 @@ async fn a_drain_ends_when_the_environment_says() {
 
 #[tokio::test]
 async fn there_is_a_worker_for_each_cpu_that_may_be_used() {
-    let documents = Documents::new();
+    let (documents, server) = (Documents::new(), Upstream::start("a").await);
+    documents.write("app.yaml", &[group(&server)]);
     let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
     assert_eq!(forebay.threads("worker-"), std::thread::available_parallelism().unwrap().get());
 
