@@ -87,12 +87,18 @@ async fn a_drain_ends_when_the_environment_says() {
     forebay.logged("1 request(s) are cut").await;
 }
 
+/// The workers of a data plane that is ready, once each has answered: until then it may not have its name.
+async fn workers(forebay: Forebay) -> usize {
+    assert_eq!(forebay.admin_get("/readyz").await.status, 200);
+    forebay.threads("worker-")
+}
+
 #[tokio::test]
 async fn there_is_a_worker_for_each_cpu_that_may_be_used() {
     let (documents, server) = (Documents::new(), Upstream::start("a").await);
     documents.write("app.yaml", &[group(&server)]);
     let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
-    assert_eq!(forebay.threads("worker-"), std::thread::available_parallelism().unwrap().get());
+    assert_eq!(workers(forebay).await, std::thread::available_parallelism().unwrap().get());
 
     // What a thread may use, its children may.
     let allowed = fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -102,9 +108,9 @@ async fn there_is_a_worker_for_each_cpu_that_may_be_used() {
     let this = this.file_name().unwrap();
     assert!(Command::new("taskset").args(["-p", "-c", first]).arg(this).status().unwrap().success());
     let forebay = Forebay::run(FOREBAY, documents.path()).listen().start().await;
-    assert_eq!(forebay.threads("worker-"), 1);
+    assert_eq!(workers(forebay).await, 1);
     let asked = Forebay::run(FOREBAY, documents.path()).listen().args(["--workers", "3"]).start().await;
-    assert_eq!(asked.threads("worker-"), 3);
+    assert_eq!(workers(asked).await, 3);
 }
 
 #[test]
