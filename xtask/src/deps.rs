@@ -50,14 +50,15 @@ const TABLE: &[Rule] = &[
     Rule { name: "forebay-api", ours: &[], never: &[IO, CHANCE, CLIENT] },
     Rule { name: "forebay-translate", ours: &["forebay-api", "forebay-config"], never: &[IO, CHANCE, CLIENT] },
     Rule { name: "forebay-feed", ours: &["forebay-config"], never: &[IO, CHANCE, CLOCK, KUBERNETES] },
+    Rule { name: "forebay-admin", ours: &[], never: &[KUBERNETES, CLIENT] },
     Rule {
         name: "forebay-proxy",
-        ours: &["forebay-balance", "forebay-config", "forebay-feed"],
+        ours: &["forebay-admin", "forebay-balance", "forebay-config", "forebay-feed"],
         never: &[KUBERNETES, CLIENT],
     },
     Rule {
         name: "forebay-controller",
-        ours: &["forebay-api", "forebay-config", "forebay-feed", "forebay-translate"],
+        ours: &["forebay-admin", "forebay-api", "forebay-config", "forebay-feed", "forebay-translate"],
         never: &[],
     },
     Rule {

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::hub::Hub;

@@ -2,40 +2,28 @@
 
 use std::sync::Arc;
 
+use admin::{Answer, Pages, exposition, json, text};
 use config::Millis;
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use serde::Serialize;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Response, groups, routes};
+use super::{groups, routes};
 use crate::clock::Moment;
 use crate::config_status::ConfigStatus;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::source::FeedStatus;
 use crate::variables::{percent_decode, rfc3339_utc};
 
 /// What the pages are made from.
-pub(super) struct Pages<S> {
+pub(super) struct DataPlane<S> {
     pub(super) source: Arc<S>,
     pub(super) status: Arc<ConfigStatus>,
     pub(super) metrics: Metrics,
 }
 
-/// A path that exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Page {
-    Index,
-    Healthz,
-    Readyz,
-    Metrics,
-    Groups,
-    Group { namespace: String, name: String },
-    Routes,
-    Config,
-}
-
-const INDEX: &str = "\
+impl<S: Observed> Pages for DataPlane<S> {
+    const INDEX: &'static str = "\
 forebay admin
 
 /healthz                            the process lives
@@ -47,56 +35,25 @@ forebay admin
 /api/v1/config                      what is in force, where it comes from, and what became of the last change
 ";
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-
-impl Page {
-    fn at(path: &str) -> Option<Self> {
+    async fn page(&self, path: &str) -> Option<Answer> {
         Some(match path {
-            "/" => Self::Index,
-            "/healthz" => Self::Healthz,
-            "/readyz" => Self::Readyz,
-            "/metrics" => Self::Metrics,
-            "/api/v1/groups" => Self::Groups,
-            "/api/v1/routes" => Self::Routes,
-            "/api/v1/config" => Self::Config,
+            "/healthz" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readiness().await,
+            "/metrics" => exposition(self.metrics.render()),
+            "/api/v1/groups" => self.groups(),
+            "/api/v1/routes" => self.routes(),
+            "/api/v1/config" => json(StatusCode::OK, &self.config()),
             _ => {
                 let (namespace, name) = path.strip_prefix("/api/v1/groups/")?.split_once('/')?;
                 let decoded = |text: &str| String::from_utf8(percent_decode(text.as_bytes())?).ok();
-                Self::Group { namespace: decoded(namespace)?, name: decoded(name)? }
+                self.group(&decoded(namespace)?, &decoded(name)?)
             }
         })
     }
 }
 
-impl<S: Observed> Pages<S> {
-    /// The answer to a request; its body is ignored.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response {
-        let Some(page) = Page::at(request.uri().path()) else {
-            return text(StatusCode::NOT_FOUND, "not found; see / for what there is\n".into());
-        };
-        // hyper leaves the body of an answer to HEAD out.
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
-        match page {
-            Page::Index => text(StatusCode::OK, INDEX.into()),
-            Page::Healthz => text(StatusCode::OK, "ok\n".into()),
-            Page::Readyz => self.readiness().await,
-            Page::Metrics => match self.metrics.render() {
-                Ok(rendered) => respond(StatusCode::OK, metrics::CONTENT_TYPE, rendered),
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            },
-            Page::Groups => self.groups(),
-            Page::Group { namespace, name } => self.group(&namespace, &name),
-            Page::Routes => self.routes(),
-            Page::Config => json(StatusCode::OK, &self.config()),
-        }
-    }
-
-    async fn readiness(&self) -> Response {
+impl<S: Observed> DataPlane<S> {
+    async fn readiness(&self) -> Answer {
         let unready = |why: String| text(StatusCode::SERVICE_UNAVAILABLE, why + "\n");
         if self.source.is_leaving() {
             return unready("draining".into());
@@ -113,11 +70,11 @@ impl<S: Observed> Pages<S> {
         let workers = self.source.ping_workers().await;
         match workers.iter().position(Option::is_none) {
             Some(stuck) => unready(format!("worker {stuck} does not answer")),
-            None => text(StatusCode::OK, "ok\n".into()),
+            None => text(StatusCode::OK, "ok\n"),
         }
     }
 
-    fn groups(&self) -> Response {
+    fn groups(&self) -> Answer {
         let Some(snapshot) = self.source.snapshot() else {
             return json(StatusCode::OK, &json!({"revision": null, "groups": []}));
         };
@@ -128,7 +85,7 @@ impl<S: Observed> Pages<S> {
         json(StatusCode::OK, &json!({"revision": snapshot.revision.to_string(), "groups": groups}))
     }
 
-    fn group(&self, namespace: &str, name: &str) -> Response {
+    fn group(&self, namespace: &str, name: &str) -> Answer {
         let snapshot = self.source.snapshot();
         let id = config::GroupId::new(namespace, name);
         match snapshot.as_ref().and_then(|snapshot| snapshot.groups.get(&id)) {
@@ -137,7 +94,7 @@ impl<S: Observed> Pages<S> {
         }
     }
 
-    fn routes(&self) -> Response {
+    fn routes(&self) -> Answer {
         let snapshot = self.source.snapshot();
         let revision = snapshot.as_ref().map(|snapshot| snapshot.revision.to_string());
         let hosts = snapshot.as_deref().map(routes::hosts).unwrap_or_default();
@@ -183,24 +140,4 @@ fn feed(feed: &FeedStatus) -> Value {
         "rejected": rejected.collect::<Map<_, _>>(),
         "last_good": {"current_at": standing.last_good_at.map(time), "problem": standing.last_good_problem},
     })
-}
-
-fn text(status: StatusCode, body: String) -> Response {
-    respond(status, TEXT, body)
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_string_pretty(body) {
-        Ok(body) => respond(status, JSON, body + "\n"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    }
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -1,9 +1,9 @@
-use prometheus::Registry;
 use std::sync::atomic::Ordering::Relaxed;
 
+use admin::Pages as _;
 use balance::{Inputs, Outcome, Rng};
 use config::{Code, Diagnostic, HostPattern, HostRoutes, PathMatch, PathRoute, Routes, Severity, Target};
-use http::{Method, Request, StatusCode, header};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,24 +23,24 @@ impl Rng for First {
     }
 }
 
-fn pages(source: &Arc<Fixed>) -> Pages<Fixed> {
+fn pages(source: &Arc<Fixed>) -> DataPlane<Fixed> {
     let status = Arc::new(ConfigStatus::new());
     let metrics = Metrics::new(Registry::new(), source.clone(), status.clone()).unwrap();
-    Pages { metrics, source: source.clone(), status }
+    DataPlane { metrics, source: source.clone(), status }
 }
 
-async fn request(pages: &Pages<Fixed>, method: Method, path: &str) -> (StatusCode, String) {
-    let request = Request::builder().method(method).uri(path).body(()).unwrap();
-    let (head, body) = pages.answer(&request).await.into_parts();
+/// `None`: there is no such page.
+async fn look(pages: &DataPlane<Fixed>, path: &str) -> Option<(StatusCode, String)> {
+    let (head, body) = pages.page(path).await?.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    (head.status, String::from_utf8(body.to_vec()).unwrap())
+    Some((head.status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
-async fn get(pages: &Pages<Fixed>, path: &str) -> (StatusCode, String) {
-    request(pages, Method::GET, path).await
+async fn get(pages: &DataPlane<Fixed>, path: &str) -> (StatusCode, String) {
+    look(pages, path).await.expect(path)
 }
 
-async fn get_json(pages: &Pages<Fixed>, path: &str) -> Value {
+async fn get_json(pages: &DataPlane<Fixed>, path: &str) -> Value {
     let (status, body) = get(pages, path).await;
     assert_eq!(status, StatusCode::OK, "{path}");
     serde_json::from_str(&body).unwrap()
@@ -156,61 +156,28 @@ async fn before_the_first_configuration_nothing_is_in_force() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_and_what_may_not_be_done() {
+async fn names_in_paths_are_whole_and_may_be_encoded() {
     let pages = pages(&Fixed::new([values::group("shop/app:http", &["127.0.0.1:3"])]));
-    for path in ["/api", "/api/v1/groups/", "/api/v1/groups/shop", "/api/v1/groups/shop/none", "/metrics/"] {
-        assert_eq!(get(&pages, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    for path in ["/api", "/api/v1/groups/", "/api/v1/groups/shop", "/metrics/"] {
+        assert_eq!(look(&pages, path).await, None, "{path}");
     }
+    let (status, problem) = get(&pages, "/api/v1/groups/shop/none").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(problem.contains("no group shop/none; see /api/v1/groups"), "{problem}");
     assert_eq!(get_json(&pages, "/api/v1/groups/shop/app%3Ahttp").await["name"], "app:http");
-    for path in ["/", "/readyz", "/api/v1/config"] {
-        let (status, _) = request(&pages, Method::POST, path).await;
-        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-    }
-    let post = Request::builder().method(Method::DELETE).uri("/").body(()).unwrap();
-    assert_eq!(pages.answer(&post).await.headers()[header::ALLOW], "GET, HEAD");
-    let index = get(&pages, "/").await.1;
-    assert!(index.contains("/metrics") && index.contains("/readyz"));
 }
 
 #[tokio::test]
-async fn who_says_nothing_keeps_nobody_out() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default(), Registry::new()));
-    let mut silent = Vec::new();
-    for _ in 0..200 {
-        silent.push(TcpStream::connect(address).await.unwrap());
-    }
-    // The first of them is closed, and the last is served.
-    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap_or(0), 0);
-    let mut last = silent.pop().unwrap();
-    last.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    last.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.ends_with("ok\n"), "{answer}");
-    serving.abort();
-}
-
-#[tokio::test]
-async fn who_takes_nothing_is_not_waited_for() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    limit_writes(&stream);
-    assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(WRITE_TIMEOUT));
-}
-
-#[tokio::test]
-async fn speaks_http_on_a_socket() {
+async fn is_scraped_on_a_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, Fixed::new([ejected()]), Arc::default(), Registry::new()));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let two = "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    stream.write_all(two.as_bytes()).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    let (head, health) = answer.split_once("\r\n\r\n").unwrap();
+    let (head, metrics) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
-    assert!(health.starts_with("HTTP/1.1 200 OK") && health.ends_with("ok\n"), "no body after HEAD: {health}");
+    assert!(metrics.contains("forebay_"), "{metrics}");
     serving.abort();
 }

@@ -25,9 +25,6 @@ use sheet::Sheet;
 /// Servers of a group that have series of their own, in configuration order.
 pub const MAX_SERVERS: usize = 256;
 
-/// The content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Everything that can be scraped.
 #[derive(Clone, Debug)]
 pub struct Metrics {

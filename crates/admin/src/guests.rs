@@ -11,7 +11,7 @@ const EACH: usize = 16;
 
 /// Connections, the oldest first.
 #[derive(Debug)]
-pub(super) struct Guests<G>(VecDeque<(IpAddr, G)>);
+pub(crate) struct Guests<G>(VecDeque<(IpAddr, G)>);
 
 impl<G> Guests<G> {
     /// Nobody.
