@@ -24,6 +24,7 @@ use crate::error_log;
 use crate::options::Listener;
 use crate::record::{Downstream, Transport};
 use crate::request::client_io::ClientIo;
+use crate::request::idle::{Idle, Idleness, Signs};
 use crate::request::serve::{accept, answer};
 use crate::request::streams::{self, Streams};
 use crate::request::unread;
@@ -42,8 +43,6 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// What a stream may hold of a response that its client does not take, before it is given one piece more.
 const SEND_BUFFER: usize = 64 << 10;
-/// What is written for a client that asks for nothing and is sent nothing: of its PING and SETTINGS frames.
-const ACKNOWLEDGEMENTS: u64 = 64;
 /// hyper's own bound on header lines. Room for a bound that it is told is made entry by entry for each request, a thousand
 /// instructions; room for its own costs none.
 const HYPERS_HEADERS: usize = 100;
@@ -212,32 +211,16 @@ where
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
         .serve_connection(TokioIo::new(io), service);
     let connection = pin!(connection);
-    let mut idle = Timeout::new(alarm.clone(), limits.header_timeout);
-    let (mut last_asked, mut last_written) = (0, 0);
-    let mut was_busy = false;
-    let mut is_leaving = false;
+    let mut idle = Idle::new(Timeout::new(alarm.clone(), limits.header_timeout));
     let wish = |cx: &mut Context<'_>| {
-        let (asked, written) = (downstream.requests.load(Ordering::Relaxed), wire.written());
-        // The end of a response may be on its way for long after its stream was given it.
-        let is_busy = streams.are_open() || asked != last_asked || written - last_written > ACKNOWLEDGEMENTS;
-        (last_asked, last_written) = (asked, written);
-        // It is idle from the end of what kept it busy.
-        if is_busy || was_busy {
-            idle.restart();
+        let requests = downstream.requests.load(Ordering::Relaxed);
+        let is_worn_out = limits.keepalive_requests > 0 && requests >= limits.keepalive_requests;
+        match idle.poll(Signs { requests, written: wire.written(), has_streams: streams.are_open() }, cx) {
+            Idleness::Overstayed => Wish::Cut,
+            Idleness::Told => Wish::Finish,
+            Idleness::Borne if is_worn_out => Wish::Finish,
+            Idleness::Borne => Wish::Go,
         }
-        was_busy = is_busy;
-        if idle.poll(cx).is_ready() {
-            // It was told, and has not left.
-            if is_leaving {
-                return Wish::Cut;
-            }
-            is_leaving = true;
-            idle.restart();
-            // A new deadline cannot have passed; what matters is that it wakes this task.
-            let _ = idle.poll(cx);
-        }
-        let is_worn_out = limits.keepalive_requests > 0 && asked >= limits.keepalive_requests;
-        if is_leaving || is_worn_out { Wish::Finish } else { Wish::Go }
     };
     // What hyper makes no request of it answers stream by stream, and tells nobody.
     let _ = drive(connection, worker, &downstream, &alarm, wish).await;

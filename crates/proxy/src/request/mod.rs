@@ -16,6 +16,7 @@ mod exchange;
 mod failure;
 mod headers;
 mod http2;
+mod idle;
 mod inputs;
 mod lease;
 mod relay;
