@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
 use crate::{Cli, check, proxy, run};
 
@@ -19,7 +19,7 @@ const OF_A_SOURCE: [(&str, &[&str]); 3] = [
 /// Reads the command line; ends the process if it cannot be understood, or asks for help.
 pub fn parse() -> Cli {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let mut command = without_outvoted_variables(without_empty_variables(Cli::command()), &typed);
+    let mut command = without_outvoted_variables(without_idle_variables(Cli::command()), &typed);
     let matches = match command.try_get_matches_from_mut(&typed) {
         Ok(matches) => matches,
         Err(error) => refuse(&command, &error, &typed),
@@ -30,12 +30,17 @@ pub fn parse() -> Cli {
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// The command with the variables unset that are empty.
-fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+/// The command with the variables unset that say nothing.
+fn without_idle_variables(command: Command) -> Command {
     command
-        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg })
-        .mut_subcommands(without_empty_variables)
+        .mut_args(|arg| if is_idle_variable(&arg) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(without_idle_variables)
+}
+
+/// Whether a flag's variable is empty, or says `false` of one that is given or not: either would count as given.
+fn is_idle_variable(arg: &Arg) -> bool {
+    let says_no = |value: &OsStr| matches!(arg.get_action(), ArgAction::SetTrue) && value == "false";
+    arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty() || says_no(&value))
 }
 
 /// The command without the variables of the sources that were not typed, if one was: they may stand there for another command.

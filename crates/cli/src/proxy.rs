@@ -123,13 +123,14 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
     let proxy = data_plane.proxy.clone();
     let place = proxy.zone().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
     info!("instance {}{place} asks {}", options.instance, said(&options.controllers));
-    let mut feed = Feed::start(options, proxy.clone(), status, standing);
+    let mut feed = Feed::start(options, proxy.clone(), status.clone(), standing);
     let mut told = Told::default();
 
     loop {
         tokio::select! {
             Some(InForce { config, snapshot, .. }) = feed.changed() => {
                 let unbound = groups::unbound(proxy.listeners(), &config);
+                status.noted(unbound.clone());
                 told.tell(snapshot.revision, &config, Some(&snapshot.source), unbound);
             }
             asked = data_plane.asked() => match asked? {

@@ -46,7 +46,7 @@ fn a_variable_that_cannot_be_used_is_named() {
 
 /// The files are read, and are not there: the command line was understood.
 #[test]
-fn an_empty_variable_is_unset() {
+fn a_variable_that_says_nothing_is_unset() {
     let empty =
         ["HTTP", "HTTPS", "WORKERS", "ADMIN", "DRAIN_TIMEOUT", "RESOLVER", "ACCESS_LOG", "CLIENT_MAX_HEADERS", "ZONE"];
     let empty: Vec<_> = empty.iter().map(|name| format!("FOREBAY_{name}")).collect();
@@ -95,6 +95,8 @@ fn a_variable_may_be_there_for_another_command() {
         let (code, said) = said(&["check", "nowhere.yaml"], &[(variable, value)]);
         assert!(code == Some(2) && said.is_empty(), "{variable}: {code:?}\n{said}");
     }
+    let (code, words) = said(&["run"], &[("FOREBAY_CONFIG", "nowhere.yaml"), ("FOREBAY_IN_CLUSTER", "false")]);
+    assert!(code == Some(1) && words.contains("[FB6001]"), "{code:?}\n{words}");
     let (code, said) = said(&["run", "--in-cluster"], &[("FOREBAY_CONFIG", "x"), ("FOREBAY_KUBECONFIG", "y")]);
     assert!(code == Some(1) && said.contains("this is no pod: "), "{code:?}\n{said}");
     refused(&["run"], &[("FOREBAY_CONFIG", "x"), ("FOREBAY_KUBECONFIG", "y")], "cannot be used with");

@@ -75,6 +75,13 @@ impl ConfigStatus {
         *self.last.lock() = Some(Reload { result: ReloadResult::Applied, at, problems: notes });
     }
 
+    /// Tells what might surprise about the set that was put in force last, where that is seen only afterwards.
+    pub fn noted(&self, notes: Vec<Diagnostic>) {
+        if let Some(Reload { result: ReloadResult::Applied, problems, .. }) = &mut *self.last.lock() {
+            *problems = notes;
+        }
+    }
+
     /// Tells of a set that was refused, with what is wrong with it.
     pub fn refused(&self, problems: Vec<Diagnostic>, at: Moment) {
         self.refused.inc();

@@ -19,6 +19,7 @@ async fn a_sidecar_asks_for_its_groups_alone() {
     forebay.logged("=shop/b: the group does not exist; every request gets 503 [FB4011]").await;
     let shown = config_shows(&forebay, "synced", |config| config["feed"]["synced"] == true).await;
     assert_eq!(shown["groups"], 1);
+    assert!(shown["problems"].to_string().contains("FB4011"), "{shown}");
     let hello = &controller.seen().lines[0]["hello"];
     assert_eq!((&hello["scope"], &hello["instance"]), (&json!({"groups": ["shop/a"]}), &json!("shop/app-7")));
 }
