@@ -170,3 +170,22 @@ async fn a_connection_accepted_and_silent_does_not_delay_leaving() {
     assert_eq!(silent.end().await, End::Closed);
     assert_eq!(rig.forebay.exited().await.code(), Some(0));
 }
+
+/// The kernel accepts connections for the process, which are no less connections.
+#[tokio::test]
+async fn who_waits_in_the_queue_is_served() {
+    let mut rig = builder().start().await;
+    rig.forebay.signal("STOP").await;
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        let mut client = rig.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        waiting.push(client);
+    }
+    rig.forebay.signal("TERM").await;
+    rig.forebay.signal("CONT").await;
+    for client in &mut waiting {
+        assert_eq!(client.response().await.status, 200);
+    }
+    assert_eq!(rig.forebay.exited().await.code(), Some(0));
+}
