@@ -30,20 +30,27 @@ fn hint(error: &io::Error) -> &'static str {
 /// Opens `count` sockets on one address; with port 0 they share the port that the first was given.
 pub(crate) fn listen(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, ListenError> {
     let refuse = |error| ListenError { address, error };
-    // A second process could share the port unnoticed and take half of our connections: a plain bind finds it.
+    // A second process could share the port unnoticed and take half of our connections: a plain bind finds it. It must not
+    // listen, or who connects in that moment would be reset.
     if address.port() != 0 {
-        open(address, false).map_err(refuse)?;
+        bind(address, false).map_err(refuse)?;
     }
-    let first = open(address, true).map_err(refuse)?;
+    let first = open(address).map_err(refuse)?;
     let bound = first.local_addr().map_err(refuse)?;
     let mut listeners = vec![first];
     for _ in 1..count {
-        listeners.push(open(bound, true).map_err(refuse)?);
+        listeners.push(open(bound).map_err(refuse)?);
     }
     Ok(listeners)
 }
 
-fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bind(address, true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
@@ -51,8 +58,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     // Small answers must not wait for the client's acknowledgement of the last one. Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 #[cfg(test)]
