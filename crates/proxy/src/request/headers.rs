@@ -32,8 +32,12 @@ fn passes_down(name: &HeaderName) -> bool {
 
 /// The elements of a list in a header, of all its lines (RFC 9110 section 5.6.1).
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).into_iter();
-    let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    headers.get_all(name).into_iter().flat_map(elements_of)
+}
+
+/// The elements of one line.
+fn elements_of(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let elements = line.as_bytes().split(|byte| *byte == b',');
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
@@ -47,7 +51,9 @@ impl<'a> HopFields<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let options = [b"keep-alive".as_slice(), b"close", b"upgrade"];
         let is_option = |element: &[u8]| options.iter().any(|option| element.eq_ignore_ascii_case(option));
-        let named = elements(headers, &header::CONNECTION).filter(|element| !is_option(element));
+        // A line is most often one option, which is not taken apart.
+        let lines = headers.get_all(header::CONNECTION).into_iter().filter(|line| !is_option(line.as_bytes()));
+        let named = lines.flat_map(elements_of).filter(|element| !is_option(element));
         Self(named.take(Self::MOST).collect())
     }
 

@@ -21,7 +21,8 @@ pub(crate) fn write(out: &mut Vec<u8>, record: &Record, group: &GroupView, upgra
     let changes = &group.config.request_headers;
     let mut lines = Lines { out, changes };
     // RFC 9112 section 3.2: Host comes first.
-    lines.add(&header::HOST, host_asked(record).unwrap_or(group.id.name().as_bytes()));
+    let host = host_asked(record);
+    lines.add(&header::HOST, host.unwrap_or(group.id.name().as_bytes()));
     let hop = HopFields::of(&record.headers);
     for (name, value) in &record.headers {
         if passes_up(name) && !hop.contains(name) {
@@ -32,7 +33,7 @@ pub(crate) fn write(out: &mut Vec<u8>, record: &Record, group: &GroupView, upgra
         lines.add(&header::UPGRADE, protocol.as_bytes());
         lines.add(&header::CONNECTION, b"upgrade");
     }
-    forward(record, &mut lines);
+    forward(record, host, &mut lines);
     set(record, changes, out);
 }
 
@@ -99,7 +100,7 @@ fn set(record: &Record, changes: &RequestHeaders, out: &mut Vec<u8>) {
 
 /// Who asked, in the words that nginx guides teach (`proxy_set_header X-Real-IP ...`). What a client that is not a trusted
 /// proxy says of itself is replaced.
-fn forward(record: &Record, lines: &mut Lines<'_>) {
+fn forward(record: &Record, host: Option<&[u8]>, lines: &mut Lines<'_>) {
     let given = |name: &HeaderName| record.trusted.then(|| record.headers.get(name)).flatten();
     lines.add_with(&X_REAL_IP, |out| variables::push_ip(out, record.client));
     lines.add_with(&X_FORWARDED_FOR, |out| forwarded_for(record, out));
@@ -108,7 +109,7 @@ fn forward(record: &Record, lines: &mut Lines<'_>) {
         Scheme::Https => b"https",
     };
     lines.add(&X_FORWARDED_PROTO, scheme);
-    if let Some(host) = given(&X_FORWARDED_HOST).map(HeaderValue::as_bytes).or_else(|| host_asked(record)) {
+    if let Some(host) = given(&X_FORWARDED_HOST).map(HeaderValue::as_bytes).or(host) {
         lines.add(&X_FORWARDED_HOST, host);
     }
     match given(&X_FORWARDED_PORT) {

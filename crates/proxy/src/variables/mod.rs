@@ -188,15 +188,7 @@ fn session(record: &Record) -> Option<&Session> {
 /// Appends an IP address as nginx prints it.
 pub(crate) fn push_ip(out: &mut Vec<u8>, address: IpAddr) {
     match address {
-        IpAddr::V4(v4) => {
-            out.reserve("255.255.255.255".len());
-            for (place, octet) in v4.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                number::push_octet(out, octet);
-            }
-        }
+        IpAddr::V4(v4) => number::push_octets(out, v4.octets()),
         IpAddr::V6(_) => number::push_display(out, &address),
     }
 }

@@ -67,7 +67,8 @@ fn has_no_body(status: StatusCode, to_head: bool) -> bool {
 }
 
 fn says_close(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::CONNECTION).iter();
+    // What servers say most often is not taken apart.
+    let lines = headers.get_all(header::CONNECTION).iter().filter(|line| line.as_bytes() != b"keep-alive");
     lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))

@@ -34,8 +34,8 @@ pub(super) fn take(buffer: &mut BytesMut, searched: &mut usize, limit: usize) ->
 
 /// The end of the first empty line of `buffer`, wherever it is.
 pub(super) fn end_of_lines(buffer: &[u8], searched: &mut usize) -> Option<usize> {
-    let mut from = *searched;
-    while let Some(at) = buffer[from..].iter().position(|byte| *byte == b'\n') {
+    let from = *searched;
+    for at in memchr::memchr_iter(b'\n', &buffer[from..]) {
         let next = from + at + 1;
         match buffer[next..] {
             [b'\n', ..] => {
@@ -51,7 +51,7 @@ pub(super) fn end_of_lines(buffer: &[u8], searched: &mut usize) -> Option<usize>
                 *searched = next - 1;
                 return None;
             }
-            _ => from = next,
+            _ => {}
         }
     }
     *searched = buffer.len();
