@@ -1,3 +1,0 @@
-module forebay.dev/tests/cluster/pod
-
-go 1.26.0
