@@ -51,10 +51,15 @@ impl<'a> HopFields<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let options = [b"keep-alive".as_slice(), b"close", b"upgrade"];
         let is_option = |element: &[u8]| options.iter().any(|option| element.eq_ignore_ascii_case(option));
-        // A line is most often one option, which is not taken apart.
-        let lines = headers.get_all(header::CONNECTION).into_iter().filter(|line| !is_option(line.as_bytes()));
-        let named = lines.flat_map(elements_of).filter(|element| !is_option(element));
-        Self(named.take(Self::MOST).collect())
+        let mut hop = SmallVec::new();
+        for line in headers.get_all(header::CONNECTION) {
+            // It is most often one option, which is not taken apart.
+            if !is_option(line.as_bytes()) {
+                let named = elements_of(line).filter(|element| !is_option(element));
+                hop.extend(named.take(Self::MOST - hop.len()));
+            }
+        }
+        Self(hop)
     }
 
     pub(crate) fn contains(&self, name: &HeaderName) -> bool {
