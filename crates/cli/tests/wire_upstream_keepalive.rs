@@ -138,7 +138,7 @@ async fn a_connection_closed_while_idle_costs_nothing() {
         }
     }
     let log = rig.access_log(6).await;
-    assert!(log.iter().all(|line| line.upstream_status == "200"), "{log:?}");
+    assert!(log.iter().all(|line| line.upstream_status == "200"), "{log:?}\n{}", rig.forebay.log().join("\n"));
 }
 
 #[tokio::test]
