@@ -2,8 +2,8 @@
 //! and the group; [`attempt`] is the loop over servers, its inputs evaluated once ([`inputs`]), its selection held by a [`lease`];
 //! [`send`] is one attempt, its request written by [`upstream_head`], [`failure`] why it brought nothing; [`relay`] passes the
 //! response on, or a [`tunnel`] joins the connections; [`exchange`] accounts and logs it once, however it ended, even when its
-//! header was never whole ([`unread`]): of HTTP/1 once the client has the answer ([`wire`]). [`headers`] and [`body`] are what
-//! passes through.
+//! header was never whole ([`unread`]): of HTTP/1 once the client has the answer ([`wire`]). Of HTTP/2, [`streams`] are its
+//! requests, and [`idle`] ends a connection without any. [`headers`] and [`body`] are what passes through.
 
 mod attempt;
 mod begin;

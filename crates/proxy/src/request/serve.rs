@@ -144,21 +144,13 @@ fn coding_fault(headers: &HeaderMap) -> Option<StatusCode> {
 
 /// Whether these bytes can be a host and port, without a user in front; the reading of the name itself is the routes' business.
 fn is_host(host: &[u8]) -> bool {
-    const IS_OF_A_HOST: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte: u8 = 0;
-        while byte < u8::MAX {
-            table[byte as usize] = byte.is_ascii_alphanumeric()
-                || matches!(
-                    byte,
-                    b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\''
-                        ..=b',' | b';' | b'='
-                );
-            byte += 1;
-        }
-        table
+    let is_mark = |byte| {
+        matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$' | b'&' | b'\''..=b',' | b';' | b'='
+        )
     };
-    host.iter().all(|byte| IS_OF_A_HOST[usize::from(*byte)])
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || is_mark(*byte))
 }
 
 /// The group of a request: the listener's own, or by route. A target that is no path has none.
