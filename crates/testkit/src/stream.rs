@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
     path::PathBuf,
     pin::Pin,
     task::{Context, Poll},
@@ -77,6 +77,17 @@ impl From<SocketAddr> for Address {
 }
 
 impl Stream {
+    /// Ends the connection with FIN, at once. Merely dropped, it would stay open for as long as a process that another thread is
+    /// starting has not yet come to its `exec` and holds every descriptor too.
+    pub fn close(self) {
+        // A connection that its peer has ended already refuses, and is closed by being dropped.
+        let _ = match &self {
+            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            Self::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0).shutdown(Shutdown::Both),
+        };
+    }
+
     /// Ends the connection with RST (`SO_LINGER` 0) instead of FIN. A unix socket has no RST and is closed with unread
     /// data pending, which its peer sees as `ECONNRESET` only if it had written something.
     pub fn reset(self) {
@@ -125,5 +136,22 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_close_is_seen_while_another_process_holds_the_socket_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = listener.accept().await.unwrap().0;
+        let _held = SockRef::from(&server).try_clone().unwrap();
+        Stream::Tcp(server).close();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     }
 }

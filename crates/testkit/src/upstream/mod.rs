@@ -8,9 +8,15 @@ mod mode;
 mod reply;
 mod serve;
 
-use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, Shutdown},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Mutex, watch},
@@ -268,6 +274,18 @@ impl Place {
                 UnixListener::bind(path).map(Listener::Unix)
             }
         }
+    }
+}
+
+impl Drop for Listener {
+    /// Refuses at once, as [`Stream::close`] closes at once.
+    fn drop(&mut self) {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(&*listener),
+            Self::Unix(listener) => SockRef::from(&*listener),
+        };
+        // A listener always takes this.
+        let _ = socket.shutdown(Shutdown::Both);
     }
 }
 

@@ -60,7 +60,7 @@ async fn connection(shared: Arc<Shared>, stream: Stream, number: usize) {
     if let Ok(Ended::Reset) = ended {
         connection.wire.stream.reset();
     } else {
-        drop(connection);
+        connection.wire.stream.close();
     }
     shared.record.send_modify(|record| record.open -= 1);
 }
