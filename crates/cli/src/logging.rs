@@ -148,34 +148,18 @@ impl Visit for Parts {
 
 #[cfg(test)]
 pub mod tests {
-    use std::sync::{Arc, Mutex};
+    use testkit::Log;
 
     use super::*;
 
-    /// Lines without their time.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// The lines of what is said meanwhile, without time and process.
     pub fn logged(level: Level, saying: impl FnOnce()) -> Vec<String> {
-        let lines = Lines::default();
-        let to = lines.clone();
-        let layer = tracing_subscriber::fmt::layer().event_format(NginxFormat).with_writer(move || to.clone());
+        let log = Log::default();
+        let layer = tracing_subscriber::fmt::layer().event_format(NginxFormat).with_writer(log.clone());
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(level.filter()));
         tracing::subscriber::with_default(subscriber, saying);
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         // `2026/11/22 10:00:00 ` is 20 bytes.
-        text.lines().map(|line| line[20..].replace(&format!(" {}#0:", process::id()), "")).collect()
+        log.text().lines().map(|line| line[20..].replace(&format!(" {}#0:", process::id()), "")).collect()
     }
 
     fn one_of_each() {

@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::{CaReferenceKind, UpstreamGroup};
@@ -15,7 +13,8 @@ use k8s_openapi::api::core::v1::Secret;
 use prometheus::Registry;
 use serde_json::{Value, json};
 use support::watched::Played;
-use tokio::sync::{mpsc, watch};
+use testkit::Log;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use translate::References;
 use translate::kind::Kind as _;
@@ -35,15 +34,9 @@ struct World {
     _logging: tracing::subscriber::DefaultGuard,
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<watch::Sender<Vec<u8>>>);
-
 impl World {
     async fn start(plural: &'static str) -> Self {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let logging = tracing::subscriber::set_default(subscriber);
+        let (log, logging) = Log::of_this_thread();
         let api = Played::start(plural).await;
         let scope = WatchScope { namespaces: Vec::new(), classes: Classes::Needed };
         let registry = Registry::new();
@@ -102,14 +95,12 @@ impl World {
 
     /// How many lines of the log contain `text`.
     fn said(&self, text: &str) -> usize {
-        lines(&self.log.0.borrow(), text)
+        self.log.said(text)
     }
 
     /// Waits until the log has so many lines that contain `text`.
     async fn hears(&self, text: &str, times: usize) {
-        let mut log = self.log.0.subscribe();
-        let heard = tokio::time::timeout(PATIENCE, log.wait_for(|log| lines(log, text) >= times)).await;
-        assert!(heard.is_ok(), "waited in vain for {text:?}");
+        self.log.hears(text, times).await;
     }
 
     /// Errors of watches that were counted for this reason.
@@ -122,21 +113,6 @@ impl World {
         let count = of_reason.map(|metric| metric.get_counter().get_value()).sum::<f64>() as u64;
         count
     }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send_modify(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn lines(log: &[u8], text: &str) -> usize {
-    String::from_utf8_lossy(log).lines().filter(|line| line.contains(text)).count()
 }
 
 fn groups(index: &Index) -> Vec<String> {

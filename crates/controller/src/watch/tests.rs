@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use kube::core::Status;
 use prometheus::Registry;
+use testkit::Log;
 use tokio::time::Instant;
 
 use crate::trouble::GRACE;
@@ -69,32 +70,9 @@ async fn what_is_dispensable_is_gone_on_without_after_a_grace() {
     assert!(steps.try_recv().is_err());
 }
 
-/// A log, line by line.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn said(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_stays_forbidden_says_the_rule_that_is_missing() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (log, _logging) = Log::of_this_thread();
     let (watching, _steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
     // As while an API server starts.
     storm::<EndpointSlice>(&watching, 403, 3).await;
@@ -110,10 +88,7 @@ async fn what_stays_forbidden_says_the_rule_that_is_missing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_goes_on_in_silence_is_well_again() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let (log, _logging) = Log::of_this_thread();
     let (watching, _steps) = watches(WatchScope { namespaces: Vec::new(), classes: Classes::Needed });
     let refused = || stream::iter([Err(error(500))]);
     // Resumed, nothing happens for an hour.

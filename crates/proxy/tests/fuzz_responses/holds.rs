@@ -47,7 +47,7 @@ impl Seen {
     }
 
     /// Without the lines that nginx ignores.
-    fn as_nginx_takes_it(mut self) -> Self {
+    fn without_repeats(mut self) -> Self {
         for name in TAKEN_ONCE {
             if let Some(first) = self.headers.remove(name) {
                 self.headers.insert(name, first);
@@ -71,7 +71,7 @@ pub fn holds(bytes: &[u8], cut: usize, to_head: bool) -> Option<Seen> {
     assert_eq!(ours(&[front, back], to_head), whole, "cut at {cut}: {}", bytes.escape_ascii());
     let singles: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(ours(&singles, to_head), whole, "byte by byte: {}", bytes.escape_ascii());
-    let hypers = hypers(bytes, to_head).map(Seen::as_nginx_takes_it);
+    let hypers = hypers(bytes, to_head).map(Seen::without_repeats);
     match &whole {
         // More is refused here: framing that nginx refuses, and an empty line before the status line.
         None => {}
