@@ -48,10 +48,13 @@ impl Server {
         let groups = self.kubectl.call(["get", "upstreamgroups", "--all-namespaces", "-o", "name"], "");
         assert!(!groups.success || groups.stdout.is_empty(), "this cluster is in use: {}", groups.stdout);
         self.kubectl.apply(&std::fs::read_to_string(super::CRD).unwrap());
-        until("the API server to serve UpstreamGroups", async || {
-            self.kubectl.call(["get", "upstreamgroups", "--namespace", "default"], "").success.then_some(())
-        })
-        .await;
+        // It describes them (OpenAPI) some time after it serves them.
+        for words in [["get", "upstreamgroups", "--all-namespaces"].as_slice(), &["explain", "upstreamgroups"]] {
+            until("the API server to serve and describe UpstreamGroups", async || {
+                self.kubectl.call(words, "").success.then_some(())
+            })
+            .await;
+        }
     }
 
     pub fn kubectl(&self) -> &Kubectl {
