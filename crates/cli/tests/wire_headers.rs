@@ -1,8 +1,15 @@
 //! What a server is told about the request: the headers nginx guides set, whom they are believed from, and what a group
 //! changes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use testkit::{Mode, Rig, rig::Builder, upstream::After};
+use testkit::{
+    Client, Mode, Rig,
+    nginx::{Nginx, Release},
+    rig::Builder,
+    upstream::After,
+};
 
 const TRUSTING: [&str; 2] = ["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8"];
 
@@ -224,4 +231,35 @@ async fn responses_lose_what_belongs_to_the_other_hop() {
     assert_eq!(response.head.headers.all("etag"), ["\"1\""]);
     assert_eq!(response.head.headers.all("date").len(), 1);
     assert_eq!(response.head.headers.all("server"), ["forebay"]);
+}
+
+/// A server that says everything twice, behind nginx and behind Forebay.
+#[tokio::test]
+async fn what_a_server_repeats_is_kept_and_told_as_by_nginx() {
+    let Some(binary) = Release::Baseline.find() else { return };
+    let names: Vec<_> = "Accept-Ranges Cache-Control Content-Disposition Content-Encoding Content-Language Content-Type Date \
+        ETag Expires Last-Modified Link Location Pragma Refresh Server Set-Cookie Status Vary Via WWW-Authenticate X-Any"
+        .split(' ')
+        .collect();
+    let twice = names.iter().map(|name| format!("{name}: 1\r\n{name}: 2\r\n")).collect::<Vec<_>>().concat();
+    let answer = format!("HTTP/1.1 200 OK\r\n{twice}Content-Length: 2\r\n\r\nok");
+    let rig = builder().start().await;
+    rig.upstreams[0].set(Mode::raw(answer, After::Keep)).await;
+    let server = rig.address(0);
+    let nginx = Nginx::start(&binary, "ready.sock", |dir| {
+        format!("server {{ listen unix:{}/ready.sock; location / {{ proxy_pass http://{server}; }} }}", dir.display())
+    })
+    .await;
+    let (ours, theirs) = (rig.get("/").await, Client::get(nginx.socket("ready.sock"), "/").await);
+    // These two are our own.
+    for name in names.into_iter().filter(|name| !["Date", "Server"].contains(name)) {
+        assert_eq!(ours.head.headers.all(name), theirs.head.headers.all(name), "{name}");
+    }
+    let text = |line: &str| {
+        Some(line.split_once("[warn] ")?.1.split_once("upstream sent")?.1.split_once(", client: ")?.0.to_lowercase())
+    };
+    let told = |log: &str| log.lines().filter_map(text).collect::<BTreeSet<_>>();
+    rig.forebay.logged_times("duplicate header line", 9).await;
+    let (ours, theirs) = (told(&rig.forebay.log().join("\n")), told(&nginx.error_log()));
+    assert_eq!((ours, theirs.len()), (theirs.clone(), 9));
 }

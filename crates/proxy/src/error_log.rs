@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use config::Address;
-use http::header;
+use http::header::{self, HeaderName, HeaderValue};
 use tracing::{error, info, warn};
 
 use crate::record::{Downstream, FailureReason, Record};
@@ -62,6 +62,17 @@ pub fn attempt_failed(record: &Record, reason: FailureReason, action: Action, ca
     }
     let (failure, context) = (Failure { record, reason, action, cause }, Context::with_upstream(record));
     error!(target: TARGET, connection = record.downstream.serial, "{failure} while {action}{context}");
+}
+
+/// Reports a header line of the last attempt's server that says again, as `ignored`, what it said as `first`.
+pub fn repeated(record: &Record, name: &HeaderName, ignored: &HeaderValue, first: &HeaderValue) {
+    let [ignored, first] = [ignored, first].map(|value| value.as_bytes().escape_ascii());
+    let (action, context) = (Action::ReadingHeader, Context::with_upstream(record));
+    warn!(
+        target: TARGET,
+        connection = record.downstream.serial,
+        "upstream sent duplicate header line: \"{name}: {ignored}\", previous value: \"{name}: {first}\", ignored while {action}{context}"
+    );
 }
 
 /// Reports that a failure put the server of the last attempt out for `fail_timeout`.

@@ -18,6 +18,7 @@ use crate::request::exchange::Exchange;
 use crate::request::inputs::{self, Asked};
 use crate::request::lease::Lease;
 use crate::request::relay::{relay, stick};
+use crate::request::repeats::keep_first;
 use crate::request::send::{Answer, send};
 use crate::request::{headers, respond};
 use crate::snapshot::GroupView;
@@ -59,7 +60,8 @@ pub(crate) async fn proxy(
         let answer = send(&mut exchange, &group, &server, now, upgrade).await;
         now = clock.now();
         match answer {
-            Answer::Header(response, connection) => {
+            Answer::Header(mut response, connection) => {
+                keep_first(&exchange.record, response.headers_mut());
                 let status = response.status().as_u16();
                 exchange.record.header_arrived(status, now);
                 let facts = facts(&exchange, true, connection.is_reused());

@@ -14,11 +14,6 @@ use proxy::upstream::http1::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
 
-/// What nginx takes once from a server and warns about from the second line on (`ngx_http_upstream_process_header_line` and like
-/// it); hyper hands over every line.
-const TAKEN_ONCE: [&str; 9] =
-    ["content-type", "date", "etag", "expires", "last-modified", "location", "refresh", "server", "status"];
-
 /// More than any header here.
 const LIMIT: usize = 1 << 20;
 
@@ -46,16 +41,6 @@ impl Seen {
         }
     }
 
-    /// Without the lines that nginx ignores.
-    fn without_repeats(mut self) -> Self {
-        for name in TAKEN_ONCE {
-            if let Some(first) = self.headers.remove(name) {
-                self.headers.insert(name, first);
-            }
-        }
-        self
-    }
-
     fn add(&mut self, frame: Frame<Bytes>) {
         match frame.into_data() {
             Ok(data) => self.body.extend_from_slice(&data),
@@ -64,14 +49,14 @@ impl Seen {
     }
 }
 
-/// Reads a response, cut at `cut` and byte by byte too, and compares what came of it with hyper and nginx's rule of lines that repeat.
+/// Reads a response, cut at `cut` and byte by byte too, and compares what came of it with hyper.
 pub fn holds(bytes: &[u8], cut: usize, to_head: bool) -> Option<Seen> {
     let whole = ours(&[bytes], to_head);
     let (front, back) = bytes.split_at(cut % (bytes.len() + 1));
     assert_eq!(ours(&[front, back], to_head), whole, "cut at {cut}: {}", bytes.escape_ascii());
     let singles: Vec<_> = bytes.chunks(1).collect();
     assert_eq!(ours(&singles, to_head), whole, "byte by byte: {}", bytes.escape_ascii());
-    let hypers = hypers(bytes, to_head).map(Seen::without_repeats);
+    let hypers = hypers(bytes, to_head);
     match &whole {
         // More is refused here: framing that nginx refuses, and an empty line before the status line.
         None => {}

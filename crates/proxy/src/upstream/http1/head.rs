@@ -3,15 +3,13 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use super::Fault;
 
-/// What a CGI script says its status is; of a server of HTTP it is a field like others.
-const STATUS: HeaderName = HeaderName::from_static("status");
 /// Lines of a header. nginx bounds its bytes alone; hyper takes a hundred.
 const MAX_LINES: usize = 256;
 
@@ -80,30 +78,7 @@ fn parse(bytes: &Bytes) -> Result<Response<()>, Fault> {
     // Ours are put in later.
     response.headers_mut().reserve(parsed.headers.len() + 2);
     append(response.headers_mut(), bytes, parsed.headers)?;
-    keep_first(response.headers_mut());
     Ok(response)
-}
-
-/// Of fields that have one value, and that nginx knows as such, the first is kept (`ngx_http_upstream_process_header_line`).
-fn keep_first(headers: &mut HeaderMap) {
-    if headers.keys_len() == headers.len() {
-        return;
-    }
-    for name in [
-        header::CONTENT_TYPE,
-        header::DATE,
-        header::ETAG,
-        header::EXPIRES,
-        header::LAST_MODIFIED,
-        header::LOCATION,
-        header::REFRESH,
-        header::SERVER,
-        STATUS,
-    ] {
-        if let Some(first) = headers.get(&name).cloned() {
-            headers.insert(name, first);
-        }
-    }
 }
 
 /// Adds fields that were parsed of `bytes`, without a copy of their values.
