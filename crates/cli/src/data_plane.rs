@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 use proxy::admin;
 use proxy::config_status::ConfigStatus;
-use proxy::{Listener, Protocol, Proxy, StartError};
+use proxy::{Early, Listener, Protocol, Proxy, StartError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -56,16 +56,17 @@ pub fn block_on<E: std::fmt::Display>(command: impl Future<Output = Result<(), E
 
 impl DataPlane {
     /// Opens the listeners, says where they are, and serves the admin interface; what is in `registry` is among its metrics. Nothing
-    /// is in force yet.
+    /// is in force yet, and who comes until then is treated as `early` says.
     pub async fn start(
         args: DataPlaneArgs,
+        early: Early,
         status: Arc<ConfigStatus>,
         registry: Registry,
     ) -> Result<Self, DataPlaneError> {
         let address = args.admin;
         let admin = TcpListener::bind(address).await.map_err(|error| DataPlaneError::Admin { address, error })?;
         let admin_address = admin.local_addr()?;
-        let proxy = Arc::new(Proxy::start(args.into_options())?);
+        let proxy = Arc::new(Proxy::start(args.into_options(early))?);
         for Listener { address, group, protocol } in proxy.listeners() {
             let scheme = match protocol {
                 Protocol::Http => "http",

@@ -13,7 +13,7 @@ use config::{GroupId, Phase, Template, parse_duration, parse_size};
 use controller::names::{self, Dns, Family, Resolver};
 use ipnet::IpNet;
 use proxy::access_log;
-use proxy::{Limits, Listener, Protocol};
+use proxy::{Early, Limits, Listener, Protocol};
 
 /// Where and how a data plane serves.
 #[derive(Clone, Debug, Args)]
@@ -218,7 +218,7 @@ impl DataPlaneArgs {
     }
 
     /// What the data plane is started with.
-    pub fn into_options(self) -> proxy::Options {
+    pub fn into_options(self, early: Early) -> proxy::Options {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let mut listeners = [self.http.as_slice(), &self.https].concat();
         if listeners.is_empty() {
@@ -240,6 +240,7 @@ impl DataPlaneArgs {
                 upstream_header_bytes: bytes(self.limits.upstream_max_header_size),
             },
             zone: self.zone.get(),
+            early,
             access_log: access_log::Options {
                 target: match self.access_log {
                     AccessLogTarget::Off => access_log::Target::Off,

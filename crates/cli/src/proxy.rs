@@ -18,7 +18,7 @@ use feed::{Scope, limits};
 use prometheus::Registry;
 use proxy::config_status::ConfigStatus;
 use proxy::source::{ControllerUrl, Credentials, Feed, FeedOptions, FeedStatus, InForce, Patience};
-use proxy::{Listener, Protocol};
+use proxy::{Early, Listener, Protocol};
 use tracing::{info, warn};
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
@@ -119,7 +119,7 @@ async fn serve(options: FeedOptions, max_stale: Option<Duration>, args: DataPlan
     }
     let standing = Arc::new(FeedStatus::new(max_stale));
     let status = Arc::new(ConfigStatus::of_feed(standing.clone()));
-    let mut data_plane = DataPlane::start(args, status.clone(), Registry::new()).await?;
+    let mut data_plane = DataPlane::start(args, Early::Refused, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let place = proxy.zone().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
     info!("instance {}{place} asks {}", options.instance, said(&options.controllers));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
 use prometheus::Registry;
-use proxy::Proxy;
 use proxy::config_status::ConfigStatus;
+use proxy::{Early, Proxy};
 use tracing::error;
 
 use crate::data_plane::{self, DataPlane, DataPlaneError};
@@ -82,7 +82,7 @@ async fn serve(args: RunArgs) -> Result<(), RunError> {
     }
 
     let status = Arc::new(ConfigStatus::new());
-    let mut data_plane = DataPlane::start(args.data_plane, status.clone(), Registry::new()).await?;
+    let mut data_plane = DataPlane::start(args.data_plane, Early::Waiting, status.clone(), Registry::new()).await?;
     let proxy = data_plane.proxy.clone();
     let mut files = files.watch();
     let mut told = Told::default();

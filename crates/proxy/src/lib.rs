@@ -37,7 +37,7 @@ mod testing;
 
 pub use apply::{ApplyError, compile_check};
 pub use listen::ListenError;
-pub use options::{Limits, Listener, Options, Protocol};
+pub use options::{Early, Limits, Listener, Options, Protocol};
 pub use proxy::{Proxy, StartError};
 pub use request::{Evaluated, is_non_idempotent};
 pub use worker::WorkerReport;

@@ -22,12 +22,23 @@ pub struct Options {
     pub limits: Limits,
     /// The zone it runs in (`topology.kubernetes.io/zone`), if that is known: of each group it uses the part that is for it.
     pub zone: Option<Arc<str>>,
+    /// What becomes of clients that come before the first configuration.
+    pub early: Early,
     /// Where requests are logged.
     pub access_log: access_log::Options,
     /// After SIGTERM: how long new connections are still accepted while the news of our leaving spreads.
     pub drain_delay: Duration,
     /// Then: how long requests in flight may take to finish.
     pub drain_timeout: Duration,
+}
+
+/// What becomes of clients that come before anything is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Early {
+    /// They are answered with 503: nobody knows how long it will take.
+    Refused,
+    /// They wait in the system's queue: the configuration is known, and is put in force at once.
+    Waiting,
 }
 
 /// A listening address.

@@ -17,7 +17,7 @@ use crate::apply::{self, ApplyError};
 use crate::clock::Clock;
 use crate::error_log;
 use crate::listen::{ListenError, listen};
-use crate::options::{Listener, Options, Protocol};
+use crate::options::{Early, Listener, Options, Protocol};
 use crate::snapshot::Snapshot;
 use crate::stats::ProcessStats;
 use crate::tls::{self, Certificates};
@@ -58,7 +58,7 @@ pub enum StartError {
 }
 
 impl Proxy {
-    /// Opens the listeners and starts the workers. Until the first [`Proxy::apply`] every request is answered with 503.
+    /// Opens the listeners and starts the workers. Until the first [`Proxy::apply`] clients are treated as `options.early` says.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let count = options.workers.max(1);
         let mut listeners = Vec::new();
@@ -81,9 +81,14 @@ impl Proxy {
             snapshot: ArcSwapOption::empty(),
             stats: ProcessStats::default(),
             leaving: AtomicBool::new(false),
+            accepting: CancellationToken::new(),
             draining: CancellationToken::new(),
             cut: CancellationToken::new(),
         });
+        match shared.options.early {
+            Early::Refused => shared.accepting.cancel(),
+            Early::Waiting => {}
+        }
         let (ended_sender, ended) = watch::channel(0);
         let mut pings = Vec::new();
         let mut threads = Vec::new();
@@ -128,6 +133,7 @@ impl Proxy {
         let next = apply::next_snapshot(last.as_deref(), of, certificates, now)?;
         let next = Arc::new(next);
         self.shared.snapshot.store(Some(next.clone()));
+        self.shared.accepting.cancel();
         if self.shared.tls.is_some() && next.certificates.is_empty() {
             tracing::warn!(target: error_log::TARGET, "there is no certificate: every TLS handshake is refused");
         }
@@ -239,5 +245,67 @@ struct EndGuard(watch::Sender<usize>);
 impl Drop for EndGuard {
     fn drop(&mut self) {
         self.0.send_modify(|ended| *ended += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::options::Limits;
+
+    fn start(early: Early) -> Proxy {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Proxy::start(Options {
+            listeners: vec![Listener { address, group: None, protocol: Protocol::Http }],
+            workers: 1,
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+            zone: None,
+            early,
+            access_log: access_log::Options { target: access_log::Target::Off, format: access_log::Format::Combined },
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+        })
+        .unwrap()
+    }
+
+    async fn ask(proxy: &Proxy) -> TcpStream {
+        let mut client = TcpStream::connect(proxy.listeners()[0].address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
+        client
+    }
+
+    async fn status(mut client: TcpStream) -> String {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn who_comes_before_a_configuration_that_is_known_waits_for_it() {
+        let proxy = start(Early::Waiting);
+        let client = ask(&proxy).await;
+        for _ in 0..10 {
+            assert!(proxy.ping_workers().await[0].is_some(), "the worker goes on");
+        }
+        assert_eq!(proxy.stats().connections_accepted.value(), 0);
+        proxy.apply(&Config::default(), "test").unwrap();
+        assert_eq!(status(client).await, "404");
+        proxy.drain(CancellationToken::new()).await;
+    }
+
+    #[tokio::test]
+    async fn who_comes_before_any_other_is_refused() {
+        let proxy = start(Early::Refused);
+        assert_eq!(status(ask(&proxy).await).await, "503");
+        proxy.drain(CancellationToken::new()).await;
+    }
+
+    #[tokio::test]
+    async fn it_leaves_without_ever_having_had_one() {
+        start(Early::Waiting).drain(CancellationToken::new()).await;
     }
 }

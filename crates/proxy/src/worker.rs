@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     pub(crate) stats: ProcessStats,
     pub(crate) access_log: AccessLog,
+    /// Connections are accepted from now on.
+    pub(crate) accepting: CancellationToken,
     /// SIGTERM was received: not ready any more.
     pub(crate) leaving: AtomicBool,
     /// No new connections; the open ones finish what they have.
@@ -91,6 +93,10 @@ impl Worker {
 
     async fn accept(self: Arc<Self>, listener: TcpListener, options: Arc<Listener>) {
         let mut draining = pin!(self.draining.cancelled());
+        tokio::select! {
+            () = self.shared.accepting.cancelled() => {}
+            () = &mut draining => {}
+        }
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use config::{Config, GroupId, HostPattern, Target};
-use proxy::{Limits, Listener, Protocol, Proxy, access_log};
+use proxy::{Early, Limits, Listener, Protocol, Proxy, access_log};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +102,7 @@ async fn play(args: DemoArgs) -> anyhow::Result<()> {
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
         zone: None,
+        early: Early::Waiting,
         access_log: access_log::Options { target: access_log::Target::Off, format: access_log::Format::Combined },
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(5),

@@ -20,6 +20,7 @@ use controller::names::Resolver;
 use controller::runtime::{FollowOptions, Following, Leading};
 use controller::status::StatusMetrics;
 use prometheus::Registry;
+use proxy::Early;
 use proxy::config_status::ConfigStatus;
 use tracing::info;
 
@@ -78,7 +79,7 @@ pub async fn serve(
     let scope = access.scope(translate.ingress_class.as_deref());
     let (status, registry) = (Arc::new(ConfigStatus::new()), Registry::new());
     let (metrics, status_metrics) = (Metrics::new(&registry)?, StatusMetrics::new(&registry)?);
-    let mut data_plane = DataPlane::start(args, status.clone(), registry).await?;
+    let mut data_plane = DataPlane::start(args, Early::Refused, status.clone(), registry).await?;
     let proxy = data_plane.proxy.clone();
     let mut applied = Applied::new(proxy.clone(), status.clone());
 

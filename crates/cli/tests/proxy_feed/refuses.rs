@@ -7,7 +7,7 @@ use std::time::Duration;
 use feed::Scope;
 use proxy::config_status::ConfigStatus;
 use proxy::source::{Credentials, Feed, FeedOptions, FeedStatus, Patience};
-use proxy::{Limits, Proxy, access_log};
+use proxy::{Early, Limits, Proxy, access_log};
 use testkit::controller::{Flaw, Manner};
 use testkit::{Authority, Controller, Upstream, patiently};
 
@@ -81,6 +81,7 @@ async fn trouble(files: &Files, controller: &Controller, patience: Patience) -> 
         trusted_proxies: Vec::new(),
         limits: Limits::default(),
         zone: None,
+        early: Early::Refused,
         access_log: access_log::Options { target: access_log::Target::Off, format: access_log::Format::Combined },
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::ZERO,
